@@ -1,0 +1,146 @@
+"""One view of the transformer block of several encoder families.
+
+A prompt that enters inside the network (a key/value prefix in every layer, or soft tokens at layer k) needs access
+that the Hugging Face modules do not give alike. All post-norm encoders compute the same block, so it is written
+once here over the *modules of the loaded model* (weights are shared, not copied); a test checks for each family
+that the result equals the model's own forward.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from continual.errors import BackboneError
+
+KeyValue = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A post-norm transformer block: `x = norm1(x + attention(x)); x = norm2(x + feed_forward(x))`."""
+
+    query: nn.Linear
+    key: nn.Linear
+    value: nn.Linear
+    output: nn.Linear
+    norm1: nn.LayerNorm
+    up: nn.Linear
+    activation: Callable[[Tensor], Tensor]
+    down: nn.Linear
+    norm2: nn.LayerNorm
+    num_heads: int
+
+    def attend(self, hidden: Tensor, bias: Tensor | None, prefix: KeyValue | None) -> Tensor:
+        """The attention half of the block.
+
+        Args:
+            hidden: States, [batch, length, width].
+            bias: Additive attention bias, broadcastable to [batch, heads, length, prefix + length], or None.
+            prefix: Keys and values that every position may attend to, each [batch or 1, prefix, width], or None.
+
+        Returns:
+            States after the first layer norm, [batch, length, width].
+        """
+        query, key, value = self.query(hidden), self.key(hidden), self.value(hidden)
+        if prefix is not None:
+            batch = hidden.shape[0]
+            key = torch.cat([prefix[0].expand(batch, -1, -1), key], dim=1)
+            value = torch.cat([prefix[1].expand(batch, -1, -1), value], dim=1)
+        mixed = F.scaled_dot_product_attention(
+            self._heads(query), self._heads(key), self._heads(value), attn_mask=bias
+        )
+        mixed = mixed.transpose(1, 2).reshape(hidden.shape)
+        return self.norm1(hidden + self.output(mixed))
+
+    def expand(self, hidden: Tensor) -> Tensor:
+        """The activations of the feed-forward units, [batch, length, inner width]."""
+        return self.activation(self.up(hidden))
+
+    def contract(self, hidden: Tensor, activations: Tensor) -> Tensor:
+        """The end of the block from its middle: states after the second layer norm, [batch, length, width]."""
+        return self.norm2(hidden + self.down(activations))
+
+    def __call__(self, hidden: Tensor, bias: Tensor | None = None, prefix: KeyValue | None = None) -> Tensor:
+        """The whole block; arguments as for `attend`."""
+        hidden = self.attend(hidden, bias, prefix)
+        return self.contract(hidden, self.expand(hidden))
+
+    def _heads(self, states: Tensor) -> Tensor:
+        batch, length, width = states.shape
+        return states.view(batch, length, self.num_heads, width // self.num_heads).transpose(1, 2)
+
+
+def blocks_of(model: nn.Module) -> list[Block] | None:
+    """The blocks of a loaded encoder, or None when its family is not one of `FAMILIES`."""
+    family = FAMILIES.get(model.config.model_type)
+    return None if family is None else family(model)
+
+
+def _bert_blocks(model: nn.Module) -> list[Block]:
+    if model.config.is_decoder:
+        raise BackboneError("The model is configured as a decoder; load it as an encoder (is_decoder=False).")
+    return [
+        Block(
+            query=layer.attention.self.query,
+            key=layer.attention.self.key,
+            value=layer.attention.self.value,
+            output=layer.attention.output.dense,
+            norm1=layer.attention.output.LayerNorm,
+            up=layer.intermediate.dense,
+            activation=layer.intermediate.intermediate_act_fn,
+            down=layer.output.dense,
+            norm2=layer.output.LayerNorm,
+            num_heads=model.config.num_attention_heads,
+        )
+        for layer in model.encoder.layer
+    ]
+
+
+def _mpnet_blocks(model: nn.Module) -> list[Block]:
+    return [
+        Block(
+            query=layer.attention.attn.q,
+            key=layer.attention.attn.k,
+            value=layer.attention.attn.v,
+            output=layer.attention.attn.o,
+            norm1=layer.attention.LayerNorm,
+            up=layer.intermediate.dense,
+            activation=layer.intermediate.intermediate_act_fn,
+            down=layer.output.dense,
+            norm2=layer.output.LayerNorm,
+            num_heads=model.config.num_attention_heads,
+        )
+        for layer in model.encoder.layer
+    ]
+
+
+def _distilbert_blocks(model: nn.Module) -> list[Block]:
+    return [
+        Block(
+            query=layer.attention.q_lin,
+            key=layer.attention.k_lin,
+            value=layer.attention.v_lin,
+            output=layer.attention.out_lin,
+            norm1=layer.sa_layer_norm,
+            up=layer.ffn.lin1,
+            activation=layer.ffn.activation,
+            down=layer.ffn.lin2,
+            norm2=layer.output_layer_norm,
+            num_heads=model.config.n_heads,
+        )
+        for layer in model.transformer.layer
+    ]
+
+
+FAMILIES: dict[str, Callable[[nn.Module], list[Block]]] = {
+    "bert": _bert_blocks,
+    "roberta": _bert_blocks,
+    "xlm-roberta": _bert_blocks,
+    "camembert": _bert_blocks,
+    "electra": _bert_blocks,
+    "mpnet": _mpnet_blocks,
+    "distilbert": _distilbert_blocks,
+}

@@ -1,0 +1,163 @@
+"""A frozen encoder: tokens in, hidden states at any layer, one vector for each text out."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from continual.backbone.blocks import FAMILIES, KeyValue
+from continual.backbone.body import ActivationObserver, BlockwiseBody, Body, WholeModelBody
+from continual.backbone.texts import EncodedTexts
+from continual.errors import BackboneError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+POOLINGS = ("mean", "cls")
+
+# A token is rarely longer than a word; what lies beyond this many characters for each token kept cannot be seen.
+_CHARACTERS_PER_TOKEN = 64
+
+
+class Encoder:
+    """A frozen pretrained encoder with access to every layer.
+
+    Args:
+        model: A Hugging Face encoder (`AutoModel`). It is put in evaluation mode and its weights are frozen.
+        tokenizer: Its tokenizer.
+        name: The name shown in reports.
+        pooling: How the vector of a text is made from its last states: `mean` over its tokens, or `cls`.
+        max_length: Texts are cut after this many tokens.
+
+    Attributes:
+        width: Size of a hidden state.
+        depth: Number of layers that can be entered one by one (1 for families that are run as a whole).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        tokenizer: "PreTrainedTokenizerBase",
+        name: str,
+        pooling: str = "mean",
+        max_length: int = 128,
+    ) -> None:
+        if pooling not in POOLINGS:
+            raise BackboneError(f"backbone.pooling is {pooling!r}, expected one of {', '.join(POOLINGS)}.")
+        self.model = model.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.name = name
+        self.pooling = pooling
+        self.max_length = min(max_length, _positions(model))
+        self.body: Body = BlockwiseBody(model) if self.family in FAMILIES else WholeModelBody(model)
+
+    @property
+    def family(self) -> str:
+        """The model type as Hugging Face names it, such as `bert`."""
+        return self.model.config.model_type
+
+    @property
+    def width(self) -> int:
+        """Size of a hidden state."""
+        return self.model.config.hidden_size
+
+    @property
+    def depth(self) -> int:
+        """Number of layers that can be entered one by one."""
+        return self.body.depth
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over weights, shape, vocabulary, pooling and length: equal means equal features."""
+        digest = hashlib.sha256()
+        about = {
+            "family": self.family,
+            "pooling": self.pooling,
+            "max_length": self.max_length,
+            "heads": getattr(self.model.config, "num_attention_heads", None),
+        }
+        digest.update(json.dumps(about, sort_keys=True).encode())
+        digest.update(json.dumps(self.tokenizer.get_vocab(), sort_keys=True).encode())
+        for name, tensor in sorted(self.model.state_dict().items()):
+            digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    def tokenize(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> EncodedTexts:
+        """Token ids of `texts`, each followed by its second text where `pairs` are given, cut to `max_length`."""
+        limit = self.max_length * _CHARACTERS_PER_TOKEN
+        first = [text[:limit] for text in texts]
+        second = None if pairs is None else [text[:limit] for text in pairs]
+        if not first:
+            return EncodedTexts.empty()
+        encoded = self.tokenizer(
+            first,
+            second,
+            truncation=True,
+            max_length=self.max_length,
+            return_attention_mask=False,
+            return_token_type_ids=True,
+            verbose=False,
+        )
+        types = encoded["token_type_ids"] if second is not None and self._has_segments else None
+        return EncodedTexts.from_lists(encoded["input_ids"], types)
+
+    @property
+    def _has_segments(self) -> bool:
+        return getattr(self.model.config, "type_vocab_size", 0) > 1
+
+    def embed(self, ids: Tensor, mask: Tensor, types: Tensor | None = None) -> Tensor:
+        """States before the first layer, [batch, length, width]."""
+        return self.body.embed(ids, mask, types)
+
+    def run(
+        self,
+        hidden: Tensor,
+        mask: Tensor,
+        start: int = 0,
+        stop: int | None = None,
+        soft: int = 0,
+        prefixes: Mapping[int, KeyValue] | None = None,
+        prefix_mask: Tensor | None = None,
+    ) -> Tensor:
+        """Runs layers `start` to `stop` (all that are left by default); see `Body.run` for the arguments."""
+        stop = self.depth if stop is None else stop
+        return self.body.run(hidden, mask, start, stop, soft, prefixes, prefix_mask)
+
+    @contextlib.contextmanager
+    def observing(self, observer: ActivationObserver) -> Iterator[None]:
+        """Within the context, `observer` is told each layer's number and feed-forward activations."""
+        self.body.observer = observer
+        try:
+            yield
+        finally:
+            self.body.observer = None
+
+    def pool(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """One vector for each text, [batch, width], from the last states of its own tokens (no soft tokens)."""
+        if self.pooling == "cls":
+            return hidden[:, 0]
+        weights = mask.to(hidden.dtype)
+        return torch.einsum("bld,bl->bd", hidden, weights) / weights.sum(1, keepdim=True)
+
+    @property
+    def pad_token(self) -> int:
+        """The id that fills up short texts in a batch."""
+        return self.tokenizer.pad_token_id or 0
+
+
+def _positions(model: nn.Module) -> int:
+    """How many tokens a text may have, counting RoBERTa's and MPNet's two reserved positions off."""
+    positions = getattr(model.config, "max_position_embeddings", None) or 1_000_000
+    reserved = 2 if model.config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet") else 0
+    return positions - reserved

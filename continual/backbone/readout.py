@@ -1,0 +1,84 @@
+"""What a classification head sees of a text: its states summarised over tokens, from several layers.
+
+The last layer alone hides much that a task may need, the plain words most of all (the embedding layer is layer 0).
+Layers below a prompt do not change while it is trained, so their summaries are computed once for each text.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from continual.backbone.encoder import Encoder
+from continual.errors import ConfigError
+
+SUMMARIES = ("pool", "max")
+
+
+@dataclass(frozen=True)
+class Readout:
+    """Which layers and summaries make a text's features.
+
+    Attributes:
+        layers: `all` takes the states before the first layer and after each; `last` takes the last layer only.
+        summaries: Of the tokens' states: `pool` is the backbone's own pooling (mean or [CLS]), `max` the largest
+            value of each dimension.
+    """
+
+    layers: str = "all"
+    summaries: tuple[str, ...] = ("pool", "max")
+
+    def __post_init__(self) -> None:
+        if self.layers not in ("all", "last"):
+            raise ConfigError(f"readout.layers is {self.layers!r}, expected all or last.")
+        if not self.summaries or any(name not in SUMMARIES for name in self.summaries):
+            raise ConfigError(
+                f"readout.summaries is {list(self.summaries)}, expected one or more of {', '.join(SUMMARIES)}."
+            )
+        object.__setattr__(self, "summaries", tuple(self.summaries))
+
+    def spec(self) -> dict[str, Any]:
+        """The options, JSON-able."""
+        return {"layers": self.layers, "summaries": list(self.summaries)}
+
+    def takes(self, layer: int, encoder: Encoder) -> bool:
+        """Whether states after `layer` layers are part of the features (0: before the first layer)."""
+        return self.layers == "all" or layer == encoder.depth
+
+    def width(self, encoder: Encoder) -> int:
+        """The number of features of a text."""
+        return self.width_below(encoder, encoder.depth)
+
+    def width_below(self, encoder: Encoder, entry: int) -> int:
+        """How many of the features, the first ones, come from states after at most `entry` layers."""
+        taken = sum(self.takes(layer, encoder) for layer in range(entry + 1))
+        return taken * len(self.summaries) * encoder.width
+
+    def summarise(self, encoder: Encoder, hidden: Tensor, mask: Tensor) -> Tensor:
+        """The features that one layer's states contribute, [batch, summaries * width]."""
+        parts = [encoder.pool(hidden, mask) if name == "pool" else _largest(hidden, mask) for name in self.summaries]
+        return torch.cat(parts, dim=1)
+
+    def prompted(
+        self, encoder: Encoder, entry: int, frozen: Tensor, layers: Iterable[Tensor], mask: Tensor
+    ) -> Tensor:
+        """The features of a batch under a prompt, [batch, width].
+
+        Args:
+            encoder: The backbone.
+            entry: The first layer that the prompt touches.
+            frozen: The features without a prompt, [batch, width], of which the untouched ones are used.
+            layers: States after each layer from `entry` on under the prompt, each [batch, length, width].
+            mask: True where a token is real, [batch, length].
+        """
+        parts = [frozen[:, : self.width_below(encoder, entry)]]
+        for number, hidden in enumerate(layers, start=entry + 1):
+            if self.takes(number, encoder):
+                parts.append(self.summarise(encoder, hidden, mask))
+        return torch.cat(parts, dim=1)
+
+
+def _largest(hidden: Tensor, mask: Tensor) -> Tensor:
+    return hidden.masked_fill(~mask[..., None], torch.finfo(hidden.dtype).min).amax(dim=1)

@@ -1,0 +1,93 @@
+"""Tokenised texts without padding, and the order in which they are cut into batches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Rows of different lengths stored end to end.
+
+    Attributes:
+        values: All rows, [total, ...].
+        offsets: Where each row begins, and the end, [rows + 1].
+    """
+
+    values: Tensor
+    offsets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Tensor:
+        """The length of each row, [rows]."""
+        return self.offsets[1:] - self.offsets[:-1]
+
+    def batch(self, rows: Tensor, fill: int = 0) -> tuple[Tensor, Tensor]:
+        """The given rows, padded to the longest of them.
+
+        Returns:
+            Values [batch, longest, ...] with `fill` behind short rows, and the mask [batch, longest] of real places.
+        """
+        starts, lengths = self.offsets[rows], self.lengths[rows]
+        columns = torch.arange(int(lengths.max()))
+        mask = columns[None, :] < lengths[:, None]
+        places = torch.where(mask, starts[:, None] + columns[None, :], starts[:, None])
+        values = self.values[places]
+        if not bool(mask.all()):
+            values = values.masked_fill(~mask.view(*mask.shape, *[1] * (values.dim() - 2)), fill)
+        return values, mask
+
+
+@dataclass(frozen=True)
+class EncodedTexts:
+    """The token ids of many texts.
+
+    Attributes:
+        ids: Token ids, one ragged row for each text.
+        types: Segment ids of the same shape where texts come in pairs, else None.
+    """
+
+    ids: Ragged
+    types: Ragged | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def empty(cls) -> "EncodedTexts":
+        """No texts."""
+        return cls(Ragged(torch.zeros(0, dtype=torch.long), torch.zeros(1, dtype=torch.long)))
+
+    @classmethod
+    def from_lists(cls, ids: Sequence[Sequence[int]], types: Sequence[Sequence[int]] | None) -> "EncodedTexts":
+        """From lists of token ids, as tokenizers give them."""
+        return cls(_ragged(ids), None if types is None else _ragged(types))
+
+    def batch(self, rows: Tensor, pad: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Ids, mask and segment ids (or None) of the given rows, each [batch, longest]."""
+        ids, mask = self.ids.batch(rows, pad)
+        types = None if self.types is None else self.types.batch(rows)[0]
+        return ids, mask, types
+
+
+def _ragged(rows: Sequence[Sequence[int]]) -> Ragged:
+    lengths = np.fromiter((len(row) for row in rows), dtype=np.int64, count=len(rows))
+    values = np.concatenate([np.asarray(row, dtype=np.int64) for row in rows])
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    return Ragged(torch.from_numpy(values), torch.from_numpy(offsets))
+
+
+def by_length(lengths: Tensor, size: int) -> list[Tensor]:
+    """Row numbers in batches of up to `size` with rows of like length together, so that little is padded.
+
+    The result depends on nothing but the lengths: whatever is computed in these batches is computed alike, bit for
+    bit, after a restart.
+    """
+    order = torch.argsort(lengths, stable=True)
+    return list(order.split(size))

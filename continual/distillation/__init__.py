@@ -1,0 +1,1 @@
+"""Loss functions of distillation: tensors in, a scalar out, no state."""

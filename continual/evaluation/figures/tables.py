@@ -1,0 +1,206 @@
+"""The tables of the report: how each task was learned, and where the time went."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from continual.evaluation.figures.curves import last_row
+from continual.evaluation.figures.numbers import UNKNOWN, Unit, count, decimals, duration, unit_of
+from continual.evaluation.intervals import wilson
+from continual.evaluation.summary import Candidate, Stage, Summary, TaskRecord
+
+
+@dataclass(frozen=True)
+class CandidateRow:
+    """An old prompt that was considered: its scores as (text, whether it is the best) by metric."""
+
+    prompt: str
+    scores: list[tuple[str, bool]]
+    used: bool
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """A stage of learning, as texts."""
+
+    name: str
+    steps: str
+    seconds: str
+    epochs: str
+    best: str
+
+
+@dataclass(frozen=True)
+class TaskRow:
+    """A task, as texts.
+
+    Attributes:
+        number: Place in the stream.
+        task: Its name.
+        prompt: Id of its prompt.
+        sources: Ids of the prompts it was made from, with scores.
+        examples: Numbers of train, dev and test examples.
+        steps: Training steps.
+        seconds: Training time.
+        dev: Score on the development split.
+        learned: Test score just after it was learned.
+        now: Test score after the last step.
+        interval: 95 % Wilson interval of `now`, empty where there is none.
+        macro_f1: Macro-F1.
+        metrics: Names of the transferability metrics in `candidates`.
+        candidates: The prompts that were considered.
+        stages: The stages of learning.
+    """
+
+    number: int
+    task: str
+    prompt: str
+    sources: list[tuple[str, str]]
+    examples: tuple[str, str, str]
+    steps: str
+    seconds: str
+    dev: str
+    learned: str
+    now: str
+    interval: str
+    macro_f1: str
+    metrics: list[str]
+    candidates: list[CandidateRow]
+    stages: list[StageRow]
+
+
+@dataclass(frozen=True)
+class TimeBar:
+    """Training and evaluation time of one task, with lengths in percent of the longest bar."""
+
+    number: int
+    task: str
+    train: float
+    evaluate: float
+    text: str
+    tip: str
+
+
+def task_rows(summary: Summary) -> list[TaskRow]:
+    """One row for each task that was learned."""
+    return [_task_row(summary, record) for record in summary.per_task]
+
+
+def time_bars(summary: Summary) -> list[TimeBar]:
+    """Where the time went; empty if nothing is known about it."""
+    spent = [
+        (record, _training_time(record) or 0.0, record.evaluate_seconds or 0.0) for record in summary.per_task
+    ]
+    longest = max((train + evaluate for _, train, evaluate in spent), default=0.0)
+    if longest <= 0:
+        return []
+    return [
+        TimeBar(
+            number,
+            record.task,
+            round(100 * train / longest, 2),
+            round(100 * evaluate / longest, 2),
+            duration(train + evaluate),
+            f"{record.task}: {duration(train)} training, {duration(evaluate)} evaluation",
+        )
+        for number, (record, train, evaluate) in enumerate(spent, 1)
+    ]
+
+
+def config_rows(config: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The config as (group, [(dotted key, value)]); settings outside groups come first, under no name."""
+    loose = [(str(key), _plain(value)) for key, value in config.items() if not isinstance(value, Mapping)]
+    groups = [(str(key), list(_leaves(value))) for key, value in config.items() if isinstance(value, Mapping)]
+    return ([("", loose)] if loose else []) + groups
+
+
+def _task_row(summary: Summary, record: TaskRecord) -> TaskRow:
+    unit = unit_of(summary.metric)
+    learned, now = _scores(summary, record.task)
+    metrics = list(dict.fromkeys(name for candidate in record.candidates for name in candidate.scores))
+    used = {source.prompt for source in record.sources}
+    return TaskRow(
+        number=summary.tasks.index(record.task) + 1 if record.task in summary.tasks else 0,
+        task=record.task,
+        prompt=record.prompt or UNKNOWN,
+        sources=[(source.prompt, decimals(source.score)) for source in record.sources],
+        examples=(count(record.train_examples), count(record.dev_examples), count(record.test_examples)),
+        steps=count(record.steps),
+        seconds=duration(_training_time(record)),
+        dev=unit.score(record.dev_accuracy),
+        learned=unit.score(learned),
+        now=unit.score(now),
+        interval=_interval(summary.metric, now, record.test_examples, unit),
+        macro_f1=unit_of("macro_f1").score(record.macro_f1),
+        metrics=metrics,
+        candidates=_candidate_rows(record.candidates, metrics, used),
+        stages=[_stage_row(stage, unit) for stage in record.stages],
+    )
+
+
+def _training_time(record: TaskRecord) -> float | None:
+    return record.train_seconds if record.train_seconds is not None else record.seconds
+
+
+def _scores(summary: Summary, task: str) -> tuple[float | None, float | None]:
+    """Score of a task just after it was learned and after the last step."""
+    matrix = summary.aware.matrix
+    last = last_row(matrix)
+    if task not in summary.tasks or summary.tasks.index(task) >= last:
+        return None, None
+    column = summary.tasks.index(task)
+    return matrix[column + 1][column], matrix[last][column]
+
+
+def _interval(metric: str, value: float | None, examples: int | None, unit: Unit) -> str:
+    if metric != "accuracy" or value is None or not examples or not 0 <= value <= 1:
+        return ""
+    interval = wilson(round(value * examples), examples)
+    return f"{unit.score(interval.low)} to {unit.score(interval.high)}"
+
+
+def _candidate_rows(candidates: list[Candidate], metrics: list[str], used: set[str]) -> list[CandidateRow]:
+    best = {
+        name: max((score for it in candidates if (score := it.scores.get(name)) is not None), default=None)
+        for name in metrics
+    }
+    return [
+        CandidateRow(
+            candidate.prompt,
+            [
+                (decimals(score, 3), score is not None and score == best[name])
+                for name in metrics
+                for score in [candidate.scores.get(name)]
+            ],
+            candidate.prompt in used,
+        )
+        for candidate in candidates
+    ]
+
+
+def _stage_row(stage: Stage, unit: Unit) -> StageRow:
+    scores = [epoch.dev_accuracy for epoch in stage.curve if epoch.dev_accuracy is not None]
+    epochs = f"{count(stage.best_epoch)} of {len(stage.curve)}" if stage.curve else count(stage.best_epoch)
+    return StageRow(
+        stage.name,
+        count(stage.steps),
+        duration(stage.seconds),
+        epochs,
+        unit.score(max(scores, default=None)),
+    )
+
+
+def _leaves(group: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in group.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", _plain(value)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_plain, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None or value == {} else str(value)

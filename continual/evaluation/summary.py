@@ -1,0 +1,258 @@
+"""`summary.json`: everything a run has to say about itself, as typed records.
+
+The file is a contract with other people's tools. Fields are only ever added, never renamed; a value that is
+not known (yet) is null.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from continual.errors import RunError
+from continual.evaluation.matrix import ScoreMatrix
+from continual.evaluation.stream_metrics import average, stream_scores
+from continual.evaluation.typed import MismatchError, from_json, to_json
+from continual.files import read_json, write_json
+
+FILE_NAME = "summary.json"
+
+Rows = list[list[float | None]]
+
+
+@dataclass
+class Epoch:
+    """One point of a training curve; `epoch` counts from 1."""
+
+    epoch: int
+    train_loss: float | None = None
+    dev_accuracy: float | None = None
+    dev_loss: float | None = None
+
+
+@dataclass
+class Stage:
+    """One stage of learning a task, such as `probe`, `teacher-1` or `student`."""
+
+    name: str
+    steps: int | None = None
+    seconds: float | None = None
+    best_epoch: int | None = None
+    curve: list[Epoch] = field(default_factory=list)
+
+
+@dataclass
+class Source:
+    """An old prompt that a new one was made from, with the score by which it was chosen."""
+
+    prompt: str
+    score: float | None = None
+
+
+@dataclass
+class Candidate:
+    """An old prompt that was considered, with its score under each transferability metric."""
+
+    prompt: str
+    scores: dict[str, float | None] = field(default_factory=dict)
+
+
+@dataclass
+class TaskRecord:
+    """How one task was learned."""
+
+    task: str
+    prompt: str | None = None
+    train_examples: int | None = None
+    dev_examples: int | None = None
+    test_examples: int | None = None
+    steps: int | None = None
+    seconds: float | None = None
+    sources: list[Source] = field(default_factory=list)
+    macro_f1: float | None = None
+    dev_accuracy: float | None = None
+    candidates: list[Candidate] = field(default_factory=list)
+    stages: list[Stage] = field(default_factory=list)
+    train_seconds: float | None = None
+    evaluate_seconds: float | None = None
+
+
+@dataclass
+class Scores:
+    """The matrix of a run and the numbers made from it (definitions: `stream_metrics`).
+
+    `macro_f1` is the mean final macro-F1 and `macro_f1_matrix` has the shape of `matrix`.
+    """
+
+    matrix: Rows
+    average: float | None = None
+    learning: float | None = None
+    anytime: float | None = None
+    forgetting: float | None = None
+    bwt: float | None = None
+    fwt: float | None = None
+    macro_f1: float | None = None
+    macro_f1_matrix: Rows | None = None
+
+    @classmethod
+    def measured(cls, matrix: ScoreMatrix, macro_f1: ScoreMatrix | None = None, **more: Any) -> Self:
+        """The scores that follow from the matrices; `more` are the further fields of a subclass."""
+        return cls(
+            matrix=matrix.to_json(),
+            **stream_scores(matrix),
+            macro_f1=None if macro_f1 is None else average(macro_f1),
+            macro_f1_matrix=None if macro_f1 is None else macro_f1.to_json(),
+            **more,
+        )
+
+
+@dataclass
+class Confusion:
+    """How often a text of each task (rows) was routed to each prompt (columns)."""
+
+    tasks: list[str]
+    prompts: list[str]
+    counts: list[list[int]]
+
+
+@dataclass
+class RoutedScores(Scores):
+    """Scores where the program had to find out which task a text belongs to.
+
+    `routing_accuracy` and `unknown_rate` are shares of the test texts of the learned tasks: sent to a prompt
+    of their own task, and marked as belonging to no known task.
+    """
+
+    routing_accuracy: float | None = None
+    confusion: Confusion | None = None
+    unknown_rate: float | None = None
+
+
+@dataclass
+class Seconds:
+    """Wall-clock time over all sessions of a run, in seconds."""
+
+    train: float | None = None
+    evaluate: float | None = None
+    total: float | None = None
+
+
+@dataclass
+class Summary:
+    """A whole run.
+
+    `tuning` names what is trained for each task (`late`, `prefix`, ...). `notes` are sentences for the
+    reader, such as that the tracking server could not be reached.
+    """
+
+    run: str
+    stream: str
+    method: str
+    backbone: str
+    seed: int
+    tasks: list[str]
+    aware: Scores
+    routed: RoutedScores | None = None
+    metric: str = "accuracy"
+    tuning: str | None = None
+    per_task: list[TaskRecord] = field(default_factory=list)
+    seconds: Seconds = field(default_factory=Seconds)
+    examples_per_second: float | None = None
+    trainable_parameters_per_task: int | None = None
+    peak_memory_mb: float | None = None
+    finished: bool = False
+    versions: dict[str, str | None] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object that `summary.json` holds."""
+        return to_json(self)
+
+    @classmethod
+    def from_dict(cls, value: Any) -> Self:
+        """The summary in a JSON object.
+
+        Raises:
+            ValueError: A field is absent, of the wrong type, or a table has the wrong shape; the message
+            names it.
+        """
+        summary = from_json(cls, value)
+        summary.check()
+        return summary
+
+    def check(self) -> None:
+        """Makes sure that the tables fit the tasks.
+
+        Raises:
+            ValueError: They do not; the message names the table.
+        """
+        size = len(self.tasks)
+        if len(set(self.tasks)) != size:
+            raise MismatchError(f"tasks should be unique names, found {self.tasks}")
+        for name, scores in {"aware": self.aware, "routed": self.routed}.items():
+            if scores is not None:
+                _check_shape(f"{name}.matrix", scores.matrix, size + 1, size)
+                _check_shape(f"{name}.macro_f1_matrix", scores.macro_f1_matrix, size + 1, size)
+        if self.routed is not None and self.routed.confusion is not None:
+            table = self.routed.confusion
+            _check_shape("routed.confusion.counts", table.counts, len(table.tasks), len(table.prompts))
+
+    def write(self, run_dir: Path) -> Path:
+        """Writes `summary.json` into the folder of the run, whole or not at all, and returns its path."""
+        self.check()
+        path = run_dir / FILE_NAME
+        write_json(path, self.to_dict())
+        return path
+
+
+def load_summary(run_dir: Path | str) -> Summary:
+    """Reads the summary of a run.
+
+    Args:
+        run_dir: The folder of the run, or the path of its `summary.json`.
+
+    Raises:
+        RunError: There is none, or it cannot be understood.
+    """
+    folder = Path(run_dir)
+    path = folder if folder.is_file() else folder / FILE_NAME
+    try:
+        value = read_json(path)
+    except FileNotFoundError:
+        raise RunError(_absent(folder)) from None
+    except OSError as error:
+        raise RunError(f"Could not read {path}: {error.strerror or error}; check its permissions.") from error
+    except ValueError as error:
+        raise _damaged(path, f"it should be JSON, but {error}") from error
+    try:
+        return Summary.from_dict(value)
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _damaged(path: Path, why: str) -> RunError:
+    remedy = f"delete the file and run `continual resume {path.parent}` to write it again"
+    return RunError(f"{path} is not the summary of a run: {why}; {remedy}.")
+
+
+def _absent(folder: Path) -> str:
+    if not folder.exists():
+        return f"There is no run at {folder}; give the folder of a run, such as runs/NAME."
+    if not folder.is_dir():
+        return f"Expected the folder of a run, found {folder}; give the folder that holds {FILE_NAME}."
+    inside = sorted(child.name for child in folder.iterdir() if (child / FILE_NAME).is_file())
+    if inside:
+        return f"{folder} is not a run but holds runs; give one of them, such as {folder / inside[0]}."
+    return (
+        f"There is no {FILE_NAME} in {folder}, where it is written after the first task; start or continue "
+        f"the run with `continual resume {folder}`, or give the folder of another run."
+    )
+
+
+def _check_shape(name: str, table: list[list[Any]] | None, rows: int, columns: int) -> None:
+    if table is None:
+        return
+    if len(table) != rows:
+        raise MismatchError(f"{name} should have {rows} rows, found {len(table)}")
+    for index, row in enumerate(table):
+        if len(row) != columns:
+            raise MismatchError(f"{name}[{index}] should have {columns} numbers, found {len(row)}")

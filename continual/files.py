@@ -1,0 +1,127 @@
+"""Writes that are whole or absent: temporary name, sync, rename."""
+
+import contextlib
+import errno
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from continual.errors import StorageError
+
+_REMEDIES = {
+    errno.ENOSPC: "the disk is full; free some space and run the same command again",
+    errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
+    errno.EFBIG: "the limit on file sizes was reached; raise it (ulimit -f) and run the same command again",
+    errno.EROFS: "the file system is read-only; choose another folder",
+    errno.EACCES: "permission was denied; choose a folder that you may write to",
+}
+
+
+@contextlib.contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turns an `OSError` of writing below `path` into a `StorageError` that names the path and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        remedy = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
+        raise StorageError(f"Could not write {path}: {remedy}.") from error
+    except Exception as error:
+        # safetensors reports I/O trouble with an exception of its own and the errno only in the text.
+        if type(error).__name__ == "SafetensorError" and "os error" in str(error).lower():
+            raise StorageError(f"Could not write {path}: {error}.") from error
+        raise
+
+
+def sync_folder(path: Path) -> None:
+    """Makes renames inside the folder `path` survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Flushes the file `path` to the disk."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; on success it is renamed over `path`, else removed."""
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _temporary(path)
+        # Not mkstemp, whose files are private: results are as readable as the user's other files.
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        try:
+            yield temporary
+            sync_file(temporary)
+            os.replace(temporary, path)
+            sync_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yields a temporary folder beside `path`; on success it becomes `path`, else it is removed.
+
+    Raises:
+        FileExistsError: `path` exists already. A stored folder is never overwritten.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _temporary(path)
+        temporary.mkdir()
+        try:
+            yield temporary
+            for entry in (*temporary.rglob("*"), temporary):
+                sync = sync_folder if entry.is_dir() else sync_file
+                sync(entry)
+            # rename() would silently replace an empty folder.
+            free = not path.exists()
+            if free:
+                os.rename(temporary, path)
+                sync_folder(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    if not free:
+        raise FileExistsError(errno.EEXIST, "exists already", str(path))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes `text` to `path`, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes `value` as indented JSON to `path`, whole or not at all. NaN and infinity become null."""
+    write_text(path, json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in `path`; the caller turns `OSError` and `ValueError` into its own message."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def finite(value: Any) -> Any:
+    """A copy of a JSON value in which numbers that JSON cannot hold (NaN, infinity) are None."""
+    if isinstance(value, dict):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value
+
+
+def _temporary(path: Path) -> Path:
+    """An unused name beside `path`; dot and `.tmp` tell what a killed process leaves behind."""
+    return path.parent / f".{path.name}.{secrets.token_hex(6)}.tmp"

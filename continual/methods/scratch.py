@@ -1,0 +1,13 @@
+"""Prompt tuning from scratch: what every transfer method is measured against."""
+
+from continual.methods.base import Learned, Lesson, Method
+
+
+class Scratch(Method):
+    """A fresh prompt, trained on the task's own texts (Lester et al. 2021, arXiv 2104.08691)."""
+
+    name = "scratch"
+
+    def learn(self, lesson: Lesson) -> Learned:
+        """See `Method.learn`."""
+        return Learned(lesson.fit("student", lesson.fresh("student")), "student")

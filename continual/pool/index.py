@@ -1,0 +1,192 @@
+"""Nearest keys by inner product. The only file that knows FAISS.
+
+Up to `exact_limit` keys the search compares with every key. A larger index has two parts: an HNSW graph over
+the older keys (Malkov & Yashunin, "Efficient and robust approximate nearest neighbor search using
+hierarchical navigable small world graphs", TPAMI 2020), which grows without being trained again, and the
+exact search over the keys that came since. `compact` moves the latter into the graph. IVF is no alternative
+here: it cannot be retrained in place.
+"""
+
+import contextlib
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from continual import files
+from continual.pool.clusters import spherical_kmeans
+
+__all__ = ["EXACT_LIMIT", "KeyIndex", "spherical_kmeans"]
+
+EXACT_LIMIT = 100_000
+"""Number of keys that is searched exactly; 150 MB and about 7 ms for one query of width 384 on one core."""
+
+_NEIGHBOURS = 32
+_BUILD_BREADTH = 80
+_SEARCH_BREADTH = 128
+_CHUNK_VALUES = 4_000_000
+
+
+class KeyIndex:
+    """Rows of float32 vectors, numbered 0, 1, 2, ... in the order of arrival (the numbers are int64).
+
+    Scores are computed again in double precision for the rows that FAISS proposes. So they depend neither on
+    the number of threads nor on how many queries are asked at once, and equal keys have equal scores.
+
+    Args:
+        dimension: Width of the keys.
+        exact_limit: Number of keys above which `compact` builds a graph.
+        threads: Threads of FAISS during calls of this object; None leaves its own setting. One is the default
+            because more were slower wherever torch was busy too.
+    """
+
+    def __init__(self, dimension: int, exact_limit: int = EXACT_LIMIT, threads: int | None = 1) -> None:
+        import faiss
+
+        self.dimension = dimension
+        self._exact_limit = exact_limit
+        self._threads = threads
+        self._graph: faiss.IndexHNSWFlat | None = None
+        self._recent = faiss.IndexFlatIP(dimension)
+
+    def __len__(self) -> int:
+        return self.graph_rows + self._recent.ntotal
+
+    @property
+    def graph_rows(self) -> int:
+        """Number of keys in the graph, always the oldest ones."""
+        return self._graph.ntotal if self._graph is not None else 0
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every search compares with every key."""
+        return self._graph is None
+
+    def add(self, keys: np.ndarray) -> None:
+        """Appends the rows `keys`, float32 [K, dimension]."""
+        with _faiss_threads(self._threads):
+            self._recent.add(np.ascontiguousarray(keys, dtype=np.float32))
+
+    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """The `k` rows with the largest inner product for each query.
+
+        Args:
+            queries: Float32 [N, dimension].
+            k: Number of rows; at most `len(self)` are returned.
+
+        Returns:
+            Scores, float32 [N, min(k, len)], falling, and row numbers, int64 of the same shape. Equal scores
+            are in the order of the row numbers. Places that the graph could not fill have row -1 and score
+            -infinity.
+        """
+        queries = np.ascontiguousarray(queries, dtype=np.float32)
+        k = min(k, len(self))
+        if not k or not len(queries):
+            return np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
+        with _faiss_threads(self._threads):
+            rows = self._propose(queries, k)
+            scores = self._score(queries, rows)
+        order = np.lexsort((rows, -scores))[:, :k]
+        return np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1)
+
+    def needs_compacting(self) -> bool:
+        """Whether the exact part has outgrown its share."""
+        return self._recent.ntotal > (self._exact_limit if self.is_exact else self._exact_limit // 10)
+
+    def compact(self) -> None:
+        """Moves all rows into the graph, on one thread: several would build another graph each time."""
+        import faiss
+
+        if self._graph is None:
+            self._graph = faiss.IndexHNSWFlat(self.dimension, _NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
+            self._graph.hnsw.efConstruction = _BUILD_BREADTH
+        with _faiss_threads(1):
+            self._graph.add(self._recent.reconstruct_n(0, self._recent.ntotal))
+        self._recent.reset()
+
+    def save_graph(self, path: Path) -> int:
+        """Writes the graph to `path`, whole or not at all, and returns its checksum (CRC-32).
+
+        Raises:
+            StorageError: The disk refused.
+        """
+        import faiss
+
+        with files.replacing(path) as temporary:
+            try:
+                faiss.write_index(self._graph, str(temporary))
+            except RuntimeError as error:
+                # FAISS has one exception for everything; while writing, it is the disk.
+                raise OSError(None, f"FAISS could not write ({error})") from error
+            return _crc(temporary)
+
+    def load_graph(self, path: Path, checksum: int) -> bool:
+        """Puts the graph in `path` into this empty index; False if it is not what was saved."""
+        import faiss
+
+        # FAISS trusts the numbers in a file; a damaged graph would crash the process instead of raising.
+        if _crc(path) != checksum:
+            return False
+        graph = faiss.read_index(str(path))
+        if not isinstance(graph, faiss.IndexHNSWFlat) or graph.d != self.dimension:
+            return False
+        self._graph = graph
+        return True
+
+    def _propose(self, queries: np.ndarray, k: int) -> np.ndarray:
+        """Row numbers [N, k or more] that contain the best ones, -1 where there is none."""
+        proposals = []
+        if self._recent.ntotal:
+            recent = self._recent.search(queries, min(k, self._recent.ntotal))[1]
+            proposals.append(np.where(recent >= 0, recent + self.graph_rows, -1))
+        if self._graph is not None:
+            import faiss
+
+            breadth = faiss.SearchParametersHNSW(efSearch=max(_SEARCH_BREADTH, k))
+            proposals.append(self._graph.search(queries, min(k, self._graph.ntotal), params=breadth)[1])
+        return np.concatenate(proposals, axis=1)
+
+    def _score(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        scores = np.empty(rows.shape, dtype=np.float32)
+        step = max(1, _CHUNK_VALUES // (rows.shape[1] * self.dimension))
+        for start in range(0, len(queries), step):
+            part = slice(start, start + step)
+            keys = self._keys(np.maximum(rows[part], 0))
+            scores[part] = np.einsum("nd,nmd->nm", queries[part], keys, dtype=np.float64)
+        scores[rows < 0] = -np.inf
+        return scores
+
+    def _keys(self, rows: np.ndarray) -> np.ndarray:
+        keys = np.empty((rows.size, self.dimension), dtype=np.float32)
+        flat = rows.ravel()
+        old = flat < self.graph_rows
+        if self._graph is not None and old.any():
+            keys[old] = self._graph.storage.reconstruct_batch(flat[old])
+        if not old.all():
+            keys[~old] = self._recent.reconstruct_batch(flat[~old] - self.graph_rows)
+        return keys.reshape(*rows.shape, self.dimension)
+
+
+@contextlib.contextmanager
+def _faiss_threads(threads: int | None) -> Iterator[None]:
+    """Sets the number of FAISS's threads for the body only; torch and numpy have settings of their own."""
+    if threads is None:
+        yield
+        return
+    import faiss
+
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(threads)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
+def _crc(path: Path) -> int:
+    value = 0
+    with open(path, "rb") as file:
+        while block := file.read(1 << 22):
+            value = zlib.crc32(block, value)
+    return value

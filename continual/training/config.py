@@ -1,0 +1,39 @@
+"""The settings of one training."""
+
+from dataclasses import dataclass, field
+
+from continual.errors import ConfigError
+
+
+def _setting(default: float | int | str, help: str) -> any:  # noqa: A002
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a prompt and its head are trained. Every method uses the same, so that budgets are equal."""
+
+    epochs: int = _setting(12, "passes over the training texts at most")
+    min_steps: int = _setting(150, "small tasks get more epochs until this many steps are possible")
+    batch_size: int = _setting(16, "texts in a step")
+    learning_rate: float = _setting(0.01, "peak learning rate of the prompt (AdamW)")
+    head_learning_rate: float = _setting(0.003, "peak learning rate of the classification head")
+    weight_decay: float = _setting(0.01, "AdamW weight decay, head only")
+    warmup: float = _setting(0.1, "share of the steps over which the learning rate rises; it then falls linearly to 0")
+    patience: int = _setting(4, "stop after this many epochs without a better dev score; 0 never stops early")
+    dropout: float = _setting(0.1, "dropout on the text's vector before the head")
+    average: float = _setting(0.0, "decay of the moving average of the weights that is kept and used; 0 keeps the last")
+    clip_norm: float = _setting(1.0, "largest norm of the gradient; 0 does not clip")
+    label_smoothing: float = _setting(0.0, "share of the target spread evenly over all labels")
+
+    def __post_init__(self) -> None:
+        positive = ("epochs", "batch_size", "learning_rate", "head_learning_rate")
+        for name in positive:
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"training.{name} is {getattr(self, name)}, expected a number above 0.")
+        for name in ("warmup", "dropout", "average", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"training.{name} is {getattr(self, name)}, expected at least 0 and below 1.")
+        for name in ("min_steps", "patience", "weight_decay", "clip_norm"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"training.{name} is {getattr(self, name)}, expected 0 or more.")

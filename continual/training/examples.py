@@ -1,0 +1,38 @@
+"""One split of a task in the form that training and prediction use."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from continual.backbone.frozen import FrozenView
+
+_SORTED_TOGETHER = 8
+"""Batches whose texts are sorted by length among themselves: little padding, and still a fresh mix each epoch."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Texts, seen by the frozen model, and their labels.
+
+    Attributes:
+        view: What the frozen model makes of the texts.
+        labels: Label numbers, [texts].
+    """
+
+    view: FrozenView
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def shuffled(self, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+        """Row numbers of one epoch in random batches of texts of like length."""
+        lengths = self.view.states.lengths
+        order = torch.randperm(len(self), generator=generator)
+        batches: list[Tensor] = []
+        for pool in order.split(size * _SORTED_TOGETHER):
+            batches += pool[torch.argsort(lengths[pool], stable=True)].split(size)
+        for place in torch.randperm(len(batches), generator=generator):
+            yield batches[place]

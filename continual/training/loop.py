@@ -1,0 +1,269 @@
+"""The training loop: short, deterministic, and able to go on where it was cut off."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from continual.training.checkpoint import Checkpoints, NoCheckpoints
+from continual.training.config import TrainingConfig
+from continual.training.examples import Examples
+from continual.training.model import PromptModel
+from continual.training.watch import Silent, Watcher
+
+Objective = Callable[[Tensor, Tensor, Tensor, float], Tensor]
+"""`(logits [rows, labels], labels [rows], rows, progress in [0, 1]) -> loss`, a scalar."""
+
+_SECONDS_BETWEEN_CHECKPOINTS = 2.0
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How a training went.
+
+    Attributes:
+        stage: Its name within the task.
+        steps: Optimiser steps taken.
+        seconds: Wall time, summed over interruptions.
+        best_epoch: The epoch whose weights were kept; 0 is the start.
+        curve: For each epoch its number, mean training loss (None for 0), dev accuracy and dev loss.
+    """
+
+    stage: str
+    steps: int
+    seconds: float
+    best_epoch: int
+    curve: list[dict[str, Any]]
+
+    @property
+    def dev_accuracy(self) -> float:
+        """Accuracy on dev of the weights that were kept."""
+        return self.curve[self.best_epoch]["dev_accuracy"]
+
+    @property
+    def dev_loss(self) -> float:
+        """Mean cross-entropy on dev of the weights that were kept, in nats."""
+        return self.curve[self.best_epoch]["dev_loss"]
+
+
+def cross_entropy(smoothing: float = 0.0) -> Objective:
+    """The plain objective: cross-entropy to the labels."""
+    return lambda logits, labels, rows, progress: F.cross_entropy(logits, labels, label_smoothing=smoothing)
+
+
+def fit(
+    model: PromptModel,
+    train: Examples,
+    dev: Examples,
+    config: TrainingConfig,
+    generator: torch.Generator,
+    objective: Objective | None = None,
+    stage: str = "train",
+    checkpoints: Checkpoints | None = None,
+    watcher: Watcher | None = None,
+) -> FitResult:
+    """Trains the prompt and head of `model` and leaves the weights that were best on dev in it.
+
+    The start counts as epoch 0, so training never makes dev worse. All randomness comes from `generator`; a
+    training that was cut off continues from its last checkpoint to the same bits.
+
+    Args:
+        model: What to train, in place.
+        train: The texts to learn from.
+        dev: The texts that choose the epoch.
+        config: Steps, rates and regularisation.
+        generator: The source of randomness.
+        objective: The loss; cross-entropy by default.
+        stage: The name under which checkpoints are kept and the watcher is told.
+        checkpoints: Where to keep the state; nowhere by default.
+        watcher: Whom to tell; nobody by default.
+
+    Raises:
+        Interrupted: The watcher was asked to stop. What was reached is on disk.
+    """
+    training = _Training(
+        model,
+        train,
+        dev,
+        config,
+        generator,
+        objective or cross_entropy(config.label_smoothing),
+        stage,
+        checkpoints or NoCheckpoints(),
+        watcher or Silent(),
+    )
+    return training.run()
+
+
+@dataclass
+class _Training:
+    """The state of one training between two epochs."""
+
+    model: PromptModel
+    train: Examples
+    dev: Examples
+    config: TrainingConfig
+    generator: torch.Generator
+    objective: Objective
+    stage: str
+    checkpoints: Checkpoints
+    watcher: Watcher
+    epoch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    best_epoch: int = 0
+
+    def __post_init__(self) -> None:
+        per_epoch = math.ceil(len(self.train) / self.config.batch_size)
+        self.epochs = max(self.config.epochs, math.ceil(self.config.min_steps / per_epoch))
+        self.total = per_epoch * self.epochs
+        self.optimiser = _optimiser(self.model, self.config)
+        self.average = self.model.trained()
+        self.best = self.model.trained()
+
+    def run(self) -> FitResult:
+        """Trains to the end, from a checkpoint where there is one."""
+        finished = self._restore()
+        if not finished:
+            self.watcher.started(self.stage, self.total)
+            self._train()
+            self.watcher.finished(self.stage)
+            self._save(finished=True)
+        self.model.load(self.best)
+        return FitResult(self.stage, self.step, self.seconds, self.best_epoch, self.curve)
+
+    def _train(self) -> None:
+        saved = started = time.monotonic()
+        before = self.seconds
+        if not self.curve:
+            self._score(None)
+        while self.epoch < self.epochs and not self._out_of_patience():
+            self.epoch += 1
+            self._score(self._one_epoch())
+            now = time.monotonic()
+            self.seconds = before + now - started
+            if now - saved >= _SECONDS_BETWEEN_CHECKPOINTS:
+                self._save(finished=False)
+                saved = now
+
+    def _one_epoch(self) -> float:
+        """One pass over the training texts; the mean loss."""
+        losses = []
+        for rows in self.train.shuffled(self.config.batch_size, self.generator):
+            losses.append(self._one_step(rows))
+            self.watcher.step(self.stage, self.step, losses[-1])
+        return sum(losses) / len(losses)
+
+    def _one_step(self, rows: Tensor) -> float:
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["peak"] * self._schedule()
+        features = self._drop(self.model.standardise(self.model.features(self.train.view, rows)))
+        logits = self.model.classify(features)
+        loss = self.objective(logits, self.train.labels[rows], rows, self.step / self.total)
+        loss = loss + self.model.regulariser()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        if self.config.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        self.optimiser.step()
+        self.step += 1
+        self._update_average()
+        return float(loss.detach())
+
+    def _schedule(self) -> float:
+        """Linear rise over the warm-up, then linear fall to zero."""
+        warmup = self.config.warmup * self.total
+        if self.step < warmup:
+            return (self.step + 1) / warmup if warmup >= 1 else 1.0
+        return (self.total - self.step) / (self.total - warmup)
+
+    def _drop(self, features: Tensor) -> Tensor:
+        """Dropout from this training's own generator, so that nothing else that draws can change the result."""
+        if not self.config.dropout:
+            return features
+        kept = torch.rand(features.shape, generator=self.generator) >= self.config.dropout
+        return features * kept / (1 - self.config.dropout)
+
+    def _update_average(self) -> None:
+        if not self.config.average:
+            return
+        # A young average forgets its start faster (as in TensorFlow's ExponentialMovingAverage with num_updates).
+        decay = min(self.config.average, (1 + self.step) / (10 + self.step))
+        for name, value in self.model.named_parameters():
+            self.average[name].lerp_(value.detach(), 1 - decay)
+
+    def _score(self, train_loss: float | None) -> None:
+        """Scores the weights on dev and keeps them if they are the best so far."""
+        live = self.model.trained()
+        if self.config.average:
+            self.model.load(self.average)
+        accuracy, loss = evaluate(self.model, self.dev)
+        self.curve.append(
+            {"epoch": self.epoch, "train_loss": train_loss, "dev_accuracy": accuracy, "dev_loss": loss}
+        )
+        if _better(self.curve[-1], self.curve[self.best_epoch]):
+            self.best_epoch, self.best = self.epoch, self.model.trained()
+        self.model.load(live)
+        self.watcher.epoch(self.stage, self.epoch, {"dev_accuracy": accuracy, "dev_loss": loss})
+
+    def _out_of_patience(self) -> bool:
+        return bool(self.config.patience) and self.epoch - self.best_epoch >= self.config.patience
+
+    def _save(self, finished: bool) -> None:
+        tensors = {"generator": self.generator.get_state()}
+        for kind, values in (("live", self.model.trained()), ("average", self.average), ("best", self.best)):
+            tensors |= {f"{kind}/{name}": value for name, value in values.items()}
+        for name, value in self.model.named_parameters():
+            slots = self.optimiser.state.get(value, {})
+            tensors |= {f"adam/{name}/{slot}": tensor for slot, tensor in slots.items()}
+        state = {
+            key: getattr(self, key) for key in ("epoch", "step", "seconds", "curve", "best_epoch", "total")
+        } | {"finished": finished}
+        self.checkpoints.save(self.stage, tensors, state)
+
+    def _restore(self) -> bool:
+        """Takes up the last checkpoint if there is one; tells whether the training was finished already."""
+        saved = self.checkpoints.load(self.stage)
+        if saved is None or saved[1]["total"] != self.total:
+            return False
+        tensors, state = saved
+        for key in ("epoch", "step", "seconds", "curve", "best_epoch"):
+            setattr(self, key, state[key])
+        self.generator.set_state(tensors["generator"])
+        self.average, self.best = _part(tensors, "average"), _part(tensors, "best")
+        self.model.load(_part(tensors, "live"))
+        for name, value in self.model.named_parameters():
+            slots = _part(tensors, f"adam/{name}")
+            if slots:
+                self.optimiser.state[value] = slots
+        return state["finished"]
+
+
+def evaluate(model: PromptModel, examples: Examples) -> tuple[float, float]:
+    """Accuracy and mean cross-entropy (nats) of the model on labelled texts."""
+    logits = model.logits(examples.view)
+    accuracy = (logits.argmax(1) == examples.labels).float().mean()
+    return float(accuracy), float(F.cross_entropy(logits, examples.labels))
+
+
+def _better(new: dict[str, Any], best: dict[str, Any]) -> bool:
+    """Higher dev accuracy, or the same with a lower dev loss."""
+    return (new["dev_accuracy"], -new["dev_loss"]) > (best["dev_accuracy"], -best["dev_loss"])
+
+
+def _part(tensors: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
+    start = f"{kind}/"
+    return {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
+
+
+def _optimiser(model: PromptModel, config: TrainingConfig) -> torch.optim.AdamW:
+    prompt = {"params": list(model.prompt.parameters()), "peak": config.learning_rate}
+    head = {"params": [model.weight, model.bias], "peak": config.head_learning_rate}
+    # lr is set anew before each step, so this value is never used. The head's penalty is part of the loss.
+    return torch.optim.AdamW([prompt, head], lr=1.0, weight_decay=0.0)

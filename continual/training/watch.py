@@ -1,0 +1,35 @@
+"""How a training is watched from outside, and how it is asked to stop."""
+
+from typing import Protocol
+
+
+class Watcher(Protocol):
+    """Told of every step and epoch. A progress bar, a log and the stop signal are watchers."""
+
+    def started(self, stage: str, steps: int) -> None:
+        """A training called `stage` begins and will take at most `steps` steps."""
+
+    def step(self, stage: str, number: int, loss: float) -> None:
+        """Step `number` (from 1) is done. May raise `Interrupted` to stop here."""
+
+    def epoch(self, stage: str, number: int, scores: dict[str, float]) -> None:
+        """Epoch `number` (0: before the first step) was scored on dev."""
+
+    def finished(self, stage: str) -> None:
+        """The training is over."""
+
+
+class Silent:
+    """A watcher that watches nothing."""
+
+    def started(self, stage: str, steps: int) -> None:
+        """See `Watcher.started`."""
+
+    def step(self, stage: str, number: int, loss: float) -> None:
+        """See `Watcher.step`."""
+
+    def epoch(self, stage: str, number: int, scores: dict[str, float]) -> None:
+        """See `Watcher.epoch`."""
+
+    def finished(self, stage: str) -> None:
+        """See `Watcher.finished`."""

@@ -1,0 +1,94 @@
+"""Makes the signature of a prompt: one pass over the probe texts, once in a prompt's life."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from continual.backbone.blocks import FAMILIES
+from continual.backbone.encoder import Encoder
+from continual.backbone.states import CHUNK, ComputedStates
+from continual.backbone.texts import by_length
+from continual.transfer.metrics import Signature
+from continual.transfer.probe import PROBE_TEXTS
+from continual.tuning.base import Tensors, Tuning
+
+SIGNATURE = "signature."
+
+
+class Prober:
+    """Computes signatures on one backbone and keeps what does not depend on the prompt.
+
+    Args:
+        encoder: The backbone.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._texts = encoder.tokenize(PROBE_TEXTS)
+        self._plain: Tensor | None = None
+
+    @torch.no_grad()
+    def signature(self, tuning: Tuning, tensors: Tensors, keys: Tensor) -> Signature:
+        """The signature of a prompt whose task's texts have the given keys."""
+        state = self._mean_state(tuning, tensors)
+        if self._plain is None:
+            self._plain = self._mean_state(None, {})
+        tokens = tuning.tokens(tensors).detach().clone()
+        return Signature(tokens, state - self._plain, state, self._neurons(tuning, tensors), keys)
+
+    def _mean_state(self, tuning: Tuning | None, tensors: Tensors) -> Tensor:
+        """Mean over the probe texts of the pooled last state, [width]."""
+        encoder = self._encoder
+        entry = 0 if tuning is None else tuning.entry(encoder)
+        states = ComputedStates(encoder, self._texts, entry)
+        total = torch.zeros(encoder.width)
+        for rows in by_length(states.lengths, CHUNK):
+            hidden, mask = states.batch(rows)
+            if tuning is None:
+                last = encoder.run(hidden, mask)
+            else:
+                *_, last = tuning.layers(encoder, hidden, mask, tensors)
+            total += encoder.pool(last, mask).sum(0)
+        return total / len(states)
+
+    def _neurons(self, tuning: Tuning, tensors: Tensors) -> Tensor:
+        """Which feed-forward units the prompt switches on when there is no text, [units]; empty if not visible.
+
+        Su et al. feed the prompt and one special token, and look at the units of that token's position in every
+        layer. Units below the prompt's entry see the same in all prompts and are left out.
+        """
+        encoder = self._encoder
+        if encoder.family not in FAMILIES:
+            return torch.zeros(0)
+        start = torch.tensor([[encoder.tokenizer.cls_token_id or encoder.pad_token]])
+        mask = torch.ones_like(start, dtype=torch.bool)
+        entry = tuning.entry(encoder)
+        hidden = encoder.run(encoder.embed(start, mask), mask, stop=entry)
+        seen: list[Tensor] = []
+        # The text's one position is the last: soft tokens stand before it.
+        with encoder.observing(lambda layer, activations: seen.append((activations[0, -1] > 0).float())):
+            for _ in tuning.layers(encoder, hidden, mask, tensors):
+                pass
+        return torch.cat(seen)
+
+
+def signature_tensors(signature: Signature) -> dict[str, Tensor]:
+    """The parts of a signature that are stored beside the prompt's own tensors and keys."""
+    return {
+        f"{SIGNATURE}shift": signature.shift,
+        f"{SIGNATURE}state": signature.state,
+        f"{SIGNATURE}neurons": signature.neurons.to(torch.uint8),
+    }
+
+
+def stored_signature(tuning: Tuning, tensors: Mapping[str, Tensor]) -> Signature:
+    """The signature of a stored prompt from its tensors."""
+    own = {name.removeprefix("tuning."): value for name, value in tensors.items() if name.startswith("tuning.")}
+    return Signature(
+        tokens=tuning.tokens(own),
+        shift=tensors[f"{SIGNATURE}shift"],
+        state=tensors[f"{SIGNATURE}state"],
+        neurons=tensors[f"{SIGNATURE}neurons"],
+        keys=tensors["keys"],
+    )

@@ -1,0 +1,84 @@
+"""The interface of everything that can be trained for a task on the frozen backbone."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from continual.backbone.encoder import Encoder
+from continual.backbone.states import States
+
+Tensors = Mapping[str, Tensor]
+
+
+class Tuning(ABC):
+    """A way to steer a frozen encoder with a few trained tensors.
+
+    The tensors live outside: one object serves all prompts of its shape, and one batch may carry a different
+    prompt for each example (`stack`).
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def spec(self) -> dict[str, Any]:
+        """The options that rebuild this object, JSON-able, with its `name`."""
+
+    @abstractmethod
+    def entry(self, encoder: Encoder) -> int:
+        """The first layer that the prompt touches. States before it do not depend on the prompt and can be kept.
+
+        Raises:
+            BackboneError: The backbone cannot be tuned this way.
+        """
+
+    @abstractmethod
+    def initial(self, encoder: Encoder, states: States | None, generator: torch.Generator) -> dict[str, Tensor]:
+        """Fresh tensors for one prompt.
+
+        Args:
+            encoder: The backbone.
+            states: States before `entry` of the task's training texts, from which soft tokens are drawn if given.
+            generator: The source of randomness.
+        """
+
+    @abstractmethod
+    def layers(self, encoder: Encoder, hidden: Tensor, mask: Tensor, tensors: Tensors) -> Iterator[Tensor]:
+        """The states of the text's own tokens after each layer from `entry` on, each [batch, length, width].
+
+        Args:
+            encoder: The backbone.
+            hidden: States before `entry`, [batch, length, width].
+            mask: True where a token is real, [batch, length].
+            tensors: The tensors of one prompt for the whole batch, or of `stack` with one prompt for each example.
+        """
+
+    @abstractmethod
+    def stack(self, prompts: Sequence[Tensors]) -> dict[str, Tensor]:
+        """The tensors of several prompts of this shape with a leading batch axis, one prompt for each example."""
+
+    @abstractmethod
+    def tokens(self, tensors: Tensors) -> Tensor:
+        """The prompt as a list of vectors, [tokens, width], for metrics that compare prompts directly."""
+
+
+def pad_stack(tensors: Sequence[Tensor], axis: int) -> tuple[Tensor, Tensor | None]:
+    """Stacks tensors that differ in size along `axis`.
+
+    Returns:
+        The stacked tensor [n, ...] with zeros behind short ones, and the mask [n, longest] of real places, or None
+        when all are of one length.
+    """
+    sizes = [tensor.shape[axis] for tensor in tensors]
+    longest = max(sizes)
+    if min(sizes) == longest:
+        return torch.stack(list(tensors)), None
+    padded = []
+    for tensor in tensors:
+        shape = list(tensor.shape)
+        shape[axis] = longest - shape[axis]
+        padded.append(torch.cat([tensor, tensor.new_zeros(shape)], dim=axis))
+    mask = torch.arange(longest)[None, :] < torch.tensor(sizes)[:, None]
+    return torch.stack(padded), mask

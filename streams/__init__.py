@@ -1,0 +1,81 @@
+"""Streams of text tasks: tasks, where they come from, and the order in which they arrive.
+
+>>> from streams import SimulatedSource, StreamManager
+>>> len(StreamManager(SimulatedSource()))
+6
+
+Importing this package loads none of its modules; each public name is fetched when it is first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streams.catalog import KINDS, build_source, build_stream, describe_stream
+    from streams.errors import StreamError, UserError
+    from streams.folders import FoldersSource
+    from streams.hub import HubSource
+    from streams.manager import StreamManager
+    from streams.rumor import CoaidSource, PhemeSource, TwitterSource
+    from streams.simulated import SimulatedSource, SimulatedTask
+    from streams.source import DomainSource, LabelledSource, TaskSource
+    from streams.table import TableSource
+    from streams.task import SPLITS, Example, Task
+
+_HOMES = {
+    "KINDS": "catalog",
+    "SPLITS": "task",
+    "CoaidSource": "rumor",
+    "DomainSource": "source",
+    "Example": "task",
+    "FoldersSource": "folders",
+    "HubSource": "hub",
+    "LabelledSource": "source",
+    "PhemeSource": "rumor",
+    "SimulatedSource": "simulated",
+    "SimulatedTask": "simulated",
+    "StreamError": "errors",
+    "StreamManager": "manager",
+    "TableSource": "table",
+    "Task": "task",
+    "TaskSource": "source",
+    "TwitterSource": "rumor",
+    "UserError": "errors",
+    "build_source": "catalog",
+    "build_stream": "catalog",
+    "describe_stream": "catalog",
+}
+
+__all__ = [
+    "KINDS",
+    "SPLITS",
+    "CoaidSource",
+    "DomainSource",
+    "Example",
+    "FoldersSource",
+    "HubSource",
+    "LabelledSource",
+    "PhemeSource",
+    "SimulatedSource",
+    "SimulatedTask",
+    "StreamError",
+    "StreamManager",
+    "TableSource",
+    "Task",
+    "TaskSource",
+    "TwitterSource",
+    "UserError",
+    "build_source",
+    "build_stream",
+    "describe_stream",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

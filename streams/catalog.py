@@ -1,0 +1,100 @@
+"""Sources and streams by name, built from plain mappings such as a parsed YAML file."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from streams.errors import StreamError
+from streams.manager import StreamManager
+from streams.options import OptionHelp, describe, from_mapping, option, require_choice, unknown
+from streams.source import TaskSource
+
+KINDS: dict[str, str] = {
+    "simulated": "streams.simulated:SimulatedSource",
+    "table": "streams.table:TableSource",
+    "folders": "streams.folders:FoldersSource",
+    "hub": "streams.hub:HubSource",
+    "pheme": "streams.rumor:PhemeSource",
+    "twitter": "streams.rumor:TwitterSource",
+    "coaid": "streams.rumor:CoaidSource",
+}
+"""Kind of source to `module:class`; the module is imported when the kind is first used."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StreamOptions:
+    """What a stream adds to its source."""
+
+    kind: str = option(help="kind of source, see `KINDS`")
+    description: str | None = option(None, "what the stream is, in one line; for listings only")
+    order: Literal["listed", "shuffle"] | tuple[str, ...] = option(
+        "listed", "order of the tasks: as listed, shuffled by the seed, or the names of the tasks to use"
+    )
+    max_train: int | None = option(None, "largest number of training rows of a task, sampled by class")
+    max_dev: int | None = option(None, "largest number of dev rows of a task, sampled by class")
+    max_test: int | None = option(None, "largest number of test rows of a task, sampled by class")
+
+
+def source_class(kind: str) -> type:
+    """The class of sources of this kind; its dataclass fields are the keys of its configuration."""
+    require_choice("a stream", "kind", kind, list(KINDS))
+    module, name = KINDS[kind].split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def describe_stream(kind: str) -> list[OptionHelp]:
+    """All keys of the configuration of a stream of this kind, with types, defaults and help."""
+    return [*describe(StreamOptions), *describe(source_class(kind))]
+
+
+def build_source(config: Mapping[str, Any]) -> TaskSource:
+    """A source from a mapping with `kind` and that kind's own keys; reads no data yet.
+
+    Raises:
+        StreamError: an unknown kind or key, or a value of the wrong type.
+
+    Example:
+        >>> build_source({"kind": "simulated", "train": 20}).task_names[:2]
+        ['kitchen', 'harbour']
+    """
+    kind, where = _kind(config)
+    values = {key: value for key, value in config.items() if key != "kind"}
+    return from_mapping(source_class(kind), {"name": kind, **values}, where)
+
+
+def build_stream(config: Mapping[str, Any], seed: int = 0) -> StreamManager:
+    """A stream from a mapping with the keys of `StreamOptions` and the source's own keys.
+
+    Args:
+        config: plain values; `describe_stream` lists the keys.
+        seed: of the shuffled order and the caps, and of the splits unless `split_seed` is given.
+
+    Raises:
+        StreamError: an unknown kind or key, a value of the wrong type, or data that name no such task.
+
+    Example:
+        >>> stream = build_stream({"kind": "simulated", "train": 20, "order": ["office", "kitchen"]})
+        >>> stream.names
+        ('office', 'kitchen')
+    """
+    kind, where = _kind(config)
+    own = {help_.name for help_ in describe(StreamOptions)}
+    known = [help_.name for help_ in describe_stream(kind)]
+    for key in config:
+        # Checked here over both sets of keys, so that the suggestion may come from either.
+        if key not in known:
+            raise StreamError(f"{where[0].upper()}{where[1:]} has an {unknown('key', key, known)}")
+    options = from_mapping(StreamOptions, {key: value for key, value in config.items() if key in own}, where)
+    values = {key: value for key, value in config.items() if key not in own}
+    source = build_source({"split_seed": seed, **values, "kind": kind})
+    return StreamManager(source, options.order, seed, options.max_train, options.max_dev, options.max_test)
+
+
+def _kind(config: Mapping[str, Any]) -> tuple[str, str]:
+    """The kind that a configuration names, and how to call it in messages."""
+    if not config.get("kind"):
+        raise StreamError(f"A stream needs the key 'kind'; choose one of {', '.join(KINDS)}.")
+    return str(config["kind"]), f"stream {str(config.get('name', config['kind']))!r}"

@@ -1,0 +1,108 @@
+"""What the other processes do in the tests of the pool. A fork server makes each start quick."""
+
+import multiprocessing
+import resource
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from pool_samples import BACKBONE, make_prompt
+
+from continual.errors import StorageError
+from continual.pool import Prompt, PromptPool
+
+CONTEXT: ForkServerContext = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["pool_workers", "safetensors.torch", "faiss"])
+
+
+def start(target: Callable[..., None], *arguments: Any) -> tuple[ForkServerProcess, Connection]:
+    """Runs `target(connection, *arguments)` in another process; gives that and our end of the connection."""
+    here, there = CONTEXT.Pipe()
+    process = CONTEXT.Process(target=target, args=(there, *arguments), daemon=True)
+    process.start()
+    there.close()
+    return process, here
+
+
+def add_forever(connection: Connection, path: Path, name: str) -> None:
+    """Adds versions of one task, and tells each id only after `add` has returned."""
+    pool = PromptPool(path, BACKBONE)
+    while True:
+        task = f"{name} task"
+        connection.send(pool.add(make_prompt(task, pool.next_version(task))).id)
+
+
+def add_some(connection: Connection, path: Path, seed: int, count: int) -> None:
+    """Adds prompts of one task whose versions other processes want too, after a word to begin."""
+    connection.recv()
+    pool = PromptPool(path, BACKBONE)
+    connection.send(
+        [pool.add(make_prompt("same", seed=seed * 100 + n), renumber=True).id for n in range(count)]
+    )
+
+
+def read_while_others_write(connection: Connection, path: Path) -> None:
+    """Checks, until told to stop, that everything that is listed can be read and found."""
+    pool, rounds = PromptPool(path, BACKBONE), 0
+    while not connection.poll():
+        ids = pool.ids()
+        assert len(pool.records()) >= len(ids)
+        if ids:
+            hits = pool.search(pool.get(ids[-1]).tensors["keys"][:1], len(ids))[0]
+            assert {hit.prompt_id for hit in hits} <= set(pool.ids())
+            assert len(hits) == len(ids)
+        rounds += 1
+    assert pool.notes == []
+    connection.send(rounds)
+
+
+def add_under_file_limits(connection: Connection, path: Path) -> None:
+    """Lets every size of file be the largest that the system allows, so that each write fails once."""
+    pool = PromptPool(path, BACKBONE)
+    for version in (1, 2, 3):
+        pool.add(_large("full", version))
+    refusals = set()
+    for limit in (0, 1, 500, 1_000, 5_000, 10_000, 20_000, 40_000, 100_000, 350_000, 450_000, 1_000_000):
+        before = pool.ids()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        try:
+            pool.add(_large("refused", pool.next_version("refused")))
+        except StorageError as error:
+            refusals.add(str(error).replace(str(path), "POOL"))
+            expected = before
+        else:
+            expected = [*before, pool.ids()[-1]]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        for again in (pool, PromptPool(path, BACKBONE)):
+            assert again.ids() == expected
+            assert again.verify() == []
+            assert again.notes == []
+            assert not list((path / "prompts").glob(".*"))
+    connection.send(sorted(refusals))
+
+
+def _large(task: str, version: int) -> Prompt:
+    """A prompt with 100 kB of keys, so that the fourth makes 400 kB of them, and 600 kB of tensors in all."""
+    keys = torch.nn.functional.normalize(torch.ones(100, 256), dim=1)
+    return make_prompt(task, version, tensors={"keys": keys, "more": torch.ones(125_000)})
+
+
+def open_and_list(connection: Connection, path: Path) -> None:
+    """Opens a pool and lists it; tells the seconds of opening, and by how much the process grew and read."""
+    this = psutil.Process()
+    memory, read, began = this.memory_info().rss, this.io_counters().read_chars, time.perf_counter()
+    pool = PromptPool(path, BACKBONE)
+    seconds = time.perf_counter() - began
+    assert (len(pool), pool.notes) == (2_000, [])
+    assert "task-7-v1" in pool
+    opened = this.io_counters().read_chars - read
+    records = pool.records()
+    assert [record.id for record in records] == pool.ids()
+    listed = this.io_counters().read_chars - read
+    assert sum(record.tensors_bytes for record in records) > 40_000_000
+    connection.send((seconds, opened, listed, this.memory_info().rss - memory))
