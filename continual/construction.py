@@ -1,11 +1,14 @@
 """Builds registered things from config sections and rejects what they do not know."""
 
 import inspect
+import typing
 from collections.abc import Mapping
 from typing import Any
 
 from continual.errors import ConfigError
 from continual.registry import Registry, suggestion
+
+_EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "null"}
 
 
 def construct(registry: Registry, name: str, options: Mapping[str, Any], section: str, **given: Any) -> Any:
@@ -32,5 +35,29 @@ def construct(registry: Registry, name: str, options: Mapping[str, Any], section
             )
     missing = [key for key in known if parameters[key].default is inspect.Parameter.empty and key not in options]
     if missing:
-        raise ConfigError(f"The {registry.kind} {name!r} needs {section}.{missing[0]}; add {section}.{missing[0]}=VALUE.")
-    return target(**options, **given)
+        raise ConfigError(
+            f"The {registry.kind} {name!r} needs {section}.{missing[0]}; add {section}.{missing[0]}=VALUE."
+        )
+    values = {key: coerced(value, parameters[key].annotation, f"{section}.{key}") for key, value in options.items()}
+    return target(**values, **given)
+
+
+def coerced(value: Any, wanted: Any, name: str) -> Any:
+    """`value` if it is of the type `wanted`; an integer is good for a float.
+
+    Args:
+        value: A plain value, as YAML and JSON give it.
+        wanted: `int`, `float`, `bool`, `str` or a union of them, with or without None. What is annotated otherwise is
+            left to the target.
+        name: The setting, for the message.
+
+    Raises:
+        ConfigError: It is of another type.
+    """
+    allowed = typing.get_args(wanted) or (wanted,)
+    if not set(allowed) <= _EXPECTED.keys() or type(value) in allowed:
+        return value
+    if float in allowed and type(value) is int:
+        return float(value)
+    expected = " or ".join(_EXPECTED[kind] for kind in allowed)
+    raise ConfigError(f"{name} is {value!r}, expected {expected}; correct it.")

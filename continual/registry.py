@@ -46,7 +46,7 @@ class Registry:
         self.kind = kind
         self._entries: dict[str, Entry] = {}
 
-    def add(self, name: str, target: str, help: str, paper: str = "") -> None:  # noqa: A002
+    def add(self, name: str, target: str, help: str, paper: str = "") -> None:
         """Registers `name`. A name is taken once.
 
         Raises:

@@ -49,9 +49,7 @@ class Block:
             batch = hidden.shape[0]
             key = torch.cat([prefix[0].expand(batch, -1, -1), key], dim=1)
             value = torch.cat([prefix[1].expand(batch, -1, -1), value], dim=1)
-        mixed = F.scaled_dot_product_attention(
-            self._heads(query), self._heads(key), self._heads(value), attn_mask=bias
-        )
+        mixed = F.scaled_dot_product_attention(self._heads(query), self._heads(key), self._heads(value), attn_mask=bias)
         mixed = mixed.transpose(1, 2).reshape(hidden.shape)
         return self.norm1(hidden + self.output(mixed))
 

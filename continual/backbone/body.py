@@ -112,12 +112,25 @@ class WholeModelBody:
     depth = 1
 
     def __init__(self, model: nn.Module) -> None:
+        narrow, width = model.get_input_embeddings().embedding_dim, model.config.hidden_size
+        if narrow != width:
+            raise BackboneError(
+                f"The backbone family {model.config.model_type!r} is run as a whole, so its word embeddings must be as "
+                f"wide as its states, but they are {narrow} and {width} wide; use another backbone."
+            )
         self.model = model
         self.observer: ActivationObserver | None = None
 
     def embed(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:
-        """See `Body.embed`; these are the bare word embeddings, since the model adds positions itself."""
-        return self.model.get_input_embeddings()(ids)
+        """See `Body.embed`; these are the bare word embeddings, since the model adds positions itself.
+
+        It also adds segment 0 to every position, so that a second text's tokens carry the difference of the segments.
+        """
+        hidden = self.model.get_input_embeddings()(ids)
+        segments = getattr(getattr(self.model, "embeddings", None), "token_type_embeddings", None)
+        if types is None or segments is None:
+            return hidden
+        return hidden + segments(types) - segments(torch.zeros_like(types))
 
     def run(
         self,

@@ -22,6 +22,14 @@ POOLINGS = ("mean", "cls")
 
 # A token is rarely longer than a word; what lies beyond this many characters for each token kept cannot be seen.
 _CHARACTERS_PER_TOKEN = 64
+# Fewer in pairs, where the tokenizer's time grows with the square of what is cut off.
+_CHARACTERS_PER_TOKEN_OF_PAIRS = 16
+# Room for the special tokens of a pair and a few words.
+_SHORTEST = 8
+# What changes the features but shows neither in the weights' shapes nor in their values.
+_DECISIVE = ("num_attention_heads", "hidden_act", "activation", "layer_norm_eps")
+# Its token ids depend on case folding, accents, merges and special tokens, none of which the vocabulary shows.
+_TRICKY = "Straße naïve ÉCOLE don't 3,14 #tag @user \u4f60\u597d \U0001f600 unbelievabilities"
 
 
 class Encoder:
@@ -37,6 +45,8 @@ class Encoder:
     Attributes:
         width: Size of a hidden state.
         depth: Number of layers that can be entered one by one (1 for families that are run as a whole).
+        positions: How many positions the model has for tokens.
+        max_length: Texts are cut after this many tokens: what was asked for, or `positions` if that is less.
     """
 
     def __init__(
@@ -49,11 +59,14 @@ class Encoder:
     ) -> None:
         if pooling not in POOLINGS:
             raise BackboneError(f"backbone.pooling is {pooling!r}, expected one of {', '.join(POOLINGS)}.")
+        if max_length < _SHORTEST:
+            raise BackboneError(f"backbone.max_length is {max_length}, expected at least {_SHORTEST} tokens.")
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.name = name
         self.pooling = pooling
-        self.max_length = min(max_length, _positions(model))
+        self.positions = _positions(model)
+        self.max_length = min(max_length, self.positions)
         self.body: Body = BlockwiseBody(model) if self.family in FAMILIES else WholeModelBody(model)
 
     @property
@@ -78,26 +91,30 @@ class Encoder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over weights, shape, vocabulary, pooling and length: equal means equal features."""
+        """SHA-256 over weights, shape, tokenizer, pooling and length: equal means equal features."""
         digest = hashlib.sha256()
+        config = self.model.config
         about = {
             "family": self.family,
             "pooling": self.pooling,
             "max_length": self.max_length,
-            "heads": getattr(self.model.config, "num_attention_heads", None),
+            "config": [getattr(config, name, None) for name in _DECISIVE],
+            "tokens": self.tokenize([_TRICKY]).ids.values.tolist(),
         }
         digest.update(json.dumps(about, sort_keys=True).encode())
         digest.update(json.dumps(self.tokenizer.get_vocab(), sort_keys=True).encode())
         for name, tensor in sorted(self.model.state_dict().items()):
+            if name.startswith("pooler."):  # takes no part, and is drawn anew at each load where a checkpoint lacks it
+                continue
             digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
     def tokenize(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> EncodedTexts:
         """Token ids of `texts`, each followed by its second text where `pairs` are given, cut to `max_length`."""
-        limit = self.max_length * _CHARACTERS_PER_TOKEN
-        first = [text[:limit] for text in texts]
-        second = None if pairs is None else [text[:limit] for text in pairs]
+        limit = self.max_length * (_CHARACTERS_PER_TOKEN if pairs is None else _CHARACTERS_PER_TOKEN_OF_PAIRS)
+        first = [_whole_characters(text[:limit]) for text in texts]
+        second = None if pairs is None else [_whole_characters(text[:limit]) for text in pairs]
         if not first:
             return EncodedTexts.empty()
         encoded = self.tokenizer(
@@ -157,7 +174,13 @@ class Encoder:
 
 
 def _positions(model: nn.Module) -> int:
-    """How many tokens a text may have, counting RoBERTa's and MPNet's two reserved positions off."""
+    """How many tokens a text may have; RoBERTa's kin count positions from behind the one reserved for padding."""
     positions = getattr(model.config, "max_position_embeddings", None) or 1_000_000
-    reserved = 2 if model.config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet") else 0
-    return positions - reserved
+    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    padding = getattr(table, "padding_idx", None)
+    return positions if padding is None else positions - padding - 1
+
+
+def _whole_characters(text: str) -> str:
+    """The text without halves of surrogate pairs, which JSON can spell but no tokenizer reads."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

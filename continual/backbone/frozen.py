@@ -19,6 +19,7 @@ class FrozenView:
     Attributes:
         texts: The tokenised texts.
         entry: The layer at which prompts will enter.
+        readout: What the features are made of.
         states: States before that layer.
         features: The readout's features without a prompt, [texts, features].
         embedding: One unit vector for each text, [texts, width]: the material of pool keys and routing.
@@ -26,6 +27,7 @@ class FrozenView:
 
     texts: EncodedTexts
     entry: int
+    readout: Readout
     states: States
     features: Tensor
     embedding: Tensor
@@ -59,25 +61,23 @@ class FrozenCache:
             self._kept.move_to_end(key)
             return self._kept[key]
         size = self._bytes(texts, readout)
+        if size > self._limit:
+            return freeze(self.encoder, texts, entry, readout, keep_states=False)
         while self._kept and self._used() + size > self._limit:
             self._kept.popitem(last=False)
-        view = freeze(self.encoder, texts, entry, readout, keep_states=size <= self._limit)
-        if size <= self._limit:
-            self._kept[key] = view
-        return view
+        self._kept[key] = freeze(self.encoder, texts, entry, readout)
+        return self._kept[key]
 
     def _bytes(self, texts: EncodedTexts, readout: Readout) -> int:
         states = len(texts.ids.values) * self.encoder.width
         return 4 * (states + len(texts) * readout.width(self.encoder))
 
     def _used(self) -> int:
-        return sum(self._bytes(view.texts, readout) for (_, _, readout), view in self._kept.items())
+        return sum(self._bytes(view.texts, view.readout) for view in self._kept.values())
 
 
 @torch.no_grad()
-def freeze(
-    encoder: Encoder, texts: EncodedTexts, entry: int, readout: Readout, keep_states: bool = True
-) -> FrozenView:
+def freeze(encoder: Encoder, texts: EncodedTexts, entry: int, readout: Readout, keep_states: bool = True) -> FrozenView:
     """Runs the frozen model once over `texts` and takes states, features and embeddings on the way."""
     lengths = texts.ids.lengths
     states = torch.empty(len(texts.ids.values) if keep_states else 0, encoder.width)
@@ -99,7 +99,7 @@ def freeze(
     kept: States = (
         KeptStates(Ragged(states, texts.ids.offsets)) if keep_states else ComputedStates(encoder, texts, entry)
     )
-    return FrozenView(texts, entry, kept, features, torch.nn.functional.normalize(embedding, dim=1))
+    return FrozenView(texts, entry, readout, kept, features, torch.nn.functional.normalize(embedding, dim=1))
 
 
 def _places(ragged: Ragged, rows: Tensor, longest: int) -> Tensor:

@@ -61,9 +61,7 @@ class Readout:
         parts = [encoder.pool(hidden, mask) if name == "pool" else _largest(hidden, mask) for name in self.summaries]
         return torch.cat(parts, dim=1)
 
-    def prompted(
-        self, encoder: Encoder, entry: int, frozen: Tensor, layers: Iterable[Tensor], mask: Tensor
-    ) -> Tensor:
+    def prompted(self, encoder: Encoder, entry: int, frozen: Tensor, layers: Iterable[Tensor], mask: Tensor) -> Tensor:
         """The features of a batch under a prompt, [batch, width].
 
         Args:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -35,9 +36,9 @@ class Ragged:
             Values [batch, longest, ...] with `fill` behind short rows, and the mask [batch, longest] of real places.
         """
         starts, lengths = self.offsets[rows], self.lengths[rows]
-        columns = torch.arange(int(lengths.max()))
+        columns = torch.arange(int(lengths.max()) if len(rows) else 0)
         mask = columns[None, :] < lengths[:, None]
-        places = torch.where(mask, starts[:, None] + columns[None, :], starts[:, None])
+        places = torch.where(mask, starts[:, None] + columns[None, :], 0)
         values = self.values[places]
         if not bool(mask.all()):
             values = values.masked_fill(~mask.view(*mask.shape, *[1] * (values.dim() - 2)), fill)
@@ -78,7 +79,7 @@ class EncodedTexts:
 
 def _ragged(rows: Sequence[Sequence[int]]) -> Ragged:
     lengths = np.fromiter((len(row) for row in rows), dtype=np.int64, count=len(rows))
-    values = np.concatenate([np.asarray(row, dtype=np.int64) for row in rows])
+    values = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=int(lengths.sum()))
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     return Ragged(torch.from_numpy(values), torch.from_numpy(offsets))
 
@@ -90,4 +91,4 @@ def by_length(lengths: Tensor, size: int) -> list[Tensor]:
     bit, after a restart.
     """
     order = torch.argsort(lengths, stable=True)
-    return list(order.split(size))
+    return list(order.split(size)) if len(order) else []

@@ -75,9 +75,7 @@ def compare(summaries: Iterable[Summary]) -> Comparison:
         for first, second in itertools.combinations(grouped, 2)
         if (test := _test(grouped[first], grouped[second])) is not None
     ]
-    return Comparison(
-        [_run_row(run) for run in runs], [_group_row(it) for it in grouped.values()], tests, notes
-    )
+    return Comparison([_run_row(run) for run in runs], [_group_row(it) for it in grouped.values()], tests, notes)
 
 
 def to_markdown(rows: Sequence[Row], columns: Sequence[str] | None = None, digits: int = 3) -> str:
@@ -190,9 +188,7 @@ def _test(first: list[Summary], second: list[Summary]) -> Row | None:
         return None
     by_seed = [{run.seed: run.aware.average for run in group} for group in (first, second)]
     seeds = sorted(
-        seed
-        for seed in by_seed[0].keys() & by_seed[1].keys()
-        if None not in (by_seed[0][seed], by_seed[1][seed])
+        seed for seed in by_seed[0].keys() & by_seed[1].keys() if None not in (by_seed[0][seed], by_seed[1][seed])
     )
     if len(seeds) < 2:
         return None

@@ -88,11 +88,7 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     mean = float(sample.mean())
     if len(sample) < 2:
         return Interval(mean, None, None, 1)
-    reach = (
-        _t_quantile((1 + confidence) / 2, len(sample) - 1)
-        * float(sample.std(ddof=1))
-        / math.sqrt(len(sample))
-    )
+    reach = _t_quantile((1 + confidence) / 2, len(sample) - 1) * float(sample.std(ddof=1)) / math.sqrt(len(sample))
     return Interval(mean, mean - reach, mean + reach, len(sample))
 
 

@@ -79,9 +79,7 @@ class ScoreMatrix:
         """
         matrix = cls(tasks)
         if len(rows) != len(matrix.values):
-            raise ValueError(
-                f"expected {len(matrix.values)} rows for {len(matrix.tasks)} tasks, found {len(rows)}"
-            )
+            raise ValueError(f"expected {len(matrix.values)} rows for {len(matrix.tasks)} tasks, found {len(rows)}")
         for index, row in enumerate(rows):
             matrix.set_row(index, row)
         return matrix

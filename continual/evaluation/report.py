@@ -39,9 +39,7 @@ def render_report(summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.j2").render(
-        **_scores(run), **_details(run, _printable(config))
-    )
+    return environment.get_template("report.html.j2").render(**_scores(run), **_details(run, _printable(config)))
 
 
 def _scores(run: Summary) -> dict[str, Any]:
@@ -73,9 +71,7 @@ def _details(run: Summary, config: Mapping[str, Any]) -> dict[str, Any]:
         "row_height": sources.ROW,
         "tasks": tables.task_rows(run),
         "training": curves.training_panels(run.per_task, unit_of(run.metric)),
-        "roles": {
-            curves.role(stage.name) for record in run.per_task for stage in record.stages if stage.curve
-        },
+        "roles": {curves.role(stage.name) for record in run.per_task for stage in record.stages if stage.curve},
         "resources": headline.resources(run),
         "bars": tables.time_bars(run),
         "config": tables.config_rows(config),
@@ -96,9 +92,7 @@ def _maps(run: Summary) -> list[heatmap.HeatMap]:
         (f"Task not told, {f1.name}", untold and untold.macro_f1_matrix, f1),
     ]
     filled = [it for it in offered if it[1] and any(value is not None for row in it[1] for value in row)]
-    limits = {
-        unit.name: heatmap.domain([it[1] for it in filled if it[2].name == unit.name]) for unit in (unit, f1)
-    }
+    limits = {unit.name: heatmap.domain([it[1] for it in filled if it[2].name == unit.name]) for unit in (unit, f1)}
     return [heatmap.score_map(title, run.tasks, matrix, it, limits[it.name]) for title, matrix, it in filled]
 
 

@@ -108,9 +108,7 @@ def fwt(matrix: ScoreMatrix) -> float | None:
     formula="mean_j ( joint[j] - R[j][j] )",
     better="lower",
 )
-def intransigence(
-    matrix: ScoreMatrix, joint: Mapping[str, float] | Sequence[float] | None = None
-) -> float | None:
+def intransigence(matrix: ScoreMatrix, joint: Mapping[str, float] | Sequence[float] | None = None) -> float | None:
     """Mean lag behind joint training (Chaudhry et al., ECCV 2018).
 
     Args:

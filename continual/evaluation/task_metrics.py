@@ -84,17 +84,13 @@ def cross_count(row: np.ndarray, column: np.ndarray, *, rows: int, columns: int)
 
     Also the table of routing: row = true task, column = prompt that was chosen.
     """
-    return np.bincount(np.asarray(row) * columns + np.asarray(column), minlength=rows * columns).reshape(
-        rows, columns
-    )
+    return np.bincount(np.asarray(row) * columns + np.asarray(column), minlength=rows * columns).reshape(rows, columns)
 
 
 def _checked(true: np.ndarray, predicted: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
     true, predicted = np.asarray(true), np.asarray(predicted)
     if true.ndim != 1 or true.shape != predicted.shape:
-        raise ValueError(
-            f"expected two equally long lists of labels, found {true.shape} and {predicted.shape}"
-        )
+        raise ValueError(f"expected two equally long lists of labels, found {true.shape} and {predicted.shape}")
     if not len(true):
         raise ValueError("a score needs at least one example, found none")
     if true.min() < 0 or true.max() >= classes:

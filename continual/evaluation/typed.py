@@ -76,9 +76,7 @@ def _scalar(kind: Any, value: Any, place: str) -> Any:
         _expect(isinstance(value, int | float) and not isinstance(value, bool), "a number", value, place)
         return float(value)
     names = {int: "a whole number", str: "a text", bool: "true or false"}
-    _expect(
-        isinstance(value, kind) and (kind is bool or not isinstance(value, bool)), names[kind], value, place
-    )
+    _expect(isinstance(value, kind) and (kind is bool or not isinstance(value, bool)), names[kind], value, place)
     return value
 
 

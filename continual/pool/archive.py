@@ -62,9 +62,7 @@ def export_prompts(shelf: Shelf, header: Header, path: Path, ids: Collection[str
                 folder.mkdir(parents=True)
                 shelf.read_encoded(name).write(folder)
     except FileExistsError as error:
-        raise PoolError(
-            f"{path} exists already; export to a new folder, or to a file that ends in .zip."
-        ) from error
+        raise PoolError(f"{path} exists already; export to a new folder, or to a file that ends in .zip.") from error
 
 
 def import_prompts(pool: Receiver, path: Path) -> list[PromptRecord]:
@@ -131,9 +129,7 @@ class _Archive:
         outside = member.filename.startswith("/") or "\\" in member.filename or ".." in parts
         strange = len(parts) > 1 and parts[0] == PROMPTS_FOLDER and not is_prompt_id(parts[1])
         if outside or strange or member.filename in self._members:
-            raise PoolError(
-                f"{self._path} has the unsafe member {member.filename!r}; do not trust this archive."
-            )
+            raise PoolError(f"{self._path} has the unsafe member {member.filename!r}; do not trust this archive.")
         if member.file_size > _LARGEST_RATIO * max(member.compress_size, 1024):
             raise PoolError(
                 f"Member {member.filename!r} of {self._path} would unpack to {member.file_size:,} bytes; "
@@ -146,9 +142,7 @@ class _Archive:
         try:
             return self._archive.read(member)
         except _UNREADABLE as error:
-            raise PoolError(
-                f"Member {member} of {self._path} is damaged ({error}); export it again."
-            ) from error
+            raise PoolError(f"Member {member} of {self._path} is damaged ({error}); export it again.") from error
 
 
 @contextlib.contextmanager

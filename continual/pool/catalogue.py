@@ -102,9 +102,7 @@ class Catalogue:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version != SCHEMA:
                 raise IndexDamagedError(f"{self._path} has version {version} instead of {SCHEMA}")
-            found = connection.execute(
-                f"SELECT generation, dimension, COALESCE(({_END}), 0) FROM meta"
-            ).fetchone()
+            found = connection.execute(f"SELECT generation, dimension, COALESCE(({_END}), 0) FROM meta").fetchone()
         if found is None:
             raise IndexDamagedError(f"{self._path} is empty")
         return State(*found)
@@ -158,8 +156,7 @@ class Catalogue:
     def key_rows(self, start: int = 0) -> list[KeyRows]:
         """Who owns the key rows from `start` on, in the order of the rows."""
         query = (
-            "SELECT id, task, version, first_row, rows, keys_crc FROM prompts"
-            " WHERE first_row >= ? ORDER BY first_row"
+            "SELECT id, task, version, first_row, rows, keys_crc FROM prompts WHERE first_row >= ? ORDER BY first_row"
         )
         with self._reading() as connection:
             return [KeyRows(*row) for row in connection.execute(query, (start,))]
@@ -188,9 +185,7 @@ class Catalogue:
                 keys_crc,
             ),
         )
-        connection.execute(
-            "INSERT INTO records VALUES (?, ?)", (added.lastrowid, json.dumps(record.to_json()))
-        )
+        connection.execute("INSERT INTO records VALUES (?, ?)", (added.lastrowid, json.dumps(record.to_json())))
 
     def _records(self, where: str, values: tuple[str, ...]) -> list[PromptRecord]:
         with self._reading() as connection:
@@ -225,9 +220,7 @@ class Catalogue:
         except _SQLITE_ERRORS as error:
             self._raise_if_busy(error)
             remedy = _DISK_TROUBLE.get(_code(error))
-            if self._path.exists() and not all(
-                os.access(path, os.W_OK) for path in (self._path, self._path.parent)
-            ):
+            if self._path.exists() and not all(os.access(path, os.W_OK) for path in (self._path, self._path.parent)):
                 remedy = _READ_ONLY
             if remedy is None:
                 raise IndexDamagedError(f"{self._path} cannot be written ({error})") from error

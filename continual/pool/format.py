@@ -63,9 +63,7 @@ def encode(prompt: Prompt) -> EncodedPrompt:
 
     check_prompt(prompt)
     # safetensors refuses views that share memory; clones do not.
-    tensors = {
-        name: tensor.detach().cpu().clone().contiguous() for name, tensor in sorted(prompt.tensors.items())
-    }
+    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in sorted(prompt.tensors.items())}
     data = safetensors.save(tensors)
     described = {name: _describe(tensor) for name, tensor in tensors.items()}
     shared = {field.name: getattr(prompt, field.name) for field in fields(Prompt) if field.name != "tensors"}
@@ -108,8 +106,7 @@ def decode_record(data: bytes, file: Path, backbone: str | None = None) -> Promp
     value = _parse(data, file)
     if value["schema"] > SCHEMA:
         raise PoolError(
-            f"{file} has schema {value['schema']} but this program reads up to {SCHEMA}; "
-            "upgrade continual-prompts."
+            f"{file} has schema {value['schema']} but this program reads up to {SCHEMA}; upgrade continual-prompts."
         )
     if value.pop("sha256", None) != _seal(value):
         raise PoolError(f"{file} was altered after it was stored (its checksum is wrong); {_RESTORE}.")
@@ -214,9 +211,7 @@ def _decode_tensors(data: bytes, record: PromptRecord, file: Path) -> "dict[str,
         raise PoolError(f"{file} has the tensor '{extra[0]}' that {PROMPT_FILE} does not name; {_RESTORE}.")
     for name, tensor in loaded.items():
         if _describe(tensor) != record.tensors[name]:
-            raise PoolError(
-                f"Tensor '{name}' in {file} has another type or shape than {PROMPT_FILE} says; {_RESTORE}."
-            )
+            raise PoolError(f"Tensor '{name}' in {file} has another type or shape than {PROMPT_FILE} says; {_RESTORE}.")
     return loaded
 
 
@@ -226,6 +221,4 @@ def _read(file: Path) -> bytes:
     except FileNotFoundError as error:
         raise PoolError(f"{file} is missing; {_RESTORE}.") from error
     except OSError as error:
-        raise PoolError(
-            f"{file} cannot be read ({error.strerror}); check its permissions and the disk."
-        ) from error
+        raise PoolError(f"{file} cannot be read ({error.strerror}); check its permissions and the disk.") from error

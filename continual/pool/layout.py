@@ -66,8 +66,7 @@ class Header:
             ) from error
         if schema > SCHEMA:
             raise PoolError(
-                f"{file} has schema {schema} but this program reads up to {SCHEMA}; "
-                "upgrade continual-prompts."
+                f"{file} has schema {schema} but this program reads up to {SCHEMA}; upgrade continual-prompts."
             )
         return cls(*texts)
 
@@ -85,10 +84,19 @@ class Header:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise PoolError(
-                f"{file} cannot be read ({error.strerror}); check its permissions and the disk."
-            ) from error
+            raise PoolError(f"{file} cannot be read ({error.strerror}); check its permissions and the disk.") from error
         return cls.decode(data, file)
+
+
+def create(pool: Path, header: Header) -> Header:
+    """Makes a pool without prompts in the folder `pool`, which exists. The lock must be held."""
+    header.write(pool)
+    with files.storage_errors(pool):
+        (pool / PROMPTS_FOLDER).mkdir(exist_ok=True)
+        # A power cut must not take the folders away from below a prompt that is stored later.
+        files.sync_folder(pool)
+        files.sync_folder(pool.absolute().parent)
+    return header
 
 
 def check_backbone(file: Path, header: Header, backbone: str | None) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from continual import files
 from continual.errors import PoolError
-from continual.pool import keyfile
+from continual.pool import keyfile, layout
 from continual.pool.catalogue import Catalogue, IndexDamagedError, State
 from continual.pool.index import EXACT_LIMIT, KeyIndex
 from continual.pool.search import Hit, Owners, nearest_prompts
@@ -49,9 +49,8 @@ class LiveIndex:
                 return [[] for _ in queries]
             if queries.shape[1] != index.dimension:
                 raise PoolError(
-                    f"The keys of the pool have {index.dimension} values but the query has "
-                    f"{queries.shape[1]}; "
-                    "embed the text with the backbone of the pool."
+                    f"The keys of the pool have {index.dimension} values but the query has {queries.shape[1]}; "
+                    "embed it with the backbone of the pool."
                 )
             return nearest_prompts(index, self._owners, queries, k, exclude)
 
@@ -71,6 +70,7 @@ class LiveIndex:
             index = self._synchronised()
             if index is None or not index.needs_compacting():
                 return
+            layout.remove_leftovers(self._folder)
             index.compact()
             self._save(index)
         for _, _, file in graphs:
@@ -99,6 +99,8 @@ class LiveIndex:
 
     def _extend(self, index: KeyIndex, state: State) -> None:
         prompts = self._catalogue.key_rows(self._owners.rows)
+        if not prompts:
+            raise IndexDamagedError(f"{self._folder} was changed while it was read")
         start, stop = len(index), prompts[-1].first_row + prompts[-1].rows
         keys = keyfile.read(keyfile.path(self._folder, state.generation), start, stop, index.dimension)
         expected = self._owners.rows

@@ -161,15 +161,11 @@ def check_prompt(prompt: Prompt) -> None:
         if not isinstance(getattr(prompt, name), str) or not getattr(prompt, name).strip():
             raise PoolError(f"The field '{name}' of prompt '{prompt.id}' is empty; give it a text.")
     if not isinstance(prompt.version, int) or prompt.version < 1:
-        raise PoolError(
-            f"The version of prompt '{prompt.id}' is {prompt.version!r}; give a whole number from 1 on."
-        )
+        raise PoolError(f"The version of prompt '{prompt.id}' is {prompt.version!r}; give a whole number from 1 on.")
     if prompt.id != make_id(prompt.task, prompt.version):
         expected = make_id(prompt.task, prompt.version)
         raise PoolError(f"Prompt id '{prompt.id}' does not fit its task and version; use '{expected}'.")
-    if not all(isinstance(label, str) for label in prompt.labels) or len(set(prompt.labels)) < len(
-        prompt.labels
-    ):
+    if not all(isinstance(label, str) for label in prompt.labels) or len(set(prompt.labels)) < len(prompt.labels):
         raise PoolError(f"The labels of prompt '{prompt.id}' must be different texts; name each class once.")
     _check_tensors(prompt)
 
@@ -186,14 +182,10 @@ def _check_tensors(prompt: Prompt) -> None:
     keys = prompt.tensors.get(KEYS)
     if keys is None or keys.dtype != torch.float32 or keys.dim() != 2 or 0 in keys.shape:
         found = "none" if keys is None else f"{keys.dtype} {list(keys.shape)}"
-        raise PoolError(
-            f"Prompt '{prompt.id}' needs a float32 tensor 'keys' of shape [K, D] but has {found}; add it."
-        )
+        raise PoolError(f"Prompt '{prompt.id}' needs a float32 tensor 'keys' of shape [K, D] but has {found}; add it.")
     lengths = keys.detach().norm(dim=1)
     if bool(((lengths - 1).abs() > 1e-3).any()):
-        raise PoolError(
-            f"The keys of prompt '{prompt.id}' must have length one; divide each row by its length."
-        )
+        raise PoolError(f"The keys of prompt '{prompt.id}' must have length one; divide each row by its length.")
 
 
 def _tensors_to_json(tensors: Mapping[str, TensorInfo]) -> dict[str, Any]:

@@ -102,9 +102,7 @@ def _best_of_each(
     found = rows >= 0
     # Scores fall, so the first row of a prompt is its best.
     numbers, first = np.unique(owners.of(rows[found]), return_index=True)
-    best = [
-        (float(scores[found][place]), owners[number]) for number, place in zip(numbers, first, strict=True)
-    ]
+    best = [(float(scores[found][place]), owners[number]) for number, place in zip(numbers, first, strict=True)]
     allowed = [item for item in best if item[1].id not in excluded]
     return sorted(allowed, key=lambda item: (-item[0], item[1].task, item[1].version))
 

@@ -34,11 +34,19 @@ class Shelf:
         return self.path / prompt_id
 
     def names(self) -> tuple[set[str], bool]:
-        """What lies in the folder, and whether a killed process left something half-written."""
+        """What lies in the folder, and whether a killed process left something half-written.
+
+        Raises:
+            PoolError: The folder cannot be read.
+        """
         try:
             names = set(os.listdir(self.path))
         except FileNotFoundError:
             return set(), False
+        except OSError as error:
+            raise PoolError(
+                f"{self.path} cannot be read ({error.strerror}); check its permissions and the disk."
+            ) from error
         hidden = {name for name in names if name.startswith(".")}
         return names - hidden, any(name.endswith(".tmp") for name in hidden)
 
@@ -52,17 +60,13 @@ class Shelf:
 
     def readable(self, names: Collection[str], notes: list[str]) -> Iterator[EncodedPrompt]:
         """The undamaged prompts in the folders `names`, oldest first; `notes` tells why others are not."""
-        records = [
-            _noting(notes, lambda name=name: prompt_format.read_record(self.folder(name))) for name in names
-        ]
+        records = [_noting(notes, lambda name=name: prompt_format.read_record(self.folder(name))) for name in names]
         known = [record for record in records if record is not None]
         width = None
         for record in sorted(known, key=lambda record: (record.created, record.task, record.version)):
             width = width or record.keys[1]
             if record.keys[1] != width:
-                notes.append(
-                    f"Prompt '{record.id}' has keys of another width than the oldest prompt; it is left out."
-                )
+                notes.append(f"Prompt '{record.id}' has keys of another width than the oldest prompt; it is left out.")
                 continue
             encoded = _noting(notes, lambda name=record.id: self.read_encoded(name))
             if encoded is not None:

@@ -141,9 +141,7 @@ class PromptPool:
                 self._cache.popitem(last=False)
         return replace(prompt, tensors={name: tensor.clone() for name, tensor in prompt.tensors.items()})
 
-    def search(
-        self, queries: "np.ndarray | torch.Tensor", k: int, exclude: Collection[str] = ()
-    ) -> list[list[Hit]]:
+    def search(self, queries: "np.ndarray | torch.Tensor", k: int, exclude: Collection[str] = ()) -> list[list[Hit]]:
         """The `k` prompts nearest to each query by cosine; a prompt is as near as the nearest of its keys.
 
         Args:
@@ -275,17 +273,17 @@ class PromptPool:
         if not create:
             raise PoolError(f"There is no prompt pool in {self.path}; check the path.")
         if not layout.is_unused(self.path):
+            # Unless another process made the pool this moment; the header is the first file that it writes.
+            header = layout.Header.read(self.path)
+            if header is not None:
+                return header
             raise PoolError(
                 f"{self.path} has other files but no {layout.HEADER_FILE}, so it is not a prompt pool; "
                 "choose an empty folder, or import this one into a new pool."
             )
         with self._lock.held():
             # Another process may have been faster.
-            header = layout.Header.read(self.path)
-            if header is None:
-                header = wanted
-                header.write(self.path)
-        return header
+            return layout.Header.read(self.path) or layout.create(self.path, wanted)
 
     def _find(self, prompt_id: str) -> PromptRecord | None:
         if not is_prompt_id(prompt_id):

@@ -70,9 +70,7 @@ def _check_prompt(
     if indexed is None:
         yield Problem(name, str(index.folder), f"Prompt '{name}' is not in the index; {remedy}")
     elif indexed != record:
-        yield Problem(
-            name, str(index.folder), f"The index says something else than {folder / PROMPT_FILE}; {remedy}"
-        )
+        yield Problem(name, str(index.folder), f"The index says something else than {folder / PROMPT_FILE}; {remedy}")
     elif owner is not None and not _has_keys(index, owner, generation, keys):
         yield Problem(name, str(index.folder), f"The keys of '{name}' in the index are damaged; {remedy}")
 

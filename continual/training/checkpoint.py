@@ -47,15 +47,22 @@ class FolderCheckpoints:
             save_file(whole, temporary, metadata={"state": json.dumps(state)})
 
     def load(self, name: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """See `Checkpoints.load`."""
-        from safetensors import safe_open
+        """See `Checkpoints.load`; a damaged file counts as absent.
+
+        A training gives the same bits however often it starts again, so a lost checkpoint costs time and nothing
+        else, and there is nothing that the user would have to decide.
+        """
+        from safetensors import SafetensorError, safe_open
 
         path = self._path(name)
         if not path.exists():
             return None
-        with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
-            state = json.loads(file.metadata()["state"])
+        try:
+            with safe_open(path, framework="pt") as file:
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
+                state = json.loads(file.metadata()["state"])
+        except (SafetensorError, TypeError, KeyError, ValueError):
+            return None
         return tensors, state
 
     def clear(self) -> None:

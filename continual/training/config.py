@@ -1,11 +1,12 @@
 """The settings of one training."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from continual.errors import ConfigError
 
 
-def _setting(default: float | int | str, help: str) -> any:  # noqa: A002
+def _setting(default: float, help: str) -> Any:
     return field(default=default, metadata={"help": help})
 
 
@@ -18,7 +19,6 @@ class TrainingConfig:
     batch_size: int = _setting(16, "texts in a step")
     learning_rate: float = _setting(0.01, "peak learning rate of the prompt (AdamW)")
     head_learning_rate: float = _setting(0.003, "peak learning rate of the classification head")
-    weight_decay: float = _setting(0.01, "AdamW weight decay, head only")
     warmup: float = _setting(0.1, "share of the steps over which the learning rate rises; it then falls linearly to 0")
     patience: int = _setting(4, "stop after this many epochs without a better dev score; 0 never stops early")
     dropout: float = _setting(0.1, "dropout on the text's vector before the head")
@@ -34,6 +34,6 @@ class TrainingConfig:
         for name in ("warmup", "dropout", "average", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"training.{name} is {getattr(self, name)}, expected at least 0 and below 1.")
-        for name in ("min_steps", "patience", "weight_decay", "clip_norm"):
+        for name in ("min_steps", "patience", "clip_norm"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"training.{name} is {getattr(self, name)}, expected 0 or more.")

@@ -180,7 +180,7 @@ class _Training:
         """Linear rise over the warm-up, then linear fall to zero."""
         warmup = self.config.warmup * self.total
         if self.step < warmup:
-            return (self.step + 1) / warmup if warmup >= 1 else 1.0
+            return min(1.0, (self.step + 1) / warmup)
         return (self.total - self.step) / (self.total - warmup)
 
     def _drop(self, features: Tensor) -> Tensor:
@@ -204,9 +204,7 @@ class _Training:
         if self.config.average:
             self.model.load(self.average)
         accuracy, loss = evaluate(self.model, self.dev)
-        self.curve.append(
-            {"epoch": self.epoch, "train_loss": train_loss, "dev_accuracy": accuracy, "dev_loss": loss}
-        )
+        self.curve.append({"epoch": self.epoch, "train_loss": train_loss, "dev_accuracy": accuracy, "dev_loss": loss})
         if _better(self.curve[-1], self.curve[self.best_epoch]):
             self.best_epoch, self.best = self.epoch, self.model.trained()
         self.model.load(live)
@@ -222,9 +220,9 @@ class _Training:
         for name, value in self.model.named_parameters():
             slots = self.optimiser.state.get(value, {})
             tensors |= {f"adam/{name}/{slot}": tensor for slot, tensor in slots.items()}
-        state = {
-            key: getattr(self, key) for key in ("epoch", "step", "seconds", "curve", "best_epoch", "total")
-        } | {"finished": finished}
+        state = {key: getattr(self, key) for key in ("epoch", "step", "seconds", "curve", "best_epoch", "total")} | {
+            "finished": finished
+        }
         self.checkpoints.save(self.stage, tensors, state)
 
     def _restore(self) -> bool:

@@ -42,8 +42,11 @@ def panda_state(source: Signature, target: Signature) -> float:
 
 
 def activated_neurons(source: Signature, target: Signature) -> float:
-    """ON: |A and B| / sqrt(|A| |B|) over the switched-on units of both prompts, in [0, 1] (Su et al. 2022)."""
-    if source.neurons.shape != target.neurons.shape:
+    """ON: |A and B| / sqrt(|A| |B|) over the switched-on units of both prompts, in [0, 1] (Su et al. 2022).
+
+    NaN when the prompts touch different layers, or when the backbone does not show its units.
+    """
+    if source.neurons.shape != target.neurons.shape or not source.neurons.numel():
         return float("nan")
     return _cosine(source.neurons.float(), target.neurons.float())
 

@@ -61,7 +61,8 @@ class Prober:
         encoder = self._encoder
         if encoder.family not in FAMILIES:
             return torch.zeros(0)
-        start = torch.tensor([[encoder.tokenizer.cls_token_id or encoder.pad_token]])
+        first = encoder.tokenizer.cls_token_id  # may be 0, as in RoBERTa
+        start = torch.tensor([[encoder.pad_token if first is None else first]])
         mask = torch.ones_like(start, dtype=torch.bool)
         entry = tuning.entry(encoder)
         hidden = encoder.run(encoder.embed(start, mask), mask, stop=entry)

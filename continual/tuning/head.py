@@ -1,4 +1,4 @@
-"""Classification heads: a convex start on frozen features, the optimum of the very objective that training continues."""
+"""Classification heads: a convex start on frozen features, the optimum of the objective that training continues."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,9 +72,7 @@ def fit_head(
     return best[1]
 
 
-def minimise(
-    features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor, penalty: float
-) -> tuple[Tensor, Tensor]:
+def minimise(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
     """The weight and bias that minimise `mean cross-entropy + penalty * |W|^2`, from a start, by L-BFGS."""
     weight, bias = weight.clone().requires_grad_(), bias.clone().requires_grad_()
     optimiser = torch.optim.LBFGS(

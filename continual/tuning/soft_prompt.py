@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from continual.backbone.blocks import FAMILIES
 from continual.backbone.encoder import Encoder
 from continual.backbone.states import States
 from continual.errors import BackboneError, ConfigError
@@ -53,7 +54,14 @@ class LatePrompt(Tuning):
         if self.layer >= encoder.depth:
             raise BackboneError(
                 f"tuning.layer is {self.layer}, but the backbone {encoder.name!r} can be entered before layers "
-                f"0 to {encoder.depth - 1} only; choose one of them."
+                f"0 to {encoder.depth - 1} only; choose one of them or use tuning=input."
+            )
+        if encoder.family not in FAMILIES and self.length + encoder.max_length > encoder.positions:
+            # Run as a whole, a model gives soft tokens positions of the text.
+            raise BackboneError(
+                f"The backbone {encoder.name!r} has {encoder.positions} positions, too few for tuning.length="
+                f"{self.length} and {encoder.max_length} tokens of text; set backbone.max_length="
+                f"{encoder.positions - self.length}."
             )
         return self.layer
 

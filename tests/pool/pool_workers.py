@@ -1,7 +1,10 @@
 """What the other processes do in the tests of the pool. A fork server makes each start quick."""
 
 import multiprocessing
+import os
 import resource
+import signal
+import sqlite3
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -41,15 +44,13 @@ def add_some(connection: Connection, path: Path, seed: int, count: int) -> None:
     """Adds prompts of one task whose versions other processes want too, after a word to begin."""
     connection.recv()
     pool = PromptPool(path, BACKBONE)
-    connection.send(
-        [pool.add(make_prompt("same", seed=seed * 100 + n), renumber=True).id for n in range(count)]
-    )
+    connection.send([pool.add(make_prompt("same", seed=seed * 100 + n), renumber=True).id for n in range(count)])
 
 
 def read_while_others_write(connection: Connection, path: Path) -> None:
     """Checks, until told to stop, that everything that is listed can be read and found."""
     pool, rounds = PromptPool(path, BACKBONE), 0
-    while not connection.poll():
+    while rounds == 0 or not connection.poll():
         ids = pool.ids()
         assert len(pool.records()) >= len(ids)
         if ids:
@@ -61,17 +62,28 @@ def read_while_others_write(connection: Connection, path: Path) -> None:
     connection.send(rounds)
 
 
-def add_under_file_limits(connection: Connection, path: Path) -> None:
+def large_tensors(task: str, version: int) -> Prompt:
+    """A prompt with 100 kB of keys, so that the fourth makes 400 kB of them, and 600 kB of tensors in all."""
+    keys = torch.nn.functional.normalize(torch.ones(100, 256), dim=1)
+    return make_prompt(task, version, tensors={"keys": keys, "more": torch.ones(125_000)})
+
+
+def large_record(task: str, version: int) -> Prompt:
+    """A prompt whose record is larger than its tensors: only the catalogue grows beyond 40 kB, when it commits."""
+    return make_prompt(task, version, provenance={"curve": list(range(1_500))})
+
+
+def add_under_file_limits(connection: Connection, path: Path, make: Callable[[str, int], Prompt]) -> None:
     """Lets every size of file be the largest that the system allows, so that each write fails once."""
     pool = PromptPool(path, BACKBONE)
-    for version in (1, 2, 3):
-        pool.add(_large("full", version))
+    for version in range(1, 4):
+        pool.add(make("full", version))
     refusals = set()
-    for limit in (0, 1, 500, 1_000, 5_000, 10_000, 20_000, 40_000, 100_000, 350_000, 450_000, 1_000_000):
+    for limit in (0, 1, 500, 1_000, 5_000, 10_000, 20_000, 30_000, 40_000, 100_000, 350_000, 450_000, 1_000_000):
         before = pool.ids()
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
         try:
-            pool.add(_large("refused", pool.next_version("refused")))
+            pool.add(make("refused", pool.next_version("refused")))
         except StorageError as error:
             refusals.add(str(error).replace(str(path), "POOL"))
             expected = before
@@ -82,14 +94,21 @@ def add_under_file_limits(connection: Connection, path: Path) -> None:
             assert again.ids() == expected
             assert again.verify() == []
             assert again.notes == []
-            assert not list((path / "prompts").glob(".*"))
+            assert set(os.listdir(path / "prompts")) == set(expected)
     connection.send(sorted(refusals))
 
 
-def _large(task: str, version: int) -> Prompt:
-    """A prompt with 100 kB of keys, so that the fourth makes 400 kB of them, and 600 kB of tensors in all."""
-    keys = torch.nn.functional.normalize(torch.ones(100, 256), dim=1)
-    return make_prompt(task, version, tensors={"keys": keys, "more": torch.ones(125_000)})
+def die_in_a_transaction(connection: Connection, path: Path) -> None:
+    """Leaves the catalogue half-changed, with the journal that SQLite needs to take the change back."""
+    catalogue = sqlite3.connect(path / "index" / "catalogue.sqlite", isolation_level=None)
+    catalogue.execute("PRAGMA cache_size = 1")
+    catalogue.execute("BEGIN")
+    catalogue.execute("UPDATE prompts SET task = 'half' || task")
+    catalogue.execute(
+        "CREATE TABLE half AS WITH RECURSIVE n(i) AS (VALUES(1) UNION SELECT i+1 FROM n LIMIT 9999) SELECT * FROM n"
+    )
+    connection.send("dying")
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def open_and_list(connection: Connection, path: Path) -> None:
@@ -106,3 +125,37 @@ def open_and_list(connection: Connection, path: Path) -> None:
     listed = this.io_counters().read_chars - read
     assert sum(record.tensors_bytes for record in records) > 40_000_000
     connection.send((seconds, opened, listed, this.memory_info().rss - memory))
+
+
+def use_a_folder_of_someone_else(connection: Connection, path: Path) -> None:
+    """Uses a pool that this process may read but not write."""
+    if os.getuid() == 0:
+        os.setuid(65_534)
+    pool = PromptPool(path, BACKBONE)
+    assert pool.search(pool.get("sydney-siege-v1").tensors["keys"], 1)[0][0].prompt_id == "sydney-siege-v1"
+    assert pool.verify() == []
+    refusals = []
+    for change in (
+        lambda: pool.add(make_prompt("new")),
+        pool.rebuild,
+        lambda: pool.export(path / "x.zip"),
+        lambda: pool.export(path / "x"),
+        lambda: PromptPool(path / "new", BACKBONE),
+    ):
+        try:
+            change()
+        except StorageError as error:
+            refusals.append(str(error).replace(str(path), "POOL"))
+    assert pool.ids() == ["sydney-siege-v1"]
+    connection.send(refusals)
+
+
+def use_a_damaged_index_of_someone_else(connection: Connection, path: Path) -> None:
+    """A reader makes an index for itself where a writer, who may not write, cannot repair it."""
+    if os.getuid() == 0:
+        os.setuid(65_534)
+    assert PromptPool(path, read_only=True).ids() == ["sydney-siege-v1"]
+    try:
+        PromptPool(path)
+    except StorageError as error:
+        connection.send([str(error).replace(str(path), "POOL")])

@@ -44,9 +44,7 @@ def test_there_and_back(pool: PromptPool, tmp_path: Path, name: str) -> None:
     assert target.import_(tmp_path / name) == []
 
 
-def test_an_exported_folder_and_an_unpacked_archive_are_pools(
-    pool: PromptPool, archive: Path, tmp_path: Path
-) -> None:
+def test_an_exported_folder_and_an_unpacked_archive_are_pools(pool: PromptPool, archive: Path, tmp_path: Path) -> None:
     pool.export(tmp_path / "folder")
     with zipfile.ZipFile(archive) as packed:
         packed.extractall(tmp_path / "unpacked")
@@ -64,10 +62,7 @@ def test_the_same_prompts_give_the_same_bytes(pool: PromptPool, archive: Path, t
         for file in files:
             os.utime(Path(folder, file), (time.time() - 10**6,) * 2)
     assert copy.export(tmp_path / "again.zip").read_bytes() == archive.read_bytes()
-    assert (
-        pool.export(tmp_path / "order.zip", ["two-v1", "one-v1", "two-v1"]).read_bytes()
-        == archive.read_bytes()
-    )
+    assert pool.export(tmp_path / "order.zip", ["two-v1", "one-v1", "two-v1"]).read_bytes() == archive.read_bytes()
 
 
 def test_some_prompts_only(pool: PromptPool, tmp_path: Path) -> None:
@@ -159,9 +154,7 @@ def test_a_member_that_is_there_twice(archive: Path, tmp_path: Path) -> None:
 
 
 def test_a_member_that_would_fill_the_memory(archive: Path, tmp_path: Path) -> None:
-    bomb = _rewritten(
-        archive, {"prompts/one-v1/tensors.safetensors": bytes(10**7)}, compression=zipfile.ZIP_DEFLATED
-    )
+    bomb = _rewritten(archive, {"prompts/one-v1/tensors.safetensors": bytes(10**7)}, compression=zipfile.ZIP_DEFLATED)
     with pytest.raises(PoolError, match="would unpack to 10,000,000 bytes"):
         PromptPool(tmp_path / "target").import_(bomb)
 
@@ -195,9 +188,7 @@ def test_every_truncation_and_many_flips_are_noticed(archive: Path, tmp_path: Pa
     content = archive.read_bytes()
     damaged = tmp_path / "damaged.zip"
     variants = [content[:keep] for keep in range(0, len(content), 97)]
-    variants += [
-        content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :] for at in range(0, len(content), 53)
-    ]
+    variants += [content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :] for at in range(0, len(content), 53)]
     refusals = []
     for variant in variants:
         damaged.write_bytes(variant)
@@ -208,9 +199,7 @@ def test_every_truncation_and_many_flips_are_noticed(archive: Path, tmp_path: Pa
     assert len(refusals) > len(variants) // 2
     assert all(str(damaged) in sentence for sentence in refusals)
     for prompt_id in target.ids():
-        assert_same(
-            target.get(prompt_id), make_prompt(prompt_id[:3], created=target.record(prompt_id).created)
-        )
+        assert_same(target.get(prompt_id), make_prompt(prompt_id[:3], created=target.record(prompt_id).created))
 
 
 def test_what_is_not_there_or_not_a_pool(pool: PromptPool, tmp_path: Path) -> None:

@@ -261,6 +261,13 @@ def test_a_damaged_header(path: Path, content: bytes) -> None:
     _expect_all(rescued)
 
 
+def test_a_file_in_the_place_of_the_prompts(path: Path) -> None:
+    shutil.rmtree(path / "prompts")
+    (path / "prompts").touch()
+    with pytest.raises(PoolError, match="prompts cannot be read"):
+        PromptPool(path)
+
+
 def test_a_missing_header(path: Path) -> None:
     (path / "pool.json").unlink()
     with pytest.raises(PoolError, match=r"other files but no pool\.json"):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from continual.pool.index import KeyIndex, spherical_kmeans
@@ -27,9 +27,7 @@ def test_two_bundles_by_hand() -> None:
 
 
 def test_one_cluster_is_the_mean_direction() -> None:
-    np.testing.assert_allclose(
-        spherical_kmeans(np.array([[2.0, 0], [0, 7]]), 1, seed=3), [[0.5**0.5, 0.5**0.5]]
-    )
+    np.testing.assert_allclose(spherical_kmeans(np.array([[2.0, 0], [0, 7]]), 1, seed=3), [[0.5**0.5, 0.5**0.5]])
 
 
 def test_a_cluster_of_its_own_for_every_separate_bundle() -> None:
@@ -39,6 +37,7 @@ def test_a_cluster_of_its_own_for_every_separate_bundle() -> None:
     assert sorted(centres.argmax(axis=1)) == list(range(8))
 
 
+@settings(deadline=None)
 @given(
     points=st.lists(st.tuples(*[st.integers(-2, 2)] * 3), min_size=1, max_size=12),
     k=st.integers(1, 15),
@@ -65,9 +64,7 @@ def test_keys_of_any_points(points: list[tuple[int, int, int]], k: int, seed: in
 @pytest.mark.parametrize("scale", [1e-200, 1e200])
 def test_the_length_of_a_row_means_nothing(scale: float) -> None:
     points = np.random.default_rng(0).normal(size=(20, 4))
-    np.testing.assert_allclose(
-        spherical_kmeans(points * scale, 3, 0), spherical_kmeans(points, 3, 0), atol=1e-6
-    )
+    np.testing.assert_allclose(spherical_kmeans(points * scale, 3, 0), spherical_kmeans(points, 3, 0), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -156,9 +153,7 @@ def test_a_graph_finds_nearly_what_the_exact_search_finds(tmp_path: Path) -> Non
 
     def recall() -> float:
         found = large.search(queries, 10)[1]
-        return float(
-            np.mean([len(set(one) & set(two)) / 10 for one, two in zip(expected, found, strict=True)])
-        )
+        return float(np.mean([len(set(one) & set(two)) / 10 for one, two in zip(expected, found, strict=True)]))
 
     assert recall() > 0.95
     large.compact()

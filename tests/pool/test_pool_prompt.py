@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pool_samples import BACKBONE, FOREIGN, assert_same, make_prompt, unit
 from safetensors import torch as safetensors
@@ -47,6 +47,7 @@ def test_slug(task: str, slug: str) -> None:
     assert make_id(task, 12) == f"{slug}-v12"
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters()), st.integers(1, 999_999_999))
 def test_every_id_is_a_safe_folder_name(task: str, version: int) -> None:
     prompt_id = make_id(task, version)
@@ -85,6 +86,7 @@ def test_tensors_that_share_memory_are_stored() -> None:
     assert_same(prompt_format.decode(encoded.json, encoded.tensors, Path(prompt.id)), prompt)
 
 
+@settings(deadline=None)
 @given(
     provenance=st.dictionaries(st.text(), JSON, max_size=4),
     tuning=st.dictionaries(st.text(), JSON, max_size=3),
@@ -169,10 +171,9 @@ def _resealed(folder: Path, **changes: object) -> None:
     (folder / "prompt.json").write_bytes(prompt_format.encode_record(record))
 
 
+@settings(deadline=None)
 @given(data=st.data())
-def test_a_flipped_bit_anywhere_is_noticed(
-    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_a_flipped_bit_anywhere_is_noticed(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = _stored(tmp_path_factory.mktemp("flip"))
     file = folder / data.draw(st.sampled_from(["prompt.json", "tensors.safetensors"]))
     content = bytearray(file.read_bytes())
@@ -275,9 +276,7 @@ def test_a_field_of_a_wrong_type(tmp_path: Path) -> None:
 def test_the_files_are_what_others_expect(tmp_path: Path) -> None:
     """The contract with other tools: plain safetensors, and JSON with these fields."""
     folder = _stored(tmp_path)
-    assert torch.equal(
-        safetensors.load_file(folder / "tensors.safetensors")["keys"], make_prompt().tensors["keys"]
-    )
+    assert torch.equal(safetensors.load_file(folder / "tensors.safetensors")["keys"], make_prompt().tensors["keys"])
     value = json.loads((folder / "prompt.json").read_text())
     assert value["schema"] == 1
     assert {

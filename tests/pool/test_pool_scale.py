@@ -23,9 +23,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         prompt = make_prompt(f"task {number}", created=f"2025-01-01T00:00:00.{number:06d}+00:00")
         folder = path / "prompts" / prompt.id
         folder.mkdir(parents=True)
-        prompt_format.encode(dataclasses.replace(prompt, tensors=prompt.tensors | {"more": more})).write(
-            folder
-        )
+        prompt_format.encode(dataclasses.replace(prompt, tensors=prompt.tensors | {"more": more})).write(folder)
     assert len(PromptPool(path)) == 2_000
     return path
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from continual.pool.catalogue import KeyRows
@@ -51,15 +51,14 @@ def _sample(picks: list[list[int]]) -> Sample:
     return Sample(owners, keys)
 
 
+@settings(deadline=None)
 @given(
     picks=st.lists(st.lists(st.integers(0, 6), min_size=1, max_size=5), min_size=1, max_size=20),
     queries=st.lists(st.integers(0, 6), min_size=1, max_size=4),
     k=st.integers(1, 22),
     excluded=st.sets(st.integers(0, 19), max_size=6),
 )
-def test_exact_whatever_the_ties(
-    picks: list[list[int]], queries: list[int], k: int, excluded: set[int]
-) -> None:
+def test_exact_whatever_the_ties(picks: list[list[int]], queries: list[int], k: int, excluded: set[int]) -> None:
     sample = _sample(picks)
     exclude = {sample.owners[number].id for number in excluded if number < len(picks)}
     found = nearest_prompts(sample.index(), sample.owners, DIRECTIONS[queries], k, exclude)

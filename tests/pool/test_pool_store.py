@@ -91,17 +91,13 @@ def test_tensors_that_were_handed_out_may_be_changed(pool: PromptPool) -> None:
 
 
 def test_a_foreign_prompt_is_refused(pool: PromptPool) -> None:
-    with pytest.raises(
-        PoolError, match=r"pool\.json belongs to backbone bbbbbbbbbbbb \(minilm\) but ffffffffffff"
-    ):
+    with pytest.raises(PoolError, match=r"pool\.json belongs to backbone bbbbbbbbbbbb \(minilm\) but ffffffffffff"):
         pool.add(make_prompt(backbone=FOREIGN))
     assert len(pool) == 0
 
 
 def test_a_foreign_pool_is_refused(pool: PromptPool) -> None:
-    with pytest.raises(
-        PoolError, match=r"pool\.json belongs to backbone .* choose that backbone or another pool"
-    ):
+    with pytest.raises(PoolError, match=r"pool\.json belongs to backbone .* choose that backbone or another pool"):
         PromptPool(pool.path, FOREIGN)
 
 
@@ -210,9 +206,7 @@ def test_a_large_pool_gets_a_graph(tmp_path: Path) -> None:
 def test_more_prompts_than_the_cache_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("continual.pool.store._CACHED_PROMPTS", 2)
     pool = PromptPool(tmp_path / "pool")
-    prompts = [
-        pool.add(make_prompt(version=version)) and make_prompt(version=version) for version in range(1, 5)
-    ]
+    prompts = [pool.add(make_prompt(version=version)) and make_prompt(version=version) for version in range(1, 5)]
     for prompt in prompts + prompts:
         assert_same(pool.get(prompt.id), prompt)
     pool.folder("sydney-siege-v4").rename(tmp_path / "elsewhere")

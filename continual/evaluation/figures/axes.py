@@ -35,9 +35,7 @@ class Frame:
 
     def up(self, value: float) -> float:
         """Vertical position of a value, one decimal place; drawings count downwards."""
-        return round(
-            self.height - self.bottom - _share(value, self.y) * (self.height - self.top - self.bottom), 1
-        )
+        return round(self.height - self.bottom - _share(value, self.y) * (self.height - self.top - self.bottom), 1)
 
 
 def spread(values: Sequence[float]) -> tuple[float, float]:

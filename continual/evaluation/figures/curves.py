@@ -72,8 +72,7 @@ def average_chart(matrices: dict[str, Rows], tasks: Sequence[str], unit: Unit) -
     last = max(int(x) for line in means.values() for x, value in line if value is not None)
     frame = Frame(560, 240, steps(last), spread(values), left=44, top=26, bottom=44)
     lines = [
-        _line(frame, kind, line, [_mean_tip(kind, x, y, tasks, unit) for x, y in line])
-        for kind, line in means.items()
+        _line(frame, kind, line, [_mean_tip(kind, x, y, tasks, unit) for x, y in line]) for kind, line in means.items()
     ]
     ticks = [(frame.across(step), str(step)) for step in whole_ticks(1, last, 15)]
     return Chart(
@@ -147,9 +146,7 @@ def _training_panel(
     above = Frame(240, 98, steps(longest), scores, bottom=8)
     below = Frame(240, 96, steps(longest), losses)
     # The prompt that is kept comes last, so that it is drawn over the others.
-    stages = sorted(
-        (stage for stage in record.stages if stage.curve), key=lambda stage: role(stage.name) == "student"
-    )
+    stages = sorted((stage for stage in record.stages if stage.curve), key=lambda stage: role(stage.name) == "student")
     x_ticks = [(below.across(epoch), str(epoch)) for epoch in whole_ticks(1, longest, 8)]
     loss_ticks = [(below.up(value), decimals(value, 1)) for value in nice_ticks(*losses, 3)]
     charts = [
@@ -163,10 +160,7 @@ def _training_panel(
         ),
         Chart(
             below,
-            [
-                Line(role(it.name), _scaled(below, [(e.epoch, e.train_loss) for e in it.curve]))
-                for it in stages
-            ],
+            [Line(role(it.name), _scaled(below, [(e.epoch, e.train_loss) for e in it.curve])) for it in stages],
             x_ticks,
             loss_ticks,
             f"Training loss of {record.task} per epoch",
@@ -189,11 +183,7 @@ def _dev_line(frame: Frame, task: str, stage: Stage, unit: Unit) -> Line:
 
 
 def _line(frame: Frame, kind: str, points: Sequence[Point], tips: Sequence[str]) -> Line:
-    dots = [
-        Dot(frame.across(x), frame.up(y), tip)
-        for (x, y), tip in zip(points, tips, strict=True)
-        if y is not None
-    ]
+    dots = [Dot(frame.across(x), frame.up(y), tip) for (x, y), tip in zip(points, tips, strict=True) if y is not None]
     return Line(kind, _scaled(frame, points), dots)
 
 

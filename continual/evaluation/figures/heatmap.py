@@ -70,9 +70,7 @@ def domain(tables: Sequence[Rows | None]) -> tuple[float, float]:
     return (low, high) if high > low else (low - 0.05, high + 0.05)
 
 
-def score_map(
-    title: str, tasks: Sequence[str], matrix: Rows, unit: Unit, limits: tuple[float, float]
-) -> HeatMap:
+def score_map(title: str, tasks: Sequence[str], matrix: Rows, unit: Unit, limits: tuple[float, float]) -> HeatMap:
     """The matrix of scores: one row for each moment, one column for each task.
 
     Args:
@@ -99,8 +97,7 @@ def routing_map(table: Confusion) -> HeatMap:
     for index, (task, counts) in enumerate(zip(table.tasks, table.counts, strict=True)):
         total = sum(counts)
         cells = [
-            _routing_cell(task, prompt, number, total)
-            for prompt, number in zip(table.prompts, counts, strict=True)
+            _routing_cell(task, prompt, number, total) for prompt, number in zip(table.prompts, counts, strict=True)
         ]
         rows.append(Row(index + 1, task, cells, count(total)))
     return HeatMap("Routing", list(table.prompts), rows, "texts", "0 %", "100 %")

@@ -33,9 +33,7 @@ def step_of(value: float, low: float, high: float, lowest: int = 0) -> int:
 @cache
 def style_variables(dark: bool) -> str:
     """CSS declarations `--qN` (fill) and `--iN` (the ink that is readable on it) for all steps."""
-    return "".join(
-        f"--q{step}:{fill};--i{step}:{readable_ink(fill)};" for step, fill in enumerate(fills(dark))
-    )
+    return "".join(f"--q{step}:{fill};--i{step}:{readable_ink(fill)};" for step, fill in enumerate(fills(dark)))
 
 
 @cache

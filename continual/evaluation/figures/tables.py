@@ -88,9 +88,7 @@ def task_rows(summary: Summary) -> list[TaskRow]:
 
 def time_bars(summary: Summary) -> list[TimeBar]:
     """Where the time went; empty if nothing is known about it."""
-    spent = [
-        (record, _training_time(record) or 0.0, record.evaluate_seconds or 0.0) for record in summary.per_task
-    ]
+    spent = [(record, _training_time(record) or 0.0, record.evaluate_seconds or 0.0) for record in summary.per_task]
     longest = max((train + evaluate for _, train, evaluate in spent), default=0.0)
     if longest <= 0:
         return []

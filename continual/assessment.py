@@ -1,0 +1,148 @@
+"""Measures the pool on the tests of a stream: one row of the accuracy matrix after each task."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from continual.backbone.frozen import FrozenView
+from continual.evaluation.task_metrics import accuracy, macro_f1
+from continual.files import replacing
+from continual.learner import Evaluation, Learner
+from continual.predictor import Predictor
+from continual.router import Route, route, superseded
+
+if TYPE_CHECKING:
+    from streams import Task
+
+NOT_PREDICTED = -1
+FOREIGN = -2
+"""The prompt's answer is a label that the task does not have: wrong whatever the truth."""
+
+
+@dataclass(frozen=True)
+class TaskScore:
+    """How the pool did on one test split.
+
+    Attributes:
+        evaluation: The scores.
+        prompts: For each text the id of the prompt that was used.
+    """
+
+    evaluation: Evaluation
+    prompts: list[str]
+
+
+class Assessor:
+    """Scores tasks on their test splits and remembers predictions of prompts that cannot change.
+
+    Args:
+        learner: Whose pool is measured.
+        memory: A file that keeps the predictions over restarts, or None. What was predicted once is never
+            computed again in another batch, so that a resumed run gives the same bits.
+    """
+
+    def __init__(self, learner: Learner, memory: Path | None = None) -> None:
+        self._learner = learner
+        self._memory = memory
+        self._predicted: dict[str, torch.Tensor] = _load(memory)
+        self._tests: dict[str, tuple[FrozenView, np.ndarray]] = {}
+
+    def aware(self, task: "Task", afresh: bool = False) -> TaskScore:
+        """The task is told: its newest prompt answers.
+
+        Args:
+            task: The task.
+            afresh: Read the prompt from disk and predict again instead of trusting what was remembered.
+        """
+        record = self._learner.prompt_of(task.name)
+        view, _ = self._test(task)
+        routes = [Route(record.id, 1.0, True)] * len(view)
+        if afresh:
+            self._predicted.pop(_key(task.name, record.id), None)
+            self._learner.predictor = Predictor(self._learner.encoder, self._learner.pool)
+        return self._score(task, routes)
+
+    def routed(self, task: "Task") -> TaskScore:
+        """The task is not told: every text goes to the prompt with the nearest key."""
+        view, _ = self._test(task)
+        return self._score(task, self._learner.routes(view))
+
+    def unseen(self, task: "Task") -> TaskScore | None:
+        """A task that has not been learned, answered by the nearest prompts with the same labels; None without any."""
+        pool = self._learner.pool
+        strangers = {record.id for record in pool.records() if set(record.labels) != set(task.labels)}
+        exclude = strangers | superseded(pool)
+        if len(exclude) == len(pool):
+            return None
+        view, _ = self._test(task)
+        return self._score(task, route(pool, view.embedding, exclude))
+
+    def save(self) -> None:
+        """Writes the remembered predictions to disk."""
+        if self._memory is None or not self._predicted:
+            return
+        from safetensors.torch import save_file
+
+        with replacing(self._memory) as temporary:
+            save_file(self._predicted, temporary)
+
+    def _score(self, task: "Task", routes: list[Route]) -> TaskScore:
+        view, true = self._test(task)
+        answers = self._labels(task, view, [item.prompt for item in routes])
+        tasks = [self._learner.pool.record(item.prompt).task for item in routes]
+        evaluation = Evaluation(
+            accuracy=accuracy(true, answers, len(task.labels)),
+            macro_f1=macro_f1(true, answers, len(task.labels)),
+            routed_right=float(np.mean([name == task.name for name in tasks])),
+            unknown=float(np.mean([not item.known for item in routes])),
+        )
+        return TaskScore(evaluation, [item.prompt for item in routes])
+
+    def _labels(self, task: "Task", view: FrozenView, prompts: list[str]) -> np.ndarray:
+        """For each text the number of the task's label that its prompt gives, or `FOREIGN`."""
+        missing: list[int] = []
+        for row, prompt in enumerate(prompts):
+            known = self._predicted.setdefault(
+                _key(task.name, prompt), torch.full((len(view),), NOT_PREDICTED, dtype=torch.int32)
+            )
+            if known[row] == NOT_PREDICTED:
+                missing.append(row)
+        wanted = [prompts[row] for row in missing]
+        for row, prompt, logits in zip(
+            missing, wanted, self._learner.predictor.logits(view, missing, wanted), strict=True
+        ):
+            label = self._learner.pool.record(prompt).labels[int(logits.argmax())]
+            number = task.labels.index(label) if label in task.labels else FOREIGN
+            self._predicted[_key(task.name, prompt)][row] = number
+        return np.array([int(self._predicted[_key(task.name, prompt)][row]) for row, prompt in enumerate(prompts)])
+
+    def _test(self, task: "Task") -> tuple[FrozenView, np.ndarray]:
+        """The task's test texts as the frozen model sees them, and their labels."""
+        if task.name not in self._tests:
+            split = task.test
+            pairs = list(split["text_pair"]) if "text_pair" in split.column_names else None
+            texts = self._learner.encoder.tokenize(list(split["text"]), pairs)
+            self._tests[task.name] = (texts, np.array(split["label"], dtype=np.int64))
+        texts, labels = self._tests[task.name]
+        return self._learner.view(texts), labels
+
+
+def evaluate_task(learner: Learner, task: "Task", told: bool) -> Evaluation:
+    """The scores of a learner on one task's test split."""
+    assessor = Assessor(learner)
+    return (assessor.aware(task) if told else assessor.routed(task)).evaluation
+
+
+def _key(task: str, prompt: str) -> str:
+    return f"{task}/{prompt}"
+
+
+def _load(memory: Path | None) -> dict[str, torch.Tensor]:
+    if memory is None or not memory.exists():
+        return {}
+    from safetensors.torch import load_file
+
+    return load_file(memory)

@@ -1,0 +1,54 @@
+"""The command line. Heavy modules are imported inside the commands, so that `continual --help` is quick."""
+
+import sys
+
+import click
+
+from continual.cli import listing, pool, runs
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="continual-prompts", prog_name="continual")
+def command() -> None:
+    """Continual learning for streaming text tasks: a pool of soft prompts that forgets nothing.
+
+    Start with `continual run quickstart`.
+    """
+
+
+for part in (
+    runs.run,
+    runs.resume,
+    runs.predict,
+    runs.report,
+    runs.compare,
+    runs.validate,
+    pool.pool,
+    listing.ls,
+):
+    command.add_command(part)
+
+
+def main() -> None:
+    """Runs the command line; what the user can put right ends in one sentence and exit code 2."""
+    from continual.errors import Interrupted
+    from streams.errors import UserError
+
+    try:
+        command()
+    except Interrupted as error:
+        click.echo(str(error), err=True)
+        sys.exit(130)
+    except KeyboardInterrupt:
+        click.echo("Stopped at once; everything finished so far is on disk.", err=True)
+        sys.exit(130)
+    except UserError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except OSError as error:
+        place = f" {error.filename}" if error.filename else ""
+        click.echo(
+            f"error: Could not use{place}: {error.strerror or error}; free the place or choose another.",
+            err=True,
+        )
+        sys.exit(2)

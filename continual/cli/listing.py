@@ -1,0 +1,58 @@
+"""`continual ls`: what can be named in a config."""
+
+import click
+
+from continual.cli.output import format_option, pick, print_table, show
+
+
+@click.command()
+@click.argument(
+    "kind",
+    type=click.Choice(["experiments", "streams", "methods", "tunings", "metrics", "backbones", "transfer"]),
+)
+@format_option
+def ls(kind: str, form: str) -> None:
+    """Lists what is available: names to use in `continual run NAME key=value`."""
+    if kind in ("streams", "experiments"):
+        entries = _configs(kind)
+    elif kind == "metrics":
+        entries = _metrics()
+    else:
+        entries = _registered(kind)
+    columns = list(entries[0])
+    show(form, entries, lambda: print_table(columns, pick(entries, *columns)))
+
+
+def _registered(kind: str) -> list[dict[str, str]]:
+    from continual.backbone import BACKBONES
+    from continual.methods import METHODS
+    from continual.transfer import TRANSFERABILITY
+    from continual.tuning import TUNINGS
+
+    registry = {"methods": METHODS, "tunings": TUNINGS, "backbones": BACKBONES, "transfer": TRANSFERABILITY}[kind]
+    return [{"name": entry.name, "help": entry.help, "paper": entry.paper} for entry in registry]
+
+
+def _metrics() -> list[dict[str, str]]:
+    from continual.evaluation.catalog import list_metrics
+
+    measured = [{"name": item["name"], "level": item["level"], "help": item["help"]} for item in list_metrics()]
+    transfer = [
+        {"name": entry["name"], "level": "transfer", "help": entry["help"]} for entry in _registered("transfer")
+    ]
+    return measured + transfer
+
+
+def _configs(kind: str) -> list[dict[str, str]]:
+    import yaml
+
+    from continual.config import configs_folder, names_in
+
+    group = kind.removesuffix("s")
+    entries = []
+    for name in names_in(group):
+        text = (configs_folder() / group / f"{name}.yaml").read_text(encoding="utf-8")
+        section = yaml.safe_load(text) or {}
+        comments = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#") and "@package" not in line]
+        entries.append({"name": name, "help": section.get("description") or (comments[0] if comments else "")})
+    return entries

@@ -1,0 +1,121 @@
+"""`continual pool`: looks into pools and moves prompts between them."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from continual.cli.output import format_option, pick, print_table, show
+
+
+def open_pool(path: Path, read_only: bool = True) -> Any:
+    """The pool in a folder, or in the `pool` folder of a run."""
+    from continual.pool import PromptPool
+
+    inner = path / "pool"
+    folder = inner if (path / "config.yaml").is_file() and inner.is_dir() else path
+    return PromptPool(folder, create=False, read_only=read_only)
+
+
+@click.group()
+def pool() -> None:
+    """Looks into prompt pools. POOL is the folder of a pool or of a run."""
+
+
+@pool.command("ls")
+@click.argument("path", metavar="POOL", type=click.Path(path_type=Path))
+@format_option
+def list_prompts(path: Path, form: str) -> None:
+    """Lists the prompts of a pool."""
+    rows = [
+        {
+            "prompt": record.id,
+            "task": record.task,
+            "labels": len(record.labels),
+            "method": record.method,
+            "tuning": record.tuning.get("name"),
+            "sources": ", ".join(source["prompt"] for source in record.provenance.get("sources", [])),
+            "dev_accuracy": record.provenance.get("dev_accuracy"),
+            "created": record.created[:19],
+        }
+        for record in open_pool(path).records()
+    ]
+    columns = ("prompt", "task", "labels", "method", "tuning", "sources", "dev_accuracy", "created")
+    show(form, rows, lambda: print_table(columns, pick(rows, *columns), numbers=("labels", "dev_accuracy")))
+
+
+@pool.command("show")
+@click.argument("path", metavar="POOL", type=click.Path(path_type=Path))
+@click.argument("prompt")
+@format_option
+def show_prompt(path: Path, prompt: str, form: str) -> None:
+    """Shows everything about one prompt except the values of its tensors."""
+    record = open_pool(path).record(prompt).to_json()
+
+    def table() -> None:
+        plain = {key: value for key, value in record.items() if key not in ("tensors", "provenance")}
+        print_table(["field", "value"], [[key, _short(value)] for key, value in plain.items()])
+        tensors = [[name, "x".join(map(str, info["shape"])), info["dtype"]] for name, info in record["tensors"].items()]
+        print_table(["tensor", "shape", "type"], tensors)
+        facts = [[key, _short(value)] for key, value in record["provenance"].items() if key != "stages"]
+        print_table(["provenance", "value"], facts)
+
+    show(form, record, table)
+
+
+@pool.command()
+@click.argument("path", metavar="POOL", type=click.Path(path_type=Path))
+@format_option
+def verify(path: Path, form: str) -> None:
+    """Checks every file of a pool against its checksum; exit code 2 if something is wrong."""
+    opened = open_pool(path)
+    problems = [vars(problem) for problem in opened.verify()]
+
+    def table() -> None:
+        for problem in problems:
+            click.echo(str(problem["sentence"]))
+        if not problems:
+            click.echo(f"{len(opened)} prompts, all sound.")
+
+    show(form, {"prompts": len(opened), "problems": problems}, table)
+    if problems:
+        raise SystemExit(2)
+
+
+@pool.command()
+@click.argument("path", metavar="POOL", type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--prompt", "prompts", multiple=True, help="Only this prompt; may be given more than once.")
+@format_option
+def export(path: Path, target: Path, prompts: tuple[str, ...], form: str) -> None:
+    """Writes prompts to TARGET, a .zip file or a new folder, from which another pool can import them."""
+    opened = open_pool(path)
+    written = opened.export(target, list(prompts) or None)
+    count = len(prompts) or len(opened)
+    show(
+        form,
+        {"path": str(written), "prompts": count},
+        lambda: click.echo(f"{count} prompts written to {written}"),
+    )
+
+
+@pool.command("import")
+@click.argument("path", metavar="POOL", type=click.Path(path_type=Path))
+@click.argument("archive", type=click.Path(path_type=Path))
+@format_option
+def import_prompts(path: Path, archive: Path, form: str) -> None:
+    """Adds the prompts of ARCHIVE, made by `pool export`, to POOL, which is created where there is none."""
+    from continual.pool import PromptPool
+
+    target = open_pool(path, read_only=False) if path.exists() else PromptPool(path)
+    added = [record.id for record in target.import_(archive)]
+    show(
+        form,
+        {"added": added},
+        lambda: click.echo(f"{len(added)} prompts added: {', '.join(added) or 'none were new'}"),
+    )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 200 else f"{text[:197]}..."

@@ -1,0 +1,251 @@
+"""The commands around runs: run, resume, predict, report, compare, validate."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from continual.cli.output import format_option, pick, print_table, show
+
+if TYPE_CHECKING:
+    from continual.progress import Progress
+    from continual.run import Run
+
+_TASK_COLUMNS = ("task", "aware", "routed", "macro_f1", "sources", "seconds")
+
+
+@click.command()
+@click.argument("name")
+@click.argument("overrides", nargs=-1)
+@click.option(
+    "--runs-dir",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Where run folders are made.",
+)
+@click.option("--name", "run_name", help="Name of the run's folder; made from the settings if not given.")
+@format_option
+def run(name: str, overrides: tuple[str, ...], runs_dir: Path, run_name: str | None, form: str) -> None:
+    """Learns a stream: NAME is an experiment, a stream or a YAML file.
+
+    Settings follow as key=value, for instance: continual run pheme method=scratch seed=1 training.epochs=4
+    """
+    from continual.config import compose
+    from continual.run import Run
+
+    config = compose(name, overrides)
+    folder = runs_dir / (run_name or _free_name(runs_dir, Path(name).stem, config))
+    _execute(Run.create(folder, config), form)
+
+
+@click.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@format_option
+def resume(folder: Path, form: str) -> None:
+    """Continues a run that was stopped or killed; the results are those of an undisturbed run."""
+    from continual.run import Run
+
+    _execute(Run(folder), form)
+
+
+@click.command()
+@click.argument("path", metavar="RUN_OR_POOL", type=click.Path(path_type=Path))
+@click.argument("texts", nargs=-1)
+@click.option("--task", help="The task the texts belong to; without it every text finds its own prompt.")
+@click.option(
+    "--file",
+    "source",
+    type=click.File("r", encoding="utf-8", errors="replace"),
+    help="One text a line; - for standard input.",
+)
+@click.option("--pair", "pairs", multiple=True, help="Second text, once for each text, for tasks on pairs.")
+@format_option
+def predict(
+    path: Path, texts: tuple[str, ...], task: str | None, source: Any, pairs: tuple[str, ...], form: str
+) -> None:
+    """Labels texts with the prompts of a run or a pool, and tells which prompt was used."""
+    from continual.deployment import open_learner
+
+    given = [*texts, *(line.rstrip("\n") for line in source or ())]
+    if not given:
+        raise click.UsageError("Give texts as arguments, or one a line with --file FILE.")
+    predictions = open_learner(path).predict(given, list(pairs) or None, task)
+    rows = [{"text": text} | asdict(item) for text, item in zip(given, predictions, strict=True)]
+
+    def table() -> None:
+        shown = [
+            [
+                _clip(row["text"]),
+                row["label"],
+                row["confidence"],
+                row["prompt"],
+                "yes" if row["known"] else "NO",
+            ]
+            for row in rows
+        ]
+        print_table(["text", "label", "confidence", "prompt", "known task"], shown, numbers=["confidence"])
+
+    show(form, rows, table)
+
+
+@click.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@format_option
+def report(folder: Path, form: str) -> None:
+    """Shows the results of a run and writes its report.html anew."""
+    from continual.evaluation.report import render_report
+    from continual.evaluation.summary import load_summary
+    from continual.files import write_text
+    from continual.run import REPORT, Run
+
+    opened = Run(folder)
+    summary = load_summary(folder).to_dict()
+    write_text(folder / REPORT, render_report(summary, opened.config.resolved))
+    show(form, summary, lambda: _print_summary(summary, folder))
+
+
+@click.command()
+@click.argument("folders", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "markdown", "csv"]),
+    default="table",
+    show_default=True,
+    help="How to print.",
+)
+def compare(folders: tuple[Path, ...], form: str) -> None:
+    """Compares runs: means over seeds with 95 % intervals, and paired tests between methods."""
+    from continual.evaluation.compare import cell_text, to_csv, to_markdown
+    from continual.evaluation.compare import compare as compared
+    from continual.evaluation.summary import load_summary
+
+    result = compared([load_summary(folder) for folder in folders])
+    if form == "markdown":
+        click.echo(to_markdown(result.groups))
+        return
+    if form == "csv":
+        click.echo(to_csv(result.runs), nl=False)
+        return
+
+    def table() -> None:
+        for title, rows in (
+            ("Means over seeds, ± 95 % interval", result.groups),
+            ("Paired tests", result.tests),
+        ):
+            if rows:
+                columns = [key for key in rows[0] if not key.endswith(("_low", "_high", "_half"))]
+                print_table(columns, [[cell_text(row, key) for key in columns] for row in rows], title=title)
+        for note in result.notes:
+            click.echo(note, err=True)
+
+    show(form, result.to_dict(), table)
+
+
+@click.command()
+@click.argument("name")
+@click.argument("overrides", nargs=-1)
+@format_option
+def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
+    """Checks settings and data of a run without learning anything: every task is loaded and counted."""
+    from continual.config import compose
+    from continual.construction import construct
+    from continual.methods import METHODS
+    from continual.transfer import TRANSFERABILITY
+    from continual.tuning import build_tuning
+    from streams import build_stream
+
+    config = compose(name, overrides)
+    method = dict(config.learner.method)
+    construct(METHODS, method.pop("name", ""), method, "method")
+    TRANSFERABILITY.entry(config.learner.transfer.metric)
+    build_tuning(config.learner.tuning)
+    stream = build_stream(config.stream, config.seed)
+    rows = [
+        {
+            "task": task.name,
+            "labels": len(task.labels),
+            "train": len(task.train),
+            "dev": len(task.dev),
+            "test": len(task.test),
+        }
+        for task in stream
+    ]
+    columns = ("task", "labels", "train", "dev", "test")
+    value = {"stream": stream.name, "config": config.resolved, "tasks": rows}
+    show(form, value, lambda: print_table(columns, pick(rows, *columns), numbers=columns[1:]))
+
+
+def _execute(opened: "Run", form: str) -> None:
+    from continual.errors import Interrupted
+
+    try:
+        opened.execute(_progress(form))
+    except (Interrupted, KeyboardInterrupt):
+        raise Interrupted(
+            f"Stopped as you asked; everything finished so far is on disk. Continue with: continual resume {opened.folder}"
+        ) from None
+    from continual.evaluation.summary import load_summary
+
+    summary = load_summary(opened.folder).to_dict()
+    show(form, summary, lambda: _print_summary(summary, opened.folder))
+
+
+def _progress(form: str) -> "Progress":
+    from rich.console import Console
+
+    from continual.progress import Progress
+
+    return Progress(Console(stderr=True, highlight=False))
+
+
+def _print_summary(summary: dict[str, Any], folder: Path) -> None:
+    size = len(summary["per_task"])
+    aware = summary["aware"]["matrix"][size] if size else []
+    routed = summary["routed"]["matrix"][size] if size else []
+    rows = [
+        {
+            "task": item["task"],
+            "aware": aware[place],
+            "routed": routed[place],
+            "macro_f1": item["macro_f1"],
+            "sources": ", ".join(f"{s['prompt']} ({s['score']:.2f})" for s in item["sources"]) or "–",
+            "seconds": f"{item['seconds']:.1f}",
+        }
+        for place, item in enumerate(summary["per_task"])
+    ]
+    title = f"{summary['stream']}, {summary['method']}, seed {summary['seed']}: accuracy after the last task"
+    print_table(_TASK_COLUMNS, pick(rows, *_TASK_COLUMNS), title, numbers=("aware", "routed", "macro_f1", "seconds"))
+    measures = ("average", "learning", "anytime", "forgetting", "bwt", "fwt", "macro_f1")
+    scores = [[kind, *(summary[kind][name] for name in measures)] for kind in ("aware", "routed")]
+    print_table(["", *measures], scores, numbers=measures)
+    _print_totals(summary, folder)
+
+
+def _print_totals(summary: dict[str, Any], folder: Path) -> None:
+    routing = summary["routed"]["routing_accuracy"]
+    total = summary["seconds"]["total"]
+    if routing is not None:
+        click.echo(f"texts sent to a prompt of their own task: {routing:.1%}; time: {total:.0f} s")
+    for note in summary["notes"]:
+        click.echo(f"note: {note}", err=True)
+    if not summary["finished"]:
+        click.echo(f"This run is not finished; continue with: continual resume {folder}")
+    click.echo(f"report: {folder / 'report.html'}")
+    click.echo(f"run:    {folder}")
+
+
+def _free_name(runs_dir: Path, stem: str, config: Any) -> str:
+    """`STREAM-METHOD-seedN`, with a number behind it where that is taken."""
+    base = f"{stem}-{config.learner.method['name']}-seed{config.seed}"
+    name, number = base, 2
+    while (runs_dir / name).exists():
+        name, number = f"{base}-{number}", number + 1
+    return name
+
+
+def _clip(text: str, limit: int = 60) -> str:
+    plain = " ".join(text.split())
+    return plain if len(plain) <= limit else f"{plain[: limit - 1]}…"

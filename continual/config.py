@@ -1,0 +1,279 @@
+"""Composes the configuration of a run from `configs/` and the command line, and checks it."""
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from continual.backbone.readout import Readout
+from continual.errors import ConfigError, UserError
+from continual.registry import suggestion
+from continual.settings import LearnerSettings, RoutingConfig, TransferConfig
+from continual.training.config import TrainingConfig
+
+GROUPS = ("stream", "backbone", "tuning", "method")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrackingConfig:
+    """Where a run is logged."""
+
+    enabled: bool = dataclasses.field(default=True, metadata={"help": "log to MLflow"})
+    uri: str | None = dataclasses.field(
+        default=None, metadata={"help": "tracking URI; null: a SQLite file in the runs folder"}
+    )
+    experiment: str = dataclasses.field(default="continual", metadata={"help": "name of the MLflow experiment"})
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides a run.
+
+    Attributes:
+        stream: The stream's section, as `streams.build_stream` takes it.
+        backbone: `{"name": ..., options}`.
+        learner: How tasks are learned.
+        tracking: Where the run is logged.
+        threads: CPU threads, or None for torch's choice.
+        resolved: The whole configuration as plain values: what is saved beside the results.
+    """
+
+    stream: dict[str, Any]
+    backbone: dict[str, Any]
+    learner: LearnerSettings
+    tracking: TrackingConfig
+    threads: int | None
+    resolved: dict[str, Any]
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return self.learner.seed
+
+    def to_yaml(self) -> str:
+        """The resolved configuration as YAML."""
+        import yaml
+
+        return yaml.safe_dump(self.resolved, sort_keys=False, allow_unicode=True)
+
+
+def configs_folder() -> Path:
+    """The folder of the YAML files: inside the installed package, or at the top of a source tree."""
+    packaged = Path(__file__).parent / "configs"
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "configs"
+
+
+def names_in(group: str) -> list[str]:
+    """The names of the YAML files of a group such as `stream`, sorted."""
+    return sorted(path.stem for path in (configs_folder() / group).glob("*.yaml"))
+
+
+def compose(name: str, overrides: Sequence[str] = ()) -> RunConfig:
+    """The configuration of an experiment, a stream or a YAML file, with overrides such as `method=scratch`.
+
+    Raises:
+        ConfigError: A name, key or value is unknown or of the wrong type.
+        UserError: A part refuses its settings.
+    """
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        return from_file(path, overrides)
+    if name in names_in("experiment"):
+        first = f"+experiment={name}"
+    elif name in names_in("stream"):
+        first = f"stream={name}"
+    else:
+        known = sorted({*names_in("experiment"), *names_in("stream")})
+        raise ConfigError(
+            f"There is no experiment or stream named {name!r}{suggestion(name, known)}; known: {', '.join(known)}; "
+            "or give a YAML file."
+        )
+    return parse(_compose([first, *overrides]))
+
+
+def from_file(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """The configuration in a YAML file, such as the `config.yaml` of a finished run, with overrides.
+
+    Sections that the file leaves out keep their defaults.
+    """
+    import yaml
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"There is no file {path}; give the path of a YAML file or the name of a stream.") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = str(error).replace("\n", " ")
+        raise ConfigError(f"{path} is not a readable YAML file ({reason}); correct it.") from error
+    if not isinstance(given, dict):
+        raise ConfigError(f"{path} holds no settings, expected `section: {{key: value}}`; correct it.")
+    groups = [
+        f"{group}={given[group]['name']}"
+        for group in ("backbone", "tuning", "method")
+        if isinstance(given.get(group), dict) and given[group].get("name") in names_in(group)
+    ]
+    base = _compose(groups)
+    if "stream" in given:
+        base = {**base, "stream": {}}
+    merged = OmegaConf.merge(base, given)
+    try:
+        merged.merge_with_dotlist([_checked(override, OmegaConf.to_container(merged)) for override in overrides])
+        return parse(OmegaConf.to_container(merged, resolve=True))
+    except OmegaConfBaseException as error:
+        raise ConfigError(_first_line(error)) from error
+
+
+def parse(resolved: Mapping[str, Any]) -> RunConfig:
+    """Checks plain settings and gives them types."""
+    known = [
+        "stream",
+        "backbone",
+        "tuning",
+        "method",
+        "readout",
+        "training",
+        "transfer",
+        "routing",
+        "tracking",
+    ]
+    known += ["seed", "cache_mb", "threads"]
+    for key in resolved:
+        if key not in known:
+            raise ConfigError(f"There is no setting {key!r}{suggestion(key, known)}; known: {', '.join(known)}.")
+    settings = LearnerSettings(
+        method=dict(resolved["method"]),
+        tuning=dict(resolved["tuning"]),
+        readout=_typed(Readout, resolved.get("readout"), "readout"),
+        training=_typed(TrainingConfig, resolved.get("training"), "training"),
+        transfer=_typed(TransferConfig, resolved.get("transfer"), "transfer"),
+        routing=_typed(RoutingConfig, resolved.get("routing"), "routing"),
+        cache_mb=_number(resolved, "cache_mb", 2048, float),
+        seed=_number(resolved, "seed", 0, int),
+    )
+    threads = resolved.get("threads")
+    return RunConfig(
+        stream=dict(resolved["stream"]),
+        backbone=dict(resolved["backbone"]),
+        learner=settings,
+        tracking=_typed(TrackingConfig, resolved.get("tracking"), "tracking"),
+        threads=None if threads is None else _number(resolved, "threads", 1, int),
+        resolved=dict(resolved),
+    )
+
+
+def _compose(overrides: Sequence[str]) -> dict[str, Any]:
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    OmegaConf.register_new_resolver("data", _data_path, replace=True)
+    try:
+        with initialize_config_dir(str(configs_folder()), version_base="1.3"):
+            # Values are checked against the config that the chosen groups make, so groups come first.
+            groups = [item for item in overrides if _is_group(item)]
+            plain = OmegaConf.to_container(hydra_compose("config", overrides=groups))
+            values = [_checked(item, plain) for item in overrides if not _is_group(item)]
+            composed = hydra_compose("config", overrides=[*groups, *values])
+        return OmegaConf.to_container(composed, resolve=True)
+    except UserError:
+        raise
+    except (HydraException, OmegaConfBaseException) as error:
+        cause = error
+        while cause is not None and not isinstance(cause, UserError):
+            cause = cause.__cause__ or cause.__context__
+        raise cause if isinstance(cause, UserError) else ConfigError(_first_line(error)) from error
+    finally:
+        GlobalHydra.instance().clear()
+
+
+def _is_group(override: str) -> bool:
+    """Whether an override chooses a file of a group; refuses one that chooses a file that is not there."""
+    key, equals, value = override.partition("=")
+    if key == "+experiment":
+        return True
+    if key not in GROUPS or not equals:
+        return False
+    if value not in names_in(key):
+        known = names_in(key)
+        raise ConfigError(f"There is no {key} named {value!r}{suggestion(value, known)}; known: {', '.join(known)}.")
+    return True
+
+
+def _checked(override: str, plain: Mapping[str, Any]) -> str:
+    """An override `key=value` whose key exists in the config."""
+    key, equals, _ = override.partition("=")
+    if not equals:
+        raise ConfigError(f"The setting {override!r} has no value; write it as {override}=VALUE.")
+    known = list(_leaves(plain))
+    bare = key.lstrip("+")
+    inside = any(bare.startswith(f"{leaf}.") or leaf.startswith(f"{bare}.") for leaf in known)
+    if bare not in known and not inside and not (key.startswith("+") and "." in key):
+        last = [leaf for leaf in known if leaf.split(".")[-1] == bare.split(".")[-1]]
+        hint = suggestion(bare, known) or (f" (did you mean {last[0]!r}?)" if last else "")
+        section = bare.split(".")[0]
+        near = [leaf for leaf in known if leaf.split(".")[0] == section] or sorted(
+            {leaf.split(".")[0] for leaf in known}
+        )
+        raise ConfigError(f"There is no setting {bare!r}{hint}; known: {', '.join(near)}.")
+    return override
+
+
+def _leaves(value: Any, start: str = "") -> Any:
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            yield from _leaves(item, f"{start}.{key}" if start else str(key))
+    else:
+        yield start
+
+
+def _data_path(relative: str) -> str:
+    """`${data:PATH}` in a config: a file below the folder that the environment variable CONTINUAL_DATA names."""
+    root = os.environ.get("CONTINUAL_DATA")
+    if not root:
+        raise ConfigError(
+            f"This stream reads {relative} from the folder named by the environment variable CONTINUAL_DATA, which is "
+            "not set; run: export CONTINUAL_DATA=FOLDER, or give stream.path=FILE."
+        )
+    return str(Path(root).expanduser().absolute() / relative)
+
+
+def _typed(kind: type, section: Mapping[str, Any] | None, name: str) -> Any:
+    """A dataclass from a config section; refuses unknown keys and values of the wrong type."""
+    section = section or {}
+    hints = get_type_hints(kind)
+    values = {}
+    for key, value in section.items():
+        if key not in hints:
+            raise ConfigError(f"There is no setting '{name}.{key}'{suggestion(key, hints)}; known: {', '.join(hints)}.")
+        values[key] = _coerced(value, hints[key], f"{name}.{key}")
+    return kind(**values)
+
+
+def _coerced(value: Any, wanted: Any, name: str) -> Any:
+    """`value` if it is of the type `wanted`, an integer being good for a float."""
+    simple = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+    if wanted not in simple:
+        return value
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
+        raise ConfigError(f"{name} is {value!r}, expected {simple[wanted]}.")
+    return value
+
+
+def _number(resolved: Mapping[str, Any], key: str, default: float, kind: type) -> Any:
+    value = _coerced(resolved.get(key, default), kind, key)
+    if value < 0:
+        raise ConfigError(f"{key} is {value}, expected 0 or more.")
+    return value
+
+
+def _first_line(error: Exception) -> str:
+    line = str(error).strip().splitlines()[0].rstrip(".")
+    return f"The configuration is not valid: {line}; correct it and run the command again."

@@ -1,0 +1,36 @@
+"""Opens what was learned for use: a run, or a pool alone."""
+
+from pathlib import Path
+
+from continual.config import from_file
+from continual.errors import PoolError
+from continual.learner import Learner
+
+
+def open_learner(path: Path) -> Learner:
+    """A learner on the pool of a run folder or on a pool folder, ready to predict.
+
+    A run names its backbone in its config. A pool alone is opened on the backbone that it was made with, where that
+    is one of the named ones.
+
+    Raises:
+        PoolError: There is neither, or the backbone of a pool cannot be told.
+    """
+    from continual.backbone import BACKBONES
+    from continual.construction import construct
+    from continual.pool import PromptPool
+
+    if (path / "config.yaml").is_file():
+        config = from_file(path / "config.yaml")
+        options = {key: value for key, value in config.backbone.items() if key != "name"}
+        encoder = construct(BACKBONES, config.backbone["name"], options, "backbone")
+        pool = PromptPool(path / "pool", encoder.fingerprint, create=False)
+        return Learner(pool, encoder, config.learner)
+    pool = PromptPool(path, create=False)
+    if pool.backbone_name not in BACKBONES:
+        raise PoolError(
+            f"The pool {path} was made with the backbone {pool.backbone_name!r}, which has no name here; "
+            "give the folder of a run, whose config.yaml tells how to load it."
+        )
+    encoder = BACKBONES.load(pool.backbone_name)()
+    return Learner(PromptPool(path, encoder.fingerprint, create=False), encoder)

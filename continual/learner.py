@@ -1,0 +1,372 @@
+"""The learner: takes tasks one after another, keeps what it learned in a pool, and predicts."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from continual.backbone import BACKBONES
+from continual.backbone.encoder import Encoder
+from continual.backbone.frozen import FrozenCache, FrozenView
+from continual.backbone.texts import EncodedTexts
+from continual.construction import construct
+from continual.errors import LearningError, PoolError
+from continual.methods import METHODS
+from continual.methods.base import Learned, Lesson, Method, Source
+from continual.pool.clusters import spherical_kmeans
+from continual.pool.prompt import Prompt, PromptRecord
+from continual.pool.search import Hit
+from continual.pool.store import PromptPool
+from continual.predictor import Predictor
+from continual.registry import suggestion
+from continual.router import THRESHOLD, Route, route, stranger_threshold, superseded
+from continual.settings import LearnerSettings
+from continual.training.checkpoint import Checkpoints, NoCheckpoints
+from continual.training.examples import Examples
+from continual.training.watch import Silent, Watcher
+from continual.transfer.signature import Prober, signature_tensors, stored_signature
+from continual.tuning import build_tuning
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from streams import Task
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the pool says of one text.
+
+    Attributes:
+        label: The most probable label.
+        confidence: Its probability, in [0, 1].
+        task: The task whose prompt was used.
+        prompt: The id of that prompt.
+        known: False when the task was not told and the text resembles no known task.
+        similarity: Cosine of the text with the prompt's nearest key.
+        probabilities: Each label's probability.
+    """
+
+    label: str
+    confidence: float
+    task: str
+    prompt: str
+    known: bool
+    similarity: float
+    probabilities: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores on labelled texts.
+
+    Attributes:
+        accuracy: Share of texts whose label was right.
+        macro_f1: Mean F1 over the task's labels.
+        routed_right: Share of texts that went to a prompt of this task.
+        unknown: Share of texts marked as belonging to no known task.
+    """
+
+    accuracy: float
+    macro_f1: float
+    routed_right: float
+    unknown: float
+
+
+class Learner:
+    """Learns a stream of tasks on one frozen backbone and forgets none of them.
+
+    Args:
+        pool: A pool, or the folder of one, which is created where there is none.
+        backbone: A loaded encoder, or a name of `continual ls backbones`.
+        settings: How tasks are learned.
+
+    Raises:
+        PoolError: The pool belongs to another backbone, or is damaged.
+        ConfigError: A setting is unknown or out of range.
+
+    Example:
+        A simulated stream, learned and used::
+
+            from continual import Learner
+            from streams import SimulatedSource, StreamManager
+
+            learner = Learner("my-pool")
+            for task in StreamManager(SimulatedSource()):
+                learner.learn(task)
+            print(learner.predict(["The soup was hot."]))
+    """
+
+    def __init__(
+        self,
+        pool: PromptPool | str | Path,
+        backbone: Encoder | str = "minilm",
+        settings: LearnerSettings | None = None,
+    ) -> None:
+        self.settings = settings or LearnerSettings()
+        self.encoder = BACKBONES.load(backbone)() if isinstance(backbone, str) else backbone
+        self.method: Method = _named(METHODS, self.settings.method, "method")
+        self.tuning = build_tuning(self.settings.tuning)
+        self.entry = self.tuning.entry(self.encoder)
+        if isinstance(pool, PromptPool):
+            self.pool = pool
+        else:
+            self.pool = PromptPool(pool, self.encoder.fingerprint, backbone_name=self.encoder.name)
+        self.cache = FrozenCache(self.encoder, self.settings.cache_mb)
+        self.predictor = Predictor(self.encoder, self.pool)
+        self._prober: Prober | None = None
+
+    # ------------------------------------------------------------------ learning
+
+    def learn(
+        self,
+        task: "Task",
+        checkpoints: Checkpoints | None = None,
+        watcher: Watcher | None = None,
+        **provenance: Any,
+    ) -> PromptRecord:
+        """Learns one task and stores it in the pool; what the pool held before is not touched.
+
+        Args:
+            task: The task. Its test split is not looked at.
+            checkpoints: Where trainings keep their state, so that a second call goes on after a crash.
+            watcher: Who is told of the progress.
+            **provenance: Further JSON-able facts to be stored with the prompt.
+
+        Returns:
+            The record of the stored prompt. Its provenance tells how it was learned.
+        """
+        started = time.monotonic()
+        train, dev = self.fingerprint(task)
+        keys = self.keys(train)
+        hits = self.recall(keys)
+        lesson = self.lesson(task, train, dev, keys, hits, checkpoints, watcher)
+        learned = self.method.learn(lesson)  # ranks its sources and adapts them
+        facts = {"seconds": time.monotonic() - started, "recalled": [asdict(hit) for hit in hits]}
+        return self.store(lesson, learned, facts | provenance)
+
+    def fingerprint(self, task: "Task") -> tuple[Examples, Examples]:
+        """The frozen backbone reads the task's train and dev texts."""
+        if task.kind != "classification":
+            raise LearningError(
+                f"Task {task.name!r} is of kind {task.kind!r}, but the backbone {self.encoder.name!r} is an encoder, "
+                "which learns classification tasks only; choose another backbone or another stream."
+            )
+        return self._examples(task.train), self._examples(task.dev)
+
+    def keys(self, train: Examples) -> Tensor:
+        """The search keys of a task: unit centroids of its texts, [keys, width]."""
+        embedding = train.view.embedding.numpy()
+        return torch.from_numpy(spherical_kmeans(embedding, self.settings.routing.keys, self.settings.seed))
+
+    def recall(self, keys: Tensor) -> list[Hit]:
+        """The prompts of the pool whose keys are nearest to a new task's keys, nearest first."""
+        if not len(self.pool) or not self.settings.transfer.recall:
+            return []
+        best: dict[str, float] = {}
+        for hits in self.pool.search(keys, self.settings.transfer.recall, superseded(self.pool)):
+            for hit in hits:
+                best[hit.prompt_id] = max(hit.score, best.get(hit.prompt_id, -1.0))
+        ordered = sorted(best.items(), key=lambda item: (-item[1], item[0]))
+        return [Hit(prompt, score) for prompt, score in ordered[: self.settings.transfer.recall]]
+
+    def lesson(
+        self,
+        task: "Task",
+        train: Examples,
+        dev: Examples,
+        keys: Tensor,
+        hits: Sequence[Hit],
+        checkpoints: Checkpoints | None = None,
+        watcher: Watcher | None = None,
+    ) -> Lesson:
+        """Lays out everything that the method may use."""
+        return Lesson(
+            task=task.name,
+            labels=tuple(task.labels),
+            train=train,
+            dev=dev,
+            encoder=self.encoder,
+            tuning=self.tuning,
+            readout=self.settings.readout,
+            training=self.settings.training,
+            metric=self.settings.transfer.metric,
+            sources=[source for hit in hits if (source := self._source(hit.prompt_id)) is not None],
+            keys=keys,
+            prober=self.prober,
+            seed=self.settings.seed,
+            checkpoints=checkpoints or NoCheckpoints(),
+            watcher=watcher or Silent(),
+        )
+
+    def store(self, lesson: Lesson, learned: Learned, facts: dict[str, Any]) -> PromptRecord:
+        """Puts what was learned into the pool, whole or not at all."""
+        model = learned.model
+        tensors = {name: value.detach() for name, value in model.prompt.items()}
+        weight, bias = model.folded_head()
+        signature = self.prober.signature(self.tuning, tensors, lesson.keys)
+        chosen = next(stage for stage in lesson.stages if stage.stage == learned.stage)
+        quantile = self.settings.routing.unknown_quantile
+        prompt = Prompt(
+            id=self.pool.next_id(lesson.task),
+            task=lesson.task,
+            version=self.pool.next_version(lesson.task),
+            labels=lesson.labels,
+            backbone=self.encoder.fingerprint,
+            tuning=self.tuning.spec() | {"readout": self.settings.readout.spec()},
+            method=self.method.name,
+            tensors={f"tuning.{name}": value for name, value in tensors.items()}
+            | {"head.weight": weight, "head.bias": bias, "keys": lesson.keys}
+            | signature_tensors(signature),
+            provenance={
+                "seed": self.settings.seed,
+                "metric": self.settings.transfer.metric,
+                "train_examples": len(lesson.train),
+                "dev_examples": len(lesson.dev),
+                "sources": [{"prompt": item.prompt, "score": item.score} for item in learned.used],
+                "candidates": [{"prompt": item.prompt, "scores": dict(item.scores)} for item in learned.ranked],
+                "stages": [_stage(stage) for stage in lesson.stages],
+                "dev_accuracy": chosen.dev_accuracy,
+                "trained_parameters": sum(value.numel() for value in model.parameters()),
+                THRESHOLD: stranger_threshold(lesson.keys, lesson.dev.view.embedding, quantile),
+            }
+            | facts,
+        )
+        return self.pool.add(prompt)
+
+    # ------------------------------------------------------------------ use
+
+    def predict(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None, task: str | None = None
+    ) -> list[Prediction]:
+        """The label of every text.
+
+        Args:
+            texts: The texts.
+            pairs: Their second texts, for tasks on pairs.
+            task: The task they belong to; where it is not told, every text is routed to the prompt that fits it.
+
+        Raises:
+            PoolError: The pool is empty, or has no prompt for `task`.
+            LearningError: A text is not a string, or texts and pairs differ in number.
+        """
+        _check_texts(texts, pairs)
+        if not len(self.pool):
+            raise PoolError(f"The pool {self.pool.path} holds no prompt yet; learn a task first.")
+        told = None if task is None else self.prompt_of(task)
+        view = self.view(self.encoder.tokenize(texts, pairs), keep=False)
+        routes = self.routes(view, told)
+        logits = self.predictor.logits(view, range(len(view)), [item.prompt for item in routes])
+        return [self._prediction(item, scores) for item, scores in zip(routes, logits, strict=True)]
+
+    def evaluate(self, task: "Task", told: bool = True) -> Evaluation:
+        """Scores the pool on a task's test split.
+
+        Args:
+            task: The task.
+            told: Whether the learner is told which task it is, or has to route every text.
+        """
+        from continual.assessment import evaluate_task
+
+        return evaluate_task(self, task, told)
+
+    def view(self, texts: EncodedTexts, keep: bool = True) -> FrozenView:
+        """What the frozen backbone makes of texts; kept in the cache where they will be used again."""
+        if keep:
+            return self.cache.view(texts, self.entry, self.settings.readout)
+        return FrozenCache(self.encoder, self.settings.cache_mb).view(texts, self.entry, self.settings.readout)
+
+    def routes(self, view: FrozenView, told: PromptRecord | None = None) -> list[Route]:
+        """Which prompt each text of a view goes to: the one of the told task, or the nearest."""
+        if not len(view):
+            return []
+        if told is None:
+            return route(self.pool, view.embedding, superseded(self.pool))
+        keys = self.pool.get(told.id).tensors["keys"]
+        nearest = (view.embedding @ keys.T).amax(dim=1)
+        return [Route(told.id, float(similarity), True) for similarity in nearest]
+
+    def prompt_of(self, task: str) -> PromptRecord:
+        """The newest prompt of a task.
+
+        Raises:
+            PoolError: The pool has none.
+        """
+        record = self.pool.latest(task)
+        if record is None:
+            tasks = self.pool.tasks()
+            raise PoolError(
+                f"The pool {self.pool.path} has no prompt for the task {task!r}{suggestion(task, tasks)}; "
+                f"it knows: {', '.join(tasks)}."
+            )
+        return record
+
+    @property
+    def prober(self) -> Prober:
+        """Makes signatures on this backbone."""
+        if self._prober is None:
+            self._prober = Prober(self.encoder)
+        return self._prober
+
+    def _examples(self, split: "Dataset") -> Examples:
+        pairs = list(split["text_pair"]) if "text_pair" in split.column_names else None
+        texts = self.encoder.tokenize(list(split["text"]), pairs)
+        return Examples(self.view(texts), torch.tensor(list(split["label"]), dtype=torch.long))
+
+    def _source(self, prompt_id: str) -> Source | None:
+        """A stored prompt as a source; None when it is of another kind than what is being trained."""
+        prompt = self.pool.get(prompt_id)
+        spec = {key: value for key, value in prompt.tuning.items() if key != "readout"}
+        if spec != self.tuning.spec():
+            return None
+        tensors = {
+            name.removeprefix("tuning."): value for name, value in prompt.tensors.items() if name.startswith("tuning.")
+        }
+        return Source(prompt_id, tensors, stored_signature(self.tuning, prompt.tensors))
+
+    def _prediction(self, item: Route, logits: Tensor) -> Prediction:
+        record = self.pool.record(item.prompt)
+        shares = torch.softmax(logits.double(), dim=0).tolist()
+        best = max(range(len(shares)), key=shares.__getitem__)
+        return Prediction(
+            label=record.labels[best],
+            confidence=shares[best],
+            task=record.task,
+            prompt=record.id,
+            known=item.known,
+            similarity=item.similarity,
+            probabilities=dict(zip(record.labels, shares, strict=True)),
+        )
+
+
+def _named(registry: Any, spec: dict[str, Any], section: str) -> Any:
+    options = {key: value for key, value in spec.items() if key != "name"}
+    return construct(registry, spec.get("name", ""), options, section)
+
+
+def _stage(stage: Any) -> dict[str, Any]:
+    return {
+        "name": stage.stage,
+        "steps": stage.steps,
+        "seconds": stage.seconds,
+        "best_epoch": stage.best_epoch,
+        "curve": stage.curve,
+    }
+
+
+def _check_texts(texts: Sequence[str], pairs: Sequence[str] | None) -> None:
+    for name, values in (("text", texts), ("second text", pairs or ())):
+        for number, value in enumerate(values):
+            if not isinstance(value, str):
+                kind = type(value).__name__
+                raise LearningError(
+                    f"The {name} number {number} is of type {kind}, expected a string; convert it first."
+                )
+    if pairs is not None and len(pairs) != len(texts):
+        raise LearningError(
+            f"{len(texts)} texts came with {len(pairs)} second texts; give one second text for each text."
+        )

@@ -1,0 +1,120 @@
+"""Uses stored prompts: one batch may carry a different prompt for each text."""
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from continual.backbone.encoder import Encoder
+from continual.backbone.frozen import FrozenView
+from continual.backbone.readout import Readout
+from continual.backbone.states import CHUNK, ComputedStates, States
+from continual.backbone.texts import by_length
+from continual.pool.prompt import Prompt
+from continual.pool.store import PromptPool
+from continual.tuning import build_tuning
+from continual.tuning.base import Tuning
+
+_KEPT_PROMPTS = 256
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A stored prompt, taken apart for use."""
+
+    tuning: Tuning
+    readout: Readout
+    tensors: dict[str, Tensor]
+    weight: Tensor
+    bias: Tensor
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """Prompts of equal kind can share a batch."""
+        spec = {key: value for key, value in self.tuning.spec().items() if key != "length"}
+        return str(sorted(spec.items())), str(self.readout)
+
+
+class Predictor:
+    """Applies prompts of a pool to texts.
+
+    Args:
+        encoder: The backbone.
+        pool: Where the prompts are.
+    """
+
+    def __init__(self, encoder: Encoder, pool: PromptPool) -> None:
+        self._encoder, self._pool = encoder, pool
+        self._ready: OrderedDict[str, _Ready] = OrderedDict()
+
+    def logits(self, view: FrozenView, rows: Sequence[int], prompts: Sequence[str]) -> list[Tensor]:
+        """Logits of texts `rows` of a view, each under a prompt of its own.
+
+        Args:
+            view: What the frozen model makes of the texts.
+            rows: Which texts.
+            prompts: For each of them the id of its prompt.
+
+        Returns:
+            For each text the logits over the labels of its prompt, [labels].
+        """
+        groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for place, prompt in enumerate(prompts):
+            groups[self._prepared(prompt).kind].append(place)
+        results: list[Tensor] = [torch.empty(0)] * len(rows)
+        for places in groups.values():
+            self._one_kind(view, rows, prompts, places, results)
+        return results
+
+    @torch.no_grad()
+    def _one_kind(
+        self,
+        view: FrozenView,
+        rows: Sequence[int],
+        prompts: Sequence[str],
+        places: list[int],
+        results: list[Tensor],
+    ) -> None:
+        """Fills in the results at `places`, whose prompts share tuning and readout."""
+        first = self._prepared(prompts[places[0]])
+        states, frozen = self._inputs(view, first)
+        chosen = torch.tensor([rows[place] for place in places])
+        for batch in by_length(view.texts.ids.lengths[chosen], CHUNK):
+            ready = [self._prepared(prompts[places[number]]) for number in batch]
+            same = all(other is ready[0] for other in ready)
+            tensors = first.tuning.stack([item.tensors for item in ready[: 1 if same else None]])
+            hidden, mask = states.batch(chosen[batch])
+            layers = first.tuning.layers(self._encoder, hidden, mask, tensors)
+            entry = first.tuning.entry(self._encoder)
+            features = first.readout.prompted(self._encoder, entry, frozen[chosen[batch]], layers, mask)
+            for number, vector, item in zip(batch.tolist(), features, ready, strict=True):
+                results[places[number]] = item.weight @ vector + item.bias
+
+    def _inputs(self, view: FrozenView, ready: _Ready) -> tuple[States, Tensor]:
+        """States and frozen features for a prompt; the view's own where they fit it."""
+        entry = ready.tuning.entry(self._encoder)
+        if entry == view.entry and ready.readout == view.readout:
+            return view.states, view.features
+        from continual.backbone.frozen import freeze
+
+        other = freeze(self._encoder, view.texts, entry, ready.readout, keep_states=False)
+        return ComputedStates(self._encoder, view.texts, entry), other.features
+
+    def _prepared(self, prompt_id: str) -> _Ready:
+        if prompt_id not in self._ready:
+            self._ready[prompt_id] = _take_apart(self._pool.get(prompt_id))
+            if len(self._ready) > _KEPT_PROMPTS:
+                self._ready.popitem(last=False)
+        self._ready.move_to_end(prompt_id)
+        return self._ready[prompt_id]
+
+
+def _take_apart(prompt: Prompt) -> _Ready:
+    tensors = {
+        name.removeprefix("tuning."): value for name, value in prompt.tensors.items() if name.startswith("tuning.")
+    }
+    spec = dict(prompt.tuning)
+    readout = Readout(**spec.pop("readout"))
+    return _Ready(build_tuning(spec), readout, tensors, prompt.tensors["head.weight"], prompt.tensors["head.bias"])

@@ -1,0 +1,257 @@
+"""One experiment on disk: started, killed, resumed and finished, always with the same numbers."""
+
+import contextlib
+import platform
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from continual import __version__
+from continual.config import RunConfig, from_file
+from continual.errors import Interrupted, RunError
+from continual.files import read_json, write_json, write_text
+from continual.progress import Progress
+from continual.results import Results
+
+if TYPE_CHECKING:
+    from continual.tracking.tracker import Tracker
+    from streams import StreamManager, Task
+
+CONFIG, STATE, POOL, REPORT = "config.yaml", "state.json", "pool", "report.html"
+_PREDICTIONS, _CHECKPOINT, _LOCK = "predictions.safetensors", "checkpoint", ".lock"
+_SCHEMA = 1
+
+
+class Run:
+    """A run folder.
+
+    It holds `config.yaml` (the resolved configuration), `pool/`, `state.json` (what is finished), `checkpoint/` (the
+    task in work), `predictions.safetensors`, `summary.json` and `report.html`.
+
+    Args:
+        folder: The folder, made by `Run.create`.
+
+    Raises:
+        RunError: The folder is not a run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        if not (folder / CONFIG).is_file():
+            raise RunError(f"{folder} is not a run: it has no {CONFIG}; give the folder of a run.")
+        self.config = from_file(folder / CONFIG)
+
+    @classmethod
+    def create(cls, folder: Path, config: RunConfig) -> "Run":
+        """Makes a new run folder.
+
+        Raises:
+            RunError: The folder holds something already.
+        """
+        if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
+            raise RunError(
+                f"{folder} exists already; continue it with `continual resume {folder}` or choose another --name."
+            )
+        write_text(folder / CONFIG, config.to_yaml())
+        return cls(folder)
+
+    @property
+    def name(self) -> str:
+        """The run's name: that of its folder."""
+        return self.folder.name
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes from working on this run.
+
+        Raises:
+            RunError: Another process does.
+        """
+        lock = FileLock(self.folder / _LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise RunError(
+                f"The run {self.folder} is being worked on by another process; wait for it, or stop it first."
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def execute(self, progress: Progress) -> Results:
+        """Learns the stream from where it stands to its end.
+
+        Raises:
+            Interrupted: The user asked to stop; `execute` goes on from there.
+            UserError: Something in the data, the pool or on the disk has to be put right first.
+        """
+        with self.locked():
+            return _Execution(self, progress).run()
+
+
+class _Execution:
+    """One session of work on a run."""
+
+    def __init__(self, run: Run, progress: Progress) -> None:
+        import torch
+
+        from continual.assessment import Assessor
+        from continual.backbone import BACKBONES
+        from continual.construction import construct
+        from continual.learner import Learner
+        from continual.tracking.tracker import open_tracker
+        from streams import build_stream
+
+        self.folder, self.config, self.progress = run.folder, run.config, progress
+        if self.config.threads:
+            torch.set_num_threads(self.config.threads)
+        self.started = time.monotonic()
+        self.stream: StreamManager = build_stream(self.config.stream, self.config.seed)
+        options = {key: value for key, value in self.config.backbone.items() if key != "name"}
+        backbone = construct(BACKBONES, self.config.backbone.get("name", ""), options, "backbone")
+        self.learner: Learner = Learner(self.folder / POOL, backbone, self.config.learner)
+        self.assessor: Assessor = Assessor(self.learner, self.folder / _PREDICTIONS)
+        self.results = self._restored(run.name, backbone.name)
+        tracking = self.config.tracking
+        self.tracker: Tracker = open_tracker(
+            self.folder.parent,
+            enabled=tracking.enabled,
+            uri=tracking.uri,
+            experiment=tracking.experiment,
+            run_id=self.results.tracking_id,
+        )
+
+    def run(self) -> Results:
+        """The stream's tasks, one after another."""
+        status = "failed"
+        self.results.tracking_id = self.tracker.start(
+            self.results.run, self.config.resolved, self.config.to_yaml(), {"stream": self.stream.name}
+        )
+        try:
+            with self.progress.running(self.stream.name, list(self.stream.names), self.results.learned):
+                for task in self.stream:
+                    self._one_task(task)
+            self._finish()
+            status = "finished"
+        except Interrupted:
+            status = "interrupted"
+            raise
+        finally:
+            self.tracker.finish(status)
+        return self.results
+
+    def _one_task(self, task: "Task") -> None:
+        """Learns and assesses one task; whatever is interrupted here is done again the same way."""
+        position = self.results.learned
+        self.progress.check()
+        self._meet(task)
+        record = self._learned_already(task, position) or self._learn(task, position)
+        self._assess(task, record, afresh=position + 1 == len(self.stream))
+        self._save()
+        self.progress.task_done(task.name, self.results.latest())
+        self.tracker.task_metrics(position + 1, self.results.latest())
+
+    def _meet(self, task: "Task") -> None:
+        """Scores the task before it is learned: the old prompts answer, or chance does."""
+        started = time.monotonic()
+        chance = 1 / len(task.labels)
+        self.results.meet(task.name, chance, self.assessor.unseen(task) if self.results.learned else None)
+        self.results.evaluate_seconds += time.monotonic() - started
+
+    def _learn(self, task: "Task", position: int) -> Any:
+        from continual.training.checkpoint import FolderCheckpoints
+
+        # The folder carries the position, so that the leftovers of an earlier task are never taken up.
+        checkpoints = FolderCheckpoints(self.folder / _CHECKPOINT / f"{position:04d}")
+        watcher = self.progress.watcher(task.name, self.tracker)
+        return self.learner.learn(task, checkpoints, watcher, position=position, run=self.results.run)
+
+    def _learned_already(self, task: "Task", position: int) -> Any:
+        """The task's prompt, where the run was cut off between storing it and noting that."""
+        record = self.learner.pool.latest(task.name)
+        return record if record is not None and record.provenance.get("position") == position else None
+
+    def _assess(self, task: "Task", record: Any, afresh: bool) -> None:
+        """One row of each matrix. After the last task the prompts are read from disk and measured again."""
+        started = time.monotonic()
+        seen = [self.stream.task(name) for name in self.stream.names[: self.results.learned + 1]]
+        aware, routed = {}, {}
+        for other in seen:
+            self.progress.check()
+            aware[other.name] = self.assessor.aware(other, afresh)
+            routed[other.name] = self.assessor.routed(other)
+        seconds = time.monotonic() - started
+        self.results.add(task, record, aware, routed, seconds, self.learner.pool.ids())
+
+    def _save(self) -> None:
+        """What is finished goes to disk: predictions first, since the state refers to them."""
+        from continual.training.checkpoint import FolderCheckpoints
+
+        self.assessor.save()
+        self.results.touch(time.monotonic() - self.started)
+        self.started = time.monotonic()
+        state = {"schema": _SCHEMA, "stream": self.stream.state_dict(), "results": self.results.to_json()}
+        # The manager moves its cursor only when it is asked for the next task; this task is finished now.
+        state["stream"]["cursor"] = self.results.learned
+        write_json(self.folder / STATE, state)
+        FolderCheckpoints(self.folder / _CHECKPOINT).clear()
+        self._report(finished=False)
+
+    def _finish(self) -> None:
+        self._report(finished=True)
+        names = ("summary.json", REPORT, CONFIG, POOL)
+        notes = len(self.tracker.notes)
+        self.tracker.artifacts([self.folder / name for name in names])
+        if len(self.tracker.notes) > notes:
+            self._report(finished=True)
+
+    def _report(self, finished: bool) -> None:
+        from continual.evaluation.report import render_report
+
+        notes = [*self.learner.pool.notes, *self.tracker.notes]
+        summary = self.results.summary(finished, versions(), notes)
+        summary.write(self.folder)
+        if finished:
+            write_text(self.folder / REPORT, render_report(summary.to_dict(), self.config.resolved))
+
+    def _restored(self, name: str, backbone: str) -> Results:
+        """The results so far, and the stream at the same place."""
+        path = self.folder / STATE
+        config = self.config
+        if not path.exists():
+            return Results.begun(
+                run=name,
+                stream=self.stream.name,
+                method=config.learner.method["name"],
+                tuning=config.learner.tuning["name"],
+                backbone=backbone,
+                seed=config.seed,
+                tasks=list(self.stream.names),
+            )
+        try:
+            state = read_json(path)
+            if state["schema"] > _SCHEMA:
+                raise RunError(f"{path} was written by a newer version of this program; update it and try again.")
+            self.stream.load_state_dict(state["stream"])
+            return Results.from_json(state["results"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(
+                f"{path} is damaged ({error}); delete it to evaluate the stored prompts again, or start a new run."
+            ) from error
+
+
+def versions() -> dict[str, str | None]:
+    """The versions that numbers may depend on."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found: dict[str, str | None] = {"continual": __version__, "python": platform.python_version()}
+    for package in ("torch", "transformers", "datasets", "faiss-cpu", "mlflow", "numpy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found

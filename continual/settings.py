@@ -1,0 +1,62 @@
+"""The settings of a learner, typed and checked; their help texts are written here once."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from continual.backbone.readout import Readout
+from continual.errors import ConfigError
+from continual.training.config import TrainingConfig
+
+
+@dataclass(frozen=True)
+class TransferConfig:
+    """How sources are found and ranked."""
+
+    metric: str = field(default="panda", metadata={"help": "the transferability metric that ranks recalled prompts"})
+    recall: int = field(default=8, metadata={"help": "prompts that FAISS recalls by the texts' keys before ranking"})
+
+    def __post_init__(self) -> None:
+        if self.recall < 0:
+            raise ConfigError(f"transfer.recall is {self.recall}, expected 0 or more.")
+
+
+@dataclass(frozen=True)
+class RoutingConfig:
+    """How a text finds its prompt when its task is not told."""
+
+    keys: int = field(default=16, metadata={"help": "keys of a prompt: centroids of its training texts"})
+    unknown_quantile: float = field(
+        default=0.01,
+        metadata={"help": "share of a task's own dev texts that may be taken for texts of no known task"},
+    )
+
+    def __post_init__(self) -> None:
+        if self.keys < 1:
+            raise ConfigError(f"routing.keys is {self.keys}, expected at least 1.")
+        if not 0 <= self.unknown_quantile <= 1:
+            raise ConfigError(f"routing.unknown_quantile is {self.unknown_quantile}, expected a number in [0, 1].")
+
+
+@dataclass(frozen=True)
+class LearnerSettings:
+    """Everything that decides how tasks are learned, apart from the backbone and the pool.
+
+    Attributes:
+        method: `{"name": ..., options}`; see `continual ls methods`.
+        tuning: `{"name": ..., options}`; see `continual ls tunings`.
+        readout: What the head sees of a text.
+        training: How a prompt is trained.
+        transfer: How sources are found and ranked.
+        routing: How texts find their prompt.
+        cache_mb: Memory for hidden states that are kept, in megabytes.
+        seed: Decides all that is random in learning.
+    """
+
+    method: dict[str, Any] = field(default_factory=lambda: {"name": "panda"})
+    tuning: dict[str, Any] = field(default_factory=lambda: {"name": "deep", "layer": 4})
+    readout: Readout = field(default_factory=Readout)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    transfer: TransferConfig = field(default_factory=TransferConfig)
+    routing: RoutingConfig = field(default_factory=RoutingConfig)
+    cache_mb: float = 2048
+    seed: int = 0

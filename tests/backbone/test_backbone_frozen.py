@@ -1,0 +1,201 @@
+"""Views of texts by the frozen model, their cache, and readouts."""
+
+import pytest
+import torch
+from tiny_models import DEPTH, TEXTS, WIDTH
+
+from continual.backbone.frozen import FrozenCache, freeze
+from continual.backbone.readout import Readout
+from continual.backbone.states import ComputedStates, KeptStates
+from continual.backbone.texts import EncodedTexts
+from continual.errors import ConfigError
+
+ALL = torch.arange(len(TEXTS))
+
+
+@pytest.fixture(scope="module")
+def many() -> list[str]:
+    """More texts than one batch holds, of many lengths."""
+    words = ("police", "say", "that", "the", "soup", "was", "cold", "and", "nobody", "knows", "why")
+    return [" ".join(words[: 1 + number % len(words)]) + "?" * (number % 3) for number in range(150)]
+
+
+def megabytes(texts: EncodedTexts, readout: Readout, encoder) -> float:
+    return 4 * (len(texts.ids.values) * encoder.width + len(texts) * readout.width(encoder)) / 1e6
+
+
+@pytest.mark.parametrize("entry", range(DEPTH + 1))
+def test_kept_and_computed_states_agree(tiny_encoder, entry):
+    encoder = tiny_encoder("bert")
+    texts = encoder.tokenize(TEXTS)
+    kept = freeze(encoder, texts, entry, Readout()).states
+    computed = freeze(encoder, texts, entry, Readout(), keep_states=False).states
+    assert isinstance(kept, KeptStates)
+    assert isinstance(computed, ComputedStates)
+    assert len(kept) == len(computed) == len(TEXTS)
+    assert torch.equal(kept.lengths, computed.lengths)
+    for rows in (ALL, torch.tensor([5, 1]), torch.tensor([2, 2])):
+        (ours, mask), (theirs, other) = kept.batch(rows), computed.batch(rows)
+        assert torch.equal(mask, other)
+        torch.testing.assert_close(ours[mask], theirs[mask], rtol=0, atol=1e-5)
+        assert not ours[~mask].any()
+
+
+def test_views_without_texts(tiny_encoder):
+    encoder = tiny_encoder("bert")
+    view = freeze(encoder, EncodedTexts.empty(), 1, Readout())
+    assert len(view) == 0
+    assert view.features.shape == (0, Readout().width(encoder))
+    assert view.embedding.shape == (0, WIDTH)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_embeddings_are_unit_vectors_of_the_pooled_last_states(tiny_encoder, many, pooling):
+    encoder = tiny_encoder("roberta", pooling)
+    texts = encoder.tokenize(many)
+    view = freeze(encoder, texts, 0, Readout())
+    hidden, mask = ComputedStates(encoder, texts, DEPTH).batch(torch.arange(len(many)))
+    for row in (0, 70, 149):
+        own = hidden[row][mask[row]]
+        vector = own[0] if pooling == "cls" else own.mean(0)
+        torch.testing.assert_close(view.embedding[row], vector / vector.norm(), rtol=0, atol=1e-5)
+
+
+# ---------------------------------------------------------------- the cache
+
+
+def test_the_same_texts_are_computed_once(tiny_encoder, many):
+    encoder = tiny_encoder("bert")
+    cache = FrozenCache(encoder)
+    texts = encoder.tokenize(many)
+    view = cache.view(texts, 1, Readout())
+    assert cache.view(texts, 1, Readout()) is view
+    assert cache.view(texts, 2, Readout()) is not view
+    assert cache.view(texts, 1, Readout(layers="last")) is not view
+    assert cache.view(encoder.tokenize(many), 1, Readout()) is not view
+
+
+def test_bits_are_the_same_whether_kept_dropped_or_never_kept(tiny_encoder, many):
+    encoder = tiny_encoder("bert")
+    texts, others = encoder.tokenize(many), encoder.tokenize(many[::-1])
+    size = megabytes(texts, Readout(), encoder)
+    small, none = FrozenCache(encoder, 1.5 * size), FrozenCache(encoder, 0)
+    first = small.view(texts, 1, Readout())
+    small.view(others, 1, Readout())
+    again = small.view(texts, 1, Readout())
+    never = none.view(texts, 1, Readout())
+    assert again is not first
+    assert none.view(texts, 1, Readout()) is not never
+    for view in (again, never):
+        assert torch.equal(view.features, first.features)
+        assert torch.equal(view.embedding, first.embedding)
+    rows = torch.tensor([3, 140, 77])
+    assert torch.equal(again.states.batch(rows)[0], first.states.batch(rows)[0])
+
+
+def test_the_least_recently_used_view_goes_first(tiny_encoder, many):
+    encoder = tiny_encoder("bert")
+    sets = [encoder.tokenize(many) for _ in range(3)]
+    cache = FrozenCache(encoder, 2.5 * megabytes(sets[0], Readout(), encoder))
+    first = cache.view(sets[0], 1, Readout())
+    second = cache.view(sets[1], 1, Readout())
+    assert cache.view(sets[0], 1, Readout()) is first
+    cache.view(sets[2], 1, Readout())
+    assert cache.view(sets[0], 1, Readout()) is first
+    assert cache.view(sets[1], 1, Readout()) is not second
+
+
+def test_the_limit_is_respected(tiny_encoder, many):
+    encoder = tiny_encoder("bert")
+    sets = [encoder.tokenize(many[:count]) for count in (150, 20, 90, 40)]
+    limit = 1.2 * megabytes(sets[0], Readout(), encoder)
+    cache = FrozenCache(encoder, limit)
+    for texts in (*sets, *sets[::-1]):
+        view = cache.view(texts, 1, Readout())
+        assert isinstance(view.states, KeptStates)
+        held = sum(megabytes(view.texts, view.readout, encoder) for view in cache._kept.values())
+        assert held <= limit
+
+
+def test_what_exceeds_the_limit_alone_is_computed_and_drops_nothing_for_nothing(tiny_encoder, many):
+    encoder = tiny_encoder("bert")
+    small, large = encoder.tokenize(many[:5]), encoder.tokenize(many)
+    cache = FrozenCache(encoder, 0.5 * megabytes(large, Readout(), encoder))
+    kept = cache.view(small, 1, Readout())
+    assert isinstance(cache.view(large, 1, Readout()).states, ComputedStates)
+    assert cache.view(small, 1, Readout()) is kept
+
+
+# ---------------------------------------------------------------- readouts
+
+
+@pytest.mark.parametrize("entry", range(DEPTH + 1))
+def test_features_by_hand(tiny_encoder, entry):
+    encoder = tiny_encoder("distilbert")
+    texts = encoder.tokenize(TEXTS)
+    readout = Readout()
+    view = freeze(encoder, texts, entry, readout)
+    assert readout.width(encoder) == (DEPTH + 1) * 2 * WIDTH
+    assert readout.width_below(encoder, 0) == 2 * WIDTH
+    for row in ALL.tolist():
+        expected = []
+        for layer in range(DEPTH + 1):
+            states, _ = ComputedStates(encoder, texts, layer).batch(torch.tensor([row]))
+            expected += [states[0].mean(0), states[0].max(0).values]
+        torch.testing.assert_close(view.features[row], torch.cat(expected), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("readout", "width"),
+    [
+        (Readout("last", ("pool",)), WIDTH),
+        (Readout("last", ("pool", "max")), 2 * WIDTH),
+        (Readout("all", ("max",)), (DEPTH + 1) * WIDTH),
+    ],
+)
+def test_widths(tiny_encoder, readout, width):
+    encoder = tiny_encoder("bert")
+    view = freeze(encoder, encoder.tokenize(TEXTS), 1, readout)
+    assert readout.width(encoder) == width == view.features.shape[1]
+    assert readout.width_below(encoder, DEPTH) == width
+    if readout.layers == "last":
+        assert readout.width_below(encoder, DEPTH - 1) == 0
+
+
+def test_the_largest_value_ignores_padding(tiny_encoder):
+    hidden = torch.tensor([[[-3.0, 2.0], [-1.0, 1.0], [9.0, 9.0]]])
+    mask = torch.tensor([[True, True, False]])
+    found = Readout(summaries=("max", "pool")).summarise(tiny_encoder("bert"), hidden, mask)
+    assert found.tolist() == [[-1.0, 2.0, -2.0, 1.5]]
+
+
+@pytest.mark.parametrize("entry", range(DEPTH))
+@pytest.mark.parametrize("layers", ["all", "last"])
+def test_prompted_features_take_the_rest_from_the_frozen_ones(tiny_encoder, entry, layers):
+    encoder = tiny_encoder("bert")
+    readout = Readout(layers, ("max",))
+    view = freeze(encoder, encoder.tokenize(TEXTS), entry, readout)
+    hidden, mask = view.states.batch(ALL)
+    above = [torch.full_like(hidden, float(layer)) for layer in range(entry + 1, DEPTH + 1)]
+    found = readout.prompted(encoder, entry, view.features, above, mask)
+    own = readout.width_below(encoder, entry)
+    assert found.shape == view.features.shape
+    assert torch.equal(found[:, :own], view.features[:, :own])
+    wanted = range(entry + 1, DEPTH + 1) if layers == "all" else [DEPTH]
+    assert found[:, own:].reshape(len(TEXTS), -1, WIDTH).unique(dim=2).squeeze(2).tolist() == [
+        [float(layer) for layer in wanted]
+    ] * len(TEXTS)
+
+
+def test_readouts_say_what_they_are():
+    assert Readout().spec() == {"layers": "all", "summaries": ["pool", "max"]}
+    assert Readout(**Readout("last", ["max"]).spec()) == Readout("last", ("max",))
+    assert hash(Readout("all", ["pool", "max"])) == hash(Readout())
+
+
+@pytest.mark.parametrize(
+    "options", [{"layers": "some"}, {"summaries": ()}, {"summaries": ("pool", "min")}, {"summaries": "pool"}]
+)
+def test_unknown_readouts_are_refused(options):
+    with pytest.raises(ConfigError, match=f"readout.{next(iter(options))} is .* expected"):
+        Readout(**options)

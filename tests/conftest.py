@@ -1,0 +1,61 @@
+"""Fixtures for everything that needs a model: tiny random encoders of many families, and the embedded MiniLM."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from continual.backbone.encoder import Encoder
+
+TinyEncoder = Callable[..., "Encoder"]
+
+
+@pytest.fixture(scope="session")
+def one_thread() -> Iterator[None]:
+    """Runs torch on one thread: on tiny matrices a second one costs more than it brings."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Callable[[str], Path]:
+    """Gives the folder of a tiny model of a family, made at first use."""
+    from tiny_models import save_tiny
+
+    root = tmp_path_factory.mktemp("tiny-models")
+
+    def folder(family: str) -> Path:
+        path = root / family
+        return path if path.exists() else save_tiny(family, path)
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tiny_folder: Callable[[str], Path]) -> TinyEncoder:
+    """Gives the tiny encoder of a family (and pooling), loaded as a user's own model is; one object for all tests."""
+    from continual.backbone.catalog import hub
+
+    kept: dict[tuple[str, str], Encoder] = {}
+
+    def encoder(family: str = "bert", pooling: str = "mean") -> "Encoder":
+        key = (family, pooling)
+        if key not in kept:
+            kept[key] = hub(path=str(tiny_folder(family)), pooling=pooling, max_length=48)
+        return kept[key]
+
+    return encoder
+
+
+@pytest.fixture(scope="session")
+def minilm() -> "Encoder":
+    """The embedded MiniLM with its real weights."""
+    from continual.backbone.catalog import minilm
+
+    return minilm()

@@ -1,0 +1,247 @@
+"""A training that is cut off anywhere goes on to the same bits."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from small_tasks import examples
+
+from continual.backbone.readout import Readout
+from continual.errors import Interrupted, StorageError
+from continual.training import loop
+from continual.training.checkpoint import FolderCheckpoints, NoCheckpoints
+from continual.training.config import TrainingConfig
+from continual.training.model import PromptModel
+from continual.training.watch import Silent
+from continual.tuning import build_tuning
+from continual.tuning.head import fit_head
+
+STEPS_PER_EPOCH, EPOCHS = 4, 5
+
+
+@pytest.fixture(autouse=True)
+def save_after_each_epoch(monkeypatch):
+    monkeypatch.setattr(loop, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+
+
+class Stop(Silent):
+    """Asks to stop after some step, or when some epoch was scored."""
+
+    def __init__(self, step: int | None = None, epoch: int | None = None):
+        self.at_step, self.at_epoch = step, epoch
+        self.seen: list[int] = []
+
+    def step(self, stage, number, loss):
+        self.seen.append(number)
+        if number == self.at_step:
+            raise Interrupted("Stopped.")
+
+    def epoch(self, stage, number, scores):
+        if number == self.at_epoch:
+            raise Interrupted("Stopped.")
+
+
+@pytest.fixture(scope="module", params=["late", "deep"])
+def train(request, tiny_encoder):
+    """Trains the same model from the start, each time with everything made anew; gives its tensors and the result."""
+    encoder = tiny_encoder("bert")
+    tuning = build_tuning({"name": request.param, "length": 3, "layer": 1})
+    split = {
+        name: examples(encoder, tuning, count=32, seed=seed, noise=0.2) for name, seed in (("train", 0), ("dev", 7))
+    }
+
+    def run(checkpoints=None, watcher=None, **settings):
+        config = TrainingConfig(
+            **{"epochs": EPOCHS, "min_steps": 0, "batch_size": 8, "patience": 0, "average": 0.8} | settings
+        )
+        tensors = tuning.initial(encoder, None, torch.Generator().manual_seed(1))
+        plain = PromptModel(encoder, tuning, Readout(), tensors)
+        features = {name: plain.raw_features(part.view) for name, part in split.items()}
+        head = fit_head(features["train"], split["train"].labels, 2, features["dev"], split["dev"].labels)
+        model = plain.with_head(head)
+        result = loop.fit(
+            model,
+            split["train"],
+            split["dev"],
+            config,
+            torch.Generator().manual_seed(2),
+            stage="student",
+            checkpoints=checkpoints,
+            watcher=watcher,
+        )
+        return model.trained(), result
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def undisturbed(train):
+    return train()
+
+
+def check_same(found, expected):
+    (tensors, result), (wanted, other) = found, expected
+    assert tensors.keys() == wanted.keys()
+    assert all(torch.equal(value, wanted[name]) for name, value in tensors.items())
+    assert result.curve == other.curve
+    assert (result.steps, result.best_epoch) == (other.steps, other.best_epoch)
+
+
+def interrupt(train, checkpoints, **where):
+    with pytest.raises(Interrupted):
+        train(checkpoints, Stop(**where))
+
+
+@pytest.mark.parametrize("step", [1, 3, 4, 5, 8, 9, 14, 19, 20])
+def test_stopped_after_any_step(train, undisturbed, tmp_path, step):
+    checkpoints = FolderCheckpoints(tmp_path)
+    interrupt(train, checkpoints, step=step)
+    watcher = Stop()
+    check_same(train(FolderCheckpoints(tmp_path), watcher), undisturbed)
+    # Whole epochs before the interruption were not trained again.
+    done = (step - 1) // STEPS_PER_EPOCH * STEPS_PER_EPOCH
+    assert watcher.seen == list(range(done + 1, EPOCHS * STEPS_PER_EPOCH + 1))
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 3, 5])
+def test_stopped_after_any_epoch(train, undisturbed, tmp_path, epoch):
+    checkpoints = FolderCheckpoints(tmp_path)
+    interrupt(train, checkpoints, epoch=epoch)
+    check_same(train(checkpoints), undisturbed)
+
+
+def test_stopped_again_and_again(train, undisturbed, tmp_path):
+    checkpoints = FolderCheckpoints(tmp_path)
+    for step in (2, 6, 7, 13, 18):
+        interrupt(train, checkpoints, step=step)
+    check_same(train(checkpoints), undisturbed)
+
+
+def test_patience_survives_an_interruption(train, tmp_path):
+    settings = {"patience": 1, "learning_rate": 50.0, "epochs": 10}
+    expected = train(**settings)
+    assert expected[1].steps < 10 * STEPS_PER_EPOCH
+    checkpoints = FolderCheckpoints(tmp_path)
+    with pytest.raises(Interrupted):
+        train(checkpoints, Stop(epoch=len(expected[1].curve) - 1), **settings)
+    check_same(train(checkpoints, **settings), expected)
+
+
+def test_a_finished_training_is_not_repeated(train, undisturbed, tmp_path):
+    checkpoints = FolderCheckpoints(tmp_path)
+    first = train(checkpoints)
+    watcher = Stop()
+    again = train(checkpoints, watcher)
+    check_same(again, undisturbed)
+    assert watcher.seen == []
+    assert again[1] == first[1]
+
+
+def test_seconds_are_summed_over_interruptions(train, tmp_path):
+    checkpoints = FolderCheckpoints(tmp_path)
+    interrupt(train, checkpoints, step=18)
+    tensors, state = checkpoints.load("student")
+    assert state["seconds"] > 0
+    checkpoints.save("student", tensors, state | {"seconds": 1000.0})
+    assert 1000 < train(checkpoints)[1].seconds < 1100
+
+
+def test_a_checkpoint_of_other_settings_is_not_taken_up(train, undisturbed, tmp_path):
+    checkpoints = FolderCheckpoints(tmp_path)
+    train(checkpoints, epochs=2)
+    check_same(train(checkpoints), undisturbed)
+
+
+def test_nothing_is_saved_between_epochs_that_follow_each_other_quickly(train, monkeypatch, tmp_path):
+    monkeypatch.setattr(loop, "_SECONDS_BETWEEN_CHECKPOINTS", 60.0)
+    checkpoints = FolderCheckpoints(tmp_path)
+    interrupt(train, checkpoints, step=18)
+    assert checkpoints.load("student") is None
+
+
+# ---------------------------------------------------------------- damaged checkpoints: start again, same bits
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def garbage(path):
+    path.write_bytes(b"\xff" * 1000)
+
+
+def foreign(path):
+    save_file({"x": torch.zeros(1)}, path)
+
+
+def no_json(path):
+    save_file({"x": torch.zeros(1)}, path, metadata={"state": "{"})
+
+
+@pytest.mark.parametrize("damage", [cut, empty, garbage, foreign, no_json], ids=lambda damage: damage.__name__)
+def test_a_damaged_checkpoint_costs_time_and_nothing_else(train, undisturbed, tmp_path, damage):
+    checkpoints = FolderCheckpoints(tmp_path)
+    interrupt(train, checkpoints, step=18)
+    damage(tmp_path / "student.safetensors")
+    watcher = Stop()
+    check_same(train(checkpoints, watcher), undisturbed)
+    assert watcher.seen[0] == 1
+
+
+# ---------------------------------------------------------------- the folder
+
+
+def test_what_is_saved_comes_back(tmp_path):
+    checkpoints = FolderCheckpoints(tmp_path / "deep" / "folder")
+    tensors = {"a/b": torch.arange(6.0).reshape(2, 3).T, "step": torch.tensor(3.0), "bytes": torch.ByteTensor([1, 2])}
+    state = {"epoch": 3, "curve": [{"dev_loss": 0.1, "train_loss": None}], "finished": False}
+    checkpoints.save("teacher-1", tensors, state)
+    checkpoints.save("student", {"x": torch.zeros(1)}, {})
+    loaded, read = checkpoints.load("teacher-1")
+    assert read == state
+    assert loaded.keys() == tensors.keys()
+    assert all(
+        torch.equal(value, tensors[name]) and value.dtype == tensors[name].dtype for name, value in loaded.items()
+    )
+    assert sorted(path.name for path in checkpoints.folder.iterdir()) == [
+        "student.safetensors",
+        "teacher-1.safetensors",
+    ]
+
+
+def test_saving_replaces_and_clearing_forgets(tmp_path):
+    checkpoints = FolderCheckpoints(tmp_path / "run")
+    checkpoints.clear()
+    assert checkpoints.load("student") is None
+    for number in range(2):
+        checkpoints.save("student", {"x": torch.tensor(number)}, {"number": number})
+    assert checkpoints.load("student") == ({"x": torch.tensor(1)}, {"number": 1})
+    checkpoints.clear()
+    assert checkpoints.load("student") is None
+
+
+def test_a_checkpoint_that_cannot_be_written_says_so_and_keeps_the_old_one(tmp_path):
+    checkpoints = FolderCheckpoints(tmp_path / "run")
+    (tmp_path / "run").write_text("in the way")
+    with pytest.raises(StorageError, match=r"Could not write .*student\.safetensors"):
+        checkpoints.save("student", {"x": torch.zeros(1)}, {})
+
+
+def test_a_state_that_is_no_json_leaves_the_old_checkpoint(tmp_path):
+    checkpoints = FolderCheckpoints(tmp_path)
+    checkpoints.save("student", {"x": torch.zeros(1)}, {"number": 1})
+    with pytest.raises(TypeError):
+        checkpoints.save("student", {"x": torch.zeros(1)}, {"number": object()})
+    assert json.dumps(checkpoints.load("student")[1]) == '{"number": 1}'
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_without_checkpoints_nothing_is_kept():
+    checkpoints = NoCheckpoints()
+    checkpoints.save("student", {"x": torch.zeros(1)}, {})
+    assert checkpoints.load("student") is None
