@@ -1,6 +1,7 @@
 """Builds registered things from config sections and rejects what they do not know."""
 
 import inspect
+import types
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -54,7 +55,8 @@ def coerced(value: Any, wanted: Any, name: str) -> Any:
     Raises:
         ConfigError: It is of another type.
     """
-    allowed = typing.get_args(wanted) or (wanted,)
+    union = typing.get_origin(wanted) in (types.UnionType, typing.Union)
+    allowed = typing.get_args(wanted) if union else (wanted,)
     if not set(allowed) <= _EXPECTED.keys() or type(value) in allowed:
         return value
     if float in allowed and type(value) is int:

@@ -205,10 +205,10 @@ class Learner:
 
     def store(self, lesson: Lesson, learned: Learned, facts: dict[str, Any]) -> PromptRecord:
         """Puts what was learned into the pool, whole or not at all."""
-        model = learned.model
+        model = lesson.refit(learned.model)
         tensors = {name: value.detach() for name, value in model.prompt.items()}
         weight, bias = model.folded_head()
-        signature = self.prober.signature(self.tuning, tensors, lesson.keys)
+        signature = self.prober.signature(self.tuning, tensors, lesson.fresh(), lesson.keys)
         chosen = next(stage for stage in lesson.stages if stage.stage == learned.stage)
         quantile = self.settings.routing.unknown_quantile
         prompt = Prompt(

@@ -8,14 +8,15 @@ from continual.backbone.readout import Readout
 from continual.training.examples import Examples
 from continual.tuning.base import Tuning
 
+READOUT = Readout(words=16)
+"""As by default, with fewer buckets for words."""
+
 FILLER = ("the", "was", "and", "that", "in", "a", "of", "to", "he", "it")
 CUES = (("police", "suspect", "injured"), ("soup", "waiter", "rude"), ("rain", "north", "weekend"), ("album", "sound"))
 
 
-def sentences(
-    labels: int, count: int, seed: int, cues: tuple[tuple[str, ...], ...] = CUES
-) -> tuple[list[str], list[int]]:
-    """`count` texts of 3 to 9 words, one of them a cue of the text's label, and the labels in turn."""
+def sentences(labels: int, count: int, seed: int, filler: int = 7) -> tuple[list[str], list[int]]:
+    """Texts of three cue words of their label among up to `filler` others, and the labels, which take turns."""
     generator = torch.Generator().manual_seed(seed)
 
     def draw(limit: int) -> int:
@@ -24,8 +25,9 @@ def sentences(
     texts, numbers = [], []
     for number in range(count):
         label = number % labels
-        words = [FILLER[draw(len(FILLER))] for _ in range(2 + draw(7))]
-        words.insert(draw(len(words) + 1), cues[label][draw(len(cues[label]))])
+        words = [FILLER[draw(len(FILLER))] for _ in range(draw(filler + 1))]
+        for _ in range(3):
+            words.insert(draw(len(words) + 1), CUES[label][draw(len(CUES[label]))])
         texts.append(" ".join(words))
         numbers.append(label)
     return texts, numbers
@@ -39,4 +41,4 @@ def examples(
     target = torch.tensor(numbers)
     wrong = torch.rand(count, generator=torch.Generator().manual_seed(seed + 1)) < noise
     target = torch.where(wrong, (target + 1) % labels, target)
-    return Examples(freeze(encoder, encoder.tokenize(texts), tuning.entry(encoder), Readout()), target)
+    return Examples(freeze(encoder, encoder.tokenize(texts), tuning.entry(encoder), READOUT), target)

@@ -167,6 +167,12 @@ class Encoder:
         weights = mask.to(hidden.dtype)
         return torch.einsum("bld,bl->bd", hidden, weights) / weights.sum(1, keepdim=True)
 
+    @cached_property
+    def commonest_word(self) -> int:
+        """The token id of "the"; vocabularies are ordered by frequency from about there on."""
+        ids = self.tokenizer(" the", add_special_tokens=False)["input_ids"]
+        return ids[0] if ids else 0
+
     @property
     def pad_token(self) -> int:
         """The id that fills up short texts in a batch."""

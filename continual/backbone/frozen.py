@@ -10,6 +10,7 @@ from continual.backbone.encoder import Encoder
 from continual.backbone.readout import Readout
 from continual.backbone.states import CHUNK, ComputedStates, KeptStates, States
 from continual.backbone.texts import EncodedTexts, Ragged, by_length
+from continual.backbone.words import hashed_words
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ def freeze(encoder: Encoder, texts: EncodedTexts, entry: int, readout: Readout, 
                 states[_places(texts.ids, rows, hidden.shape[1])[mask]] = hidden[mask]
             if readout.takes(layer, encoder):
                 parts.append(readout.summarise(encoder, hidden, mask))
+        if readout.words:
+            parts.append(hashed_words(texts.ids, rows, readout.words, encoder.commonest_word))
         features[rows] = torch.cat(parts, dim=1)
         embedding[rows] = encoder.pool(hidden, mask)
     kept: States = (

@@ -25,10 +25,12 @@ class Readout:
         layers: `all` takes the states before the first layer and after each; `last` takes the last layer only.
         summaries: Of the tokens' states: `pool` is the backbone's own pooling (mean or [CLS]), `max` the largest
             value of each dimension.
+        words: Buckets of hashed words behind the summaries; 0 leaves them out.
     """
 
     layers: str = "all"
     summaries: tuple[str, ...] = ("pool", "max")
+    words: int = 4096
 
     def __post_init__(self) -> None:
         if self.layers not in ("all", "last"):
@@ -37,11 +39,13 @@ class Readout:
             raise ConfigError(
                 f"readout.summaries is {list(self.summaries)}, expected one or more of {', '.join(SUMMARIES)}."
             )
+        if self.words < 0:
+            raise ConfigError(f"readout.words is {self.words}, expected 0 or more.")
         object.__setattr__(self, "summaries", tuple(self.summaries))
 
     def spec(self) -> dict[str, Any]:
         """The options, JSON-able."""
-        return {"layers": self.layers, "summaries": list(self.summaries)}
+        return {"layers": self.layers, "summaries": list(self.summaries), "words": self.words}
 
     def takes(self, layer: int, encoder: Encoder) -> bool:
         """Whether states after `layer` layers are part of the features (0: before the first layer)."""
@@ -49,7 +53,7 @@ class Readout:
 
     def width(self, encoder: Encoder) -> int:
         """The number of features of a text."""
-        return self.width_below(encoder, encoder.depth)
+        return self.width_below(encoder, encoder.depth) + self.words
 
     def width_below(self, encoder: Encoder, entry: int) -> int:
         """How many of the features, the first ones, come from states after at most `entry` layers."""
@@ -75,6 +79,8 @@ class Readout:
         for number, hidden in enumerate(layers, start=entry + 1):
             if self.takes(number, encoder):
                 parts.append(self.summarise(encoder, hidden, mask))
+        if self.words:
+            parts.append(frozen[:, -self.words :])
         return torch.cat(parts, dim=1)
 
 

@@ -20,7 +20,7 @@ from continual.transfer.metrics import Signature
 from continual.transfer.ranking import Ranked, rank
 from continual.transfer.signature import Prober
 from continual.tuning.base import Tensors, Tuning
-from continual.tuning.head import fit_head
+from continual.tuning.head import Head, fit_head, minimise
 
 
 @dataclass(frozen=True)
@@ -78,15 +78,22 @@ class Lesson:
     watcher: Watcher
     stages: list[FitResult] = field(default_factory=list)
 
-    def fresh(self, stage: str) -> dict[str, Tensor]:
-        """New prompt tensors for a stage."""
-        return self.tuning.initial(self.encoder, self.train.view.states, self._generator(stage, "initial"))
+    def fresh(self) -> dict[str, Tensor]:
+        """The prompt from which every training that transfers nothing starts.
+
+        The randomness is the run's and not the task's: where the kind of prompt allows it, all tasks start from the
+        same tensors, so that a difference between two prompts is a difference in what was learned.
+        """
+        generator = torch.Generator().manual_seed(seed_of(self.seed, "initial prompt"))
+        return self.tuning.initial(self.encoder, self.train.view.states, generator)
 
     def begin(self, tensors: Tensors) -> PromptModel:
         """A model that starts from `tensors`, with the best head for the features they give."""
         plain = PromptModel(self.encoder, self.tuning, self.readout, tensors)
         train, dev = plain.raw_features(self.train.view), plain.raw_features(self.dev.view)
-        head = fit_head(train, self.train.labels, len(self.labels), dev, self.dev.labels)
+        head = fit_head(
+            train, self.train.labels, len(self.labels), dev, self.dev.labels, raw=self.readout.words
+        )
         return plain.with_head(head)
 
     def fit(self, stage: str, tensors: Tensors, objective: Objective | None = None) -> PromptModel:
@@ -97,7 +104,7 @@ class Lesson:
             self.train,
             self.dev,
             self.training,
-            self._generator(stage, "training"),
+            self._generator(stage),
             objective,
             stage,
             self.checkpoints,
@@ -106,18 +113,31 @@ class Lesson:
         self.stages.append(result)
         return model
 
+    def refit(self, model: PromptModel) -> PromptModel:
+        """The same prompt with its head fitted again on train and dev together.
+
+        Dev has chosen epoch and penalty and has no other use; the fit is convex, so nothing is left to choose. The
+        strength of the penalty for each text stays as it was.
+        """
+        views = (self.train.view, self.dev.view)
+        features = torch.cat([model.standardise(model.raw_features(view)) for view in views])
+        labels = torch.cat([self.train.labels, self.dev.labels])
+        penalty = model.penalty * len(self.train) / len(labels)
+        weight, bias = minimise(features, labels, model.weight.detach(), model.bias.detach(), penalty)
+        return model.with_head(Head(weight, bias, model.mean, model.scale, penalty))
+
     def rank(self, model: PromptModel) -> list[Ranked]:
         """The recalled sources, most transferable first, judged against a prompt of this task."""
         tensors = {name: value.detach() for name, value in model.prompt.items()}
-        target = self.prober.signature(self.tuning, tensors, self.keys)
+        target = self.prober.signature(self.tuning, tensors, self.fresh(), self.keys)
         return rank(((source.prompt, source.signature) for source in self.sources), target, self.metric)
 
     def tensors_of(self, prompt: str) -> Tensors:
         """The tensors of a recalled source."""
         return next(source.tensors for source in self.sources if source.prompt == prompt)
 
-    def _generator(self, *names: str) -> torch.Generator:
-        return torch.Generator().manual_seed(seed_of(self.seed, self.task, *names))
+    def _generator(self, stage: str) -> torch.Generator:
+        return torch.Generator().manual_seed(seed_of(self.seed, self.task, stage))
 
 
 @dataclass(frozen=True)

@@ -54,16 +54,18 @@ class Panda(Method):
     def learn(self, lesson: Lesson) -> Learned:
         """See `Method.learn`."""
         if not lesson.sources:
-            return Learned(lesson.fit("student", lesson.fresh("student")), "student")
-        probe = lesson.fit("probe", lesson.fresh("probe"))
+            return Learned(lesson.fit("student", lesson.fresh()), "student")
+        probe = lesson.fit("probe", lesson.fresh())
         ranked = lesson.rank(probe)
         used = [item for item in ranked if item.score > self.minimum_score][: self.sources]
+        if not used:  # nothing to learn from: the task's own prompt is the student
+            return Learned(probe, "probe", ranked)
         teachers = [
             lesson.fit(f"teacher-{number}", lesson.tensors_of(item.prompt)).logits(lesson.train.view)
             for number, item in enumerate(used, start=1)
         ]
         objective = self._objective(teachers, used, lesson.training.label_smoothing)
-        student = lesson.fit("student", lesson.fresh("student"), objective)
+        student = lesson.fit("student", lesson.fresh(), objective)
         return Learned(student, "student", ranked, used)
 
     def _objective(self, teachers: list[Tensor], used: list[Ranked], smoothing: float) -> Objective:

@@ -10,4 +10,4 @@ class Scratch(Method):
 
     def learn(self, lesson: Lesson) -> Learned:
         """See `Method.learn`."""
-        return Learned(lesson.fit("student", lesson.fresh("student")), "student")
+        return Learned(lesson.fit("student", lesson.fresh()), "student")

@@ -16,8 +16,8 @@ class Spot(Method):
     def learn(self, lesson: Lesson) -> Learned:
         """See `Method.learn`."""
         if not lesson.sources:
-            return Learned(lesson.fit("student", lesson.fresh("student")), "student")
-        probe = lesson.fit("probe", lesson.fresh("probe"))
+            return Learned(lesson.fit("student", lesson.fresh()), "student")
+        probe = lesson.fit("probe", lesson.fresh())
         ranked = lesson.rank(probe)
         best = ranked[0]
         student = lesson.fit("student", lesson.tensors_of(best.prompt))

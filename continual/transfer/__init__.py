@@ -6,7 +6,7 @@ TRANSFERABILITY = Registry("transferability metric")
 TRANSFERABILITY.add(
     "panda",
     "continual.transfer.metrics:panda",
-    "cosine of task embeddings: mean change of the last state on shared probe texts under each prompt",
+    "cosine of task embeddings: how each learned prompt moves the mean last state of shared probe texts",
     "Zhong et al. 2022, PANDA (arXiv 2208.10160)",
 )
 TRANSFERABILITY.add(

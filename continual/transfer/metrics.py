@@ -13,7 +13,7 @@ class Signature:
 
     Attributes:
         tokens: The prompt as vectors, [tokens, width].
-        shift: Mean over the probe texts of (last state with the prompt - last state without), [width].
+        shift: How learning moved the mean last state over the probe texts, from the initial prompt's, [width].
         state: Mean over the probe texts of the last state with the prompt, [width].
         neurons: 1 where a feed-forward unit of a layer that the prompt touches is on, else 0, [units].
         keys: Unit vectors of the task's texts, [keys, width].
@@ -29,9 +29,9 @@ class Signature:
 def panda(source: Signature, target: Signature) -> float:
     """Cosine of task embeddings, in [-1, 1] (Zhong et al. 2022, arXiv 2208.10160).
 
-    A task embedding is the mean over shared probe texts of what the prompt adds to the last state. The paper's
-    text gives the cosine in a shared semantic space; layer, pooling and probe texts are not published, so they
-    are our reading. `panda_state` is the other one.
+    A task embedding is the mean over shared probe texts of what the learned prompt adds to the last state. The
+    paper's text gives the cosine in a shared semantic space; layer, pooling, probe texts and the point of origin
+    are not published, so they are our reading. `panda_state` is the other one.
     """
     return _cosine(source.shift, target.shift)
 

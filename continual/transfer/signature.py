@@ -17,7 +17,7 @@ SIGNATURE = "signature."
 
 
 class Prober:
-    """Computes signatures on one backbone and keeps what does not depend on the prompt.
+    """Computes signatures on one backbone.
 
     Args:
         encoder: The backbone.
@@ -26,29 +26,31 @@ class Prober:
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._texts = encoder.tokenize(PROBE_TEXTS)
-        self._plain: Tensor | None = None
 
     @torch.no_grad()
-    def signature(self, tuning: Tuning, tensors: Tensors, keys: Tensor) -> Signature:
-        """The signature of a prompt whose task's texts have the given keys."""
-        state = self._mean_state(tuning, tensors)
-        if self._plain is None:
-            self._plain = self._mean_state(None, {})
-        tokens = tuning.tokens(tensors).detach().clone()
-        return Signature(tokens, state - self._plain, state, self._neurons(tuning, tensors), keys)
+    def signature(self, tuning: Tuning, tensors: Tensors, initial: Tensors, keys: Tensor) -> Signature:
+        """The signature of a prompt.
 
-    def _mean_state(self, tuning: Tuning | None, tensors: Tensors) -> Tensor:
+        Args:
+            tuning: Its kind.
+            tensors: Its tensors.
+            initial: The tensors that its task's untransferred trainings start from: what a prompt is before it
+                has learned anything. A random start moves the last state far more than learning does, and in a
+                direction that says nothing about the task.
+            keys: The keys of its task's texts, [keys, width].
+        """
+        state = self._mean_state(tuning, tensors)
+        shift = state - self._mean_state(tuning, initial)
+        return Signature(tuning.tokens(tensors).detach().clone(), shift, state, self._neurons(tuning, tensors), keys)
+
+    def _mean_state(self, tuning: Tuning, tensors: Tensors) -> Tensor:
         """Mean over the probe texts of the pooled last state, [width]."""
         encoder = self._encoder
-        entry = 0 if tuning is None else tuning.entry(encoder)
-        states = ComputedStates(encoder, self._texts, entry)
+        states = ComputedStates(encoder, self._texts, tuning.entry(encoder))
         total = torch.zeros(encoder.width)
         for rows in by_length(states.lengths, CHUNK):
             hidden, mask = states.batch(rows)
-            if tuning is None:
-                last = encoder.run(hidden, mask)
-            else:
-                *_, last = tuning.layers(encoder, hidden, mask, tensors)
+            *_, last = tuning.layers(encoder, hidden, mask, tensors)
             total += encoder.pool(last, mask).sum(0)
         return total / len(states)
 

@@ -44,6 +44,7 @@ def fit_head(
     dev_features: Tensor,
     dev_labels: Tensor,
     strengths: Sequence[float] = STRENGTHS,
+    raw: int = 0,
 ) -> Head:
     """Regularised multinomial logistic regression, its penalty chosen by the log-loss on dev.
 
@@ -56,8 +57,11 @@ def fit_head(
         dev_features: Held-out features, [dev texts, features].
         dev_labels: Their labels, [dev texts].
         strengths: The values of C to choose from, rising.
+        raw: This many features, the last ones, are not standardised: they are sparse and have their scale.
     """
     mean, scale = features.mean(0), features.std(0) + _MINIMUM_SCALE
+    if raw:
+        mean[-raw:], scale[-raw:] = 0.0, 1.0
     standard, dev_standard = (features - mean) / scale, (dev_features - mean) / scale
     weight, bias = torch.zeros(num_labels, features.shape[1]), torch.zeros(num_labels)
     best: tuple[float, Head] | None = None

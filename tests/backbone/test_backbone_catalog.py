@@ -252,6 +252,12 @@ def test_the_fingerprint_is_stable_without_a_pooler(tiny_folder, tmp_path, famil
     assert re.fullmatch("[0-9a-f]{64}", first.fingerprint)
 
 
+def test_the_fingerprint_leaves_out_a_pooler_that_cannot_be_left_out_of_the_model(tiny_folder):
+    encoder = hub(path=str(tiny_folder("bert")))
+    encoder.model.pooler = torch.nn.Linear(3, 3)
+    assert encoder.fingerprint == hub(path=str(tiny_folder("bert"))).fingerprint
+
+
 def test_the_fingerprint_does_not_depend_on_use(tiny_folder):
     used, fresh = hub(path=str(tiny_folder("roberta"))), hub(path=str(tiny_folder("roberta")))
     used.tokenize(["a text", "another one"], ["its pair", "and its"])

@@ -8,9 +8,11 @@ from continual.backbone.frozen import FrozenCache, freeze
 from continual.backbone.readout import Readout
 from continual.backbone.states import ComputedStates, KeptStates
 from continual.backbone.texts import EncodedTexts
+from continual.backbone.words import hashed_words
 from continual.errors import ConfigError
 
 ALL = torch.arange(len(TEXTS))
+SEEN = Readout(words=16)
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +30,8 @@ def megabytes(texts: EncodedTexts, readout: Readout, encoder) -> float:
 def test_kept_and_computed_states_agree(tiny_encoder, entry):
     encoder = tiny_encoder("bert")
     texts = encoder.tokenize(TEXTS)
-    kept = freeze(encoder, texts, entry, Readout()).states
-    computed = freeze(encoder, texts, entry, Readout(), keep_states=False).states
+    kept = freeze(encoder, texts, entry, SEEN).states
+    computed = freeze(encoder, texts, entry, SEEN, keep_states=False).states
     assert isinstance(kept, KeptStates)
     assert isinstance(computed, ComputedStates)
     assert len(kept) == len(computed) == len(TEXTS)
@@ -43,9 +45,9 @@ def test_kept_and_computed_states_agree(tiny_encoder, entry):
 
 def test_views_without_texts(tiny_encoder):
     encoder = tiny_encoder("bert")
-    view = freeze(encoder, EncodedTexts.empty(), 1, Readout())
+    view = freeze(encoder, EncodedTexts.empty(), 1, SEEN)
     assert len(view) == 0
-    assert view.features.shape == (0, Readout().width(encoder))
+    assert view.features.shape == (0, SEEN.width(encoder))
     assert view.embedding.shape == (0, WIDTH)
 
 
@@ -53,7 +55,7 @@ def test_views_without_texts(tiny_encoder):
 def test_embeddings_are_unit_vectors_of_the_pooled_last_states(tiny_encoder, many, pooling):
     encoder = tiny_encoder("roberta", pooling)
     texts = encoder.tokenize(many)
-    view = freeze(encoder, texts, 0, Readout())
+    view = freeze(encoder, texts, 0, SEEN)
     hidden, mask = ComputedStates(encoder, texts, DEPTH).batch(torch.arange(len(many)))
     for row in (0, 70, 149):
         own = hidden[row][mask[row]]
@@ -68,24 +70,24 @@ def test_the_same_texts_are_computed_once(tiny_encoder, many):
     encoder = tiny_encoder("bert")
     cache = FrozenCache(encoder)
     texts = encoder.tokenize(many)
-    view = cache.view(texts, 1, Readout())
-    assert cache.view(texts, 1, Readout()) is view
-    assert cache.view(texts, 2, Readout()) is not view
+    view = cache.view(texts, 1, SEEN)
+    assert cache.view(texts, 1, SEEN) is view
+    assert cache.view(texts, 2, SEEN) is not view
     assert cache.view(texts, 1, Readout(layers="last")) is not view
-    assert cache.view(encoder.tokenize(many), 1, Readout()) is not view
+    assert cache.view(encoder.tokenize(many), 1, SEEN) is not view
 
 
 def test_bits_are_the_same_whether_kept_dropped_or_never_kept(tiny_encoder, many):
     encoder = tiny_encoder("bert")
     texts, others = encoder.tokenize(many), encoder.tokenize(many[::-1])
-    size = megabytes(texts, Readout(), encoder)
+    size = megabytes(texts, SEEN, encoder)
     small, none = FrozenCache(encoder, 1.5 * size), FrozenCache(encoder, 0)
-    first = small.view(texts, 1, Readout())
-    small.view(others, 1, Readout())
-    again = small.view(texts, 1, Readout())
-    never = none.view(texts, 1, Readout())
+    first = small.view(texts, 1, SEEN)
+    small.view(others, 1, SEEN)
+    again = small.view(texts, 1, SEEN)
+    never = none.view(texts, 1, SEEN)
     assert again is not first
-    assert none.view(texts, 1, Readout()) is not never
+    assert none.view(texts, 1, SEEN) is not never
     for view in (again, never):
         assert torch.equal(view.features, first.features)
         assert torch.equal(view.embedding, first.embedding)
@@ -96,22 +98,22 @@ def test_bits_are_the_same_whether_kept_dropped_or_never_kept(tiny_encoder, many
 def test_the_least_recently_used_view_goes_first(tiny_encoder, many):
     encoder = tiny_encoder("bert")
     sets = [encoder.tokenize(many) for _ in range(3)]
-    cache = FrozenCache(encoder, 2.5 * megabytes(sets[0], Readout(), encoder))
-    first = cache.view(sets[0], 1, Readout())
-    second = cache.view(sets[1], 1, Readout())
-    assert cache.view(sets[0], 1, Readout()) is first
-    cache.view(sets[2], 1, Readout())
-    assert cache.view(sets[0], 1, Readout()) is first
-    assert cache.view(sets[1], 1, Readout()) is not second
+    cache = FrozenCache(encoder, 2.5 * megabytes(sets[0], SEEN, encoder))
+    first = cache.view(sets[0], 1, SEEN)
+    second = cache.view(sets[1], 1, SEEN)
+    assert cache.view(sets[0], 1, SEEN) is first
+    cache.view(sets[2], 1, SEEN)
+    assert cache.view(sets[0], 1, SEEN) is first
+    assert cache.view(sets[1], 1, SEEN) is not second
 
 
 def test_the_limit_is_respected(tiny_encoder, many):
     encoder = tiny_encoder("bert")
     sets = [encoder.tokenize(many[:count]) for count in (150, 20, 90, 40)]
-    limit = 1.2 * megabytes(sets[0], Readout(), encoder)
+    limit = 1.2 * megabytes(sets[0], SEEN, encoder)
     cache = FrozenCache(encoder, limit)
     for texts in (*sets, *sets[::-1]):
-        view = cache.view(texts, 1, Readout())
+        view = cache.view(texts, 1, SEEN)
         assert isinstance(view.states, KeptStates)
         held = sum(megabytes(view.texts, view.readout, encoder) for view in cache._kept.values())
         assert held <= limit
@@ -120,10 +122,10 @@ def test_the_limit_is_respected(tiny_encoder, many):
 def test_what_exceeds_the_limit_alone_is_computed_and_drops_nothing_for_nothing(tiny_encoder, many):
     encoder = tiny_encoder("bert")
     small, large = encoder.tokenize(many[:5]), encoder.tokenize(many)
-    cache = FrozenCache(encoder, 0.5 * megabytes(large, Readout(), encoder))
-    kept = cache.view(small, 1, Readout())
-    assert isinstance(cache.view(large, 1, Readout()).states, ComputedStates)
-    assert cache.view(small, 1, Readout()) is kept
+    cache = FrozenCache(encoder, 0.5 * megabytes(large, SEEN, encoder))
+    kept = cache.view(small, 1, SEEN)
+    assert isinstance(cache.view(large, 1, SEEN).states, ComputedStates)
+    assert cache.view(small, 1, SEEN) is kept
 
 
 # ---------------------------------------------------------------- readouts
@@ -133,31 +135,31 @@ def test_what_exceeds_the_limit_alone_is_computed_and_drops_nothing_for_nothing(
 def test_features_by_hand(tiny_encoder, entry):
     encoder = tiny_encoder("distilbert")
     texts = encoder.tokenize(TEXTS)
-    readout = Readout()
-    view = freeze(encoder, texts, entry, readout)
-    assert readout.width(encoder) == (DEPTH + 1) * 2 * WIDTH
-    assert readout.width_below(encoder, 0) == 2 * WIDTH
+    view = freeze(encoder, texts, entry, SEEN)
+    assert SEEN.width(encoder) == (DEPTH + 1) * 2 * WIDTH + 16
+    assert SEEN.width_below(encoder, 0) == 2 * WIDTH
+    words = hashed_words(texts.ids, ALL, 16, encoder.commonest_word)
     for row in ALL.tolist():
         expected = []
         for layer in range(DEPTH + 1):
             states, _ = ComputedStates(encoder, texts, layer).batch(torch.tensor([row]))
             expected += [states[0].mean(0), states[0].max(0).values]
-        torch.testing.assert_close(view.features[row], torch.cat(expected), rtol=0, atol=1e-5)
+        torch.testing.assert_close(view.features[row], torch.cat([*expected, words[row]]), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
     ("readout", "width"),
     [
-        (Readout("last", ("pool",)), WIDTH),
-        (Readout("last", ("pool", "max")), 2 * WIDTH),
-        (Readout("all", ("max",)), (DEPTH + 1) * WIDTH),
+        (Readout("last", ("pool",), words=0), WIDTH),
+        (Readout("last", ("pool", "max"), words=5), 2 * WIDTH + 5),
+        (Readout("all", ("max",), words=0), (DEPTH + 1) * WIDTH),
     ],
 )
 def test_widths(tiny_encoder, readout, width):
     encoder = tiny_encoder("bert")
     view = freeze(encoder, encoder.tokenize(TEXTS), 1, readout)
     assert readout.width(encoder) == width == view.features.shape[1]
-    assert readout.width_below(encoder, DEPTH) == width
+    assert readout.width_below(encoder, DEPTH) == width - readout.words
     if readout.layers == "last":
         assert readout.width_below(encoder, DEPTH - 1) == 0
 
@@ -170,10 +172,11 @@ def test_the_largest_value_ignores_padding(tiny_encoder):
 
 
 @pytest.mark.parametrize("entry", range(DEPTH))
+@pytest.mark.parametrize("words", [0, 5])
 @pytest.mark.parametrize("layers", ["all", "last"])
-def test_prompted_features_take_the_rest_from_the_frozen_ones(tiny_encoder, entry, layers):
+def test_prompted_features_take_the_rest_from_the_frozen_ones(tiny_encoder, entry, layers, words):
     encoder = tiny_encoder("bert")
-    readout = Readout(layers, ("max",))
+    readout = Readout(layers, ("max",), words)
     view = freeze(encoder, encoder.tokenize(TEXTS), entry, readout)
     hidden, mask = view.states.batch(ALL)
     above = [torch.full_like(hidden, float(layer)) for layer in range(entry + 1, DEPTH + 1)]
@@ -182,19 +185,22 @@ def test_prompted_features_take_the_rest_from_the_frozen_ones(tiny_encoder, entr
     assert found.shape == view.features.shape
     assert torch.equal(found[:, :own], view.features[:, :own])
     wanted = range(entry + 1, DEPTH + 1) if layers == "all" else [DEPTH]
-    assert found[:, own:].reshape(len(TEXTS), -1, WIDTH).unique(dim=2).squeeze(2).tolist() == [
+    behind = len(found[0]) - words
+    assert torch.equal(found[:, behind:], view.features[:, behind:])
+    assert found[:, own:behind].reshape(len(TEXTS), -1, WIDTH).unique(dim=2).squeeze(2).tolist() == [
         [float(layer) for layer in wanted]
     ] * len(TEXTS)
 
 
 def test_readouts_say_what_they_are():
-    assert Readout().spec() == {"layers": "all", "summaries": ["pool", "max"]}
-    assert Readout(**Readout("last", ["max"]).spec()) == Readout("last", ("max",))
-    assert hash(Readout("all", ["pool", "max"])) == hash(Readout())
+    assert SEEN.spec() == {"layers": "all", "summaries": ["pool", "max"], "words": 16}
+    assert Readout(**Readout("last", ["max"], 3).spec()) == Readout("last", ("max",), 3)
+    assert hash(Readout("all", ["pool", "max"], 16)) == hash(SEEN)
 
 
 @pytest.mark.parametrize(
-    "options", [{"layers": "some"}, {"summaries": ()}, {"summaries": ("pool", "min")}, {"summaries": "pool"}]
+    "options",
+    [{"layers": "some"}, {"summaries": ()}, {"summaries": ("pool", "min")}, {"summaries": "pool"}, {"words": -1}],
 )
 def test_unknown_readouts_are_refused(options):
     with pytest.raises(ConfigError, match=f"readout.{next(iter(options))} is .* expected"):

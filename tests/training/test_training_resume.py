@@ -5,9 +5,8 @@ import json
 import pytest
 import torch
 from safetensors.torch import save_file
-from small_tasks import examples
+from small_tasks import READOUT, examples
 
-from continual.backbone.readout import Readout
 from continual.errors import Interrupted, StorageError
 from continual.training import loop
 from continual.training.checkpoint import FolderCheckpoints, NoCheckpoints
@@ -44,21 +43,22 @@ class Stop(Silent):
 
 @pytest.fixture(scope="module", params=["late", "deep"])
 def train(request, tiny_encoder):
-    """Trains the same model from the start, each time with everything made anew; gives its tensors and the result."""
+    """Trains the same model from the same start; gives its tensors and the result."""
     encoder = tiny_encoder("bert")
     tuning = build_tuning({"name": request.param, "length": 3, "layer": 1})
     split = {
         name: examples(encoder, tuning, count=32, seed=seed, noise=0.2) for name, seed in (("train", 0), ("dev", 7))
     }
 
+    tensors = tuning.initial(encoder, None, torch.Generator().manual_seed(1))
+    plain = PromptModel(encoder, tuning, READOUT, tensors)
+    features = {name: plain.raw_features(part.view) for name, part in split.items()}
+    head = fit_head(features["train"], split["train"].labels, 2, features["dev"], split["dev"].labels)
+
     def run(checkpoints=None, watcher=None, **settings):
         config = TrainingConfig(
             **{"epochs": EPOCHS, "min_steps": 0, "batch_size": 8, "patience": 0, "average": 0.8} | settings
         )
-        tensors = tuning.initial(encoder, None, torch.Generator().manual_seed(1))
-        plain = PromptModel(encoder, tuning, Readout(), tensors)
-        features = {name: plain.raw_features(part.view) for name, part in split.items()}
-        head = fit_head(features["train"], split["train"].labels, 2, features["dev"], split["dev"].labels)
         model = plain.with_head(head)
         result = loop.fit(
             model,
@@ -93,7 +93,7 @@ def interrupt(train, checkpoints, **where):
         train(checkpoints, Stop(**where))
 
 
-@pytest.mark.parametrize("step", [1, 3, 4, 5, 8, 9, 14, 19, 20])
+@pytest.mark.parametrize("step", [1, 4, 5, 9, 14, 20])
 def test_stopped_after_any_step(train, undisturbed, tmp_path, step):
     checkpoints = FolderCheckpoints(tmp_path)
     interrupt(train, checkpoints, step=step)

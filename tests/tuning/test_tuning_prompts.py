@@ -16,6 +16,7 @@ from continual.tuning import TUNINGS, build_tuning
 from continual.tuning.base import Tuning, pad_stack
 
 ALL = torch.arange(len(TEXTS))
+PLAIN = Readout(words=0)
 CLOSE = {"rtol": 0.0, "atol": 1e-5}
 
 SPECS = {
@@ -120,14 +121,14 @@ def test_pad_stack_by_hand():
 def test_features_are_the_same_with_and_without_kept_lower_layers(tiny_encoder, family, kind):
     encoder, tuning = tiny_encoder(family), build_tuning(SPECS[kind])
     texts, entry = encoder.tokenize(TEXTS), tuning.entry(encoder)
-    model = PromptModel(encoder, tuning, Readout(), fresh(encoder, tuning))
+    model = PromptModel(encoder, tuning, PLAIN, fresh(encoder, tuning))
     kept, computed = (
-        model.raw_features(freeze(encoder, texts, entry, Readout(), keep_states=keep)) for keep in (True, False)
+        model.raw_features(freeze(encoder, texts, entry, PLAIN, keep_states=keep)) for keep in (True, False)
     )
     torch.testing.assert_close(kept, computed, rtol=0, atol=1e-4)
     # And both are what running everything from the token ids gives.
     hidden, mask = last(encoder, tuning, fresh(encoder, tuning))
-    below = Readout().width(encoder) - 2 * WIDTH
+    below = PLAIN.width(encoder) - 2 * WIDTH
     torch.testing.assert_close(kept[:, below : below + WIDTH], encoder.pool(hidden, mask), rtol=0, atol=1e-4)
 
 

@@ -1,0 +1,269 @@
+"""The command line as its user meets it: outputs, JSON, and one clear sentence for everything that is wrong."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from run_samples import write_config
+
+from continual.cli import command, main
+
+
+def call(*arguments: str, cwd: Path | None = None) -> tuple[int, str, str]:
+    """Runs the command line in this process as the console script does: exit code, stdout, stderr."""
+    import contextlib
+    import io
+
+    out, err = io.StringIO(), io.StringIO()
+    before, sys.argv = sys.argv, ["continual", *arguments]
+    folder = Path.cwd()
+    try:
+        if cwd is not None:
+            os.chdir(cwd)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                main()
+                code = 0
+            except SystemExit as stop:
+                code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    finally:
+        sys.argv = before
+        os.chdir(folder)
+    return code, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory, tiny_folder) -> Path:
+    """A finished small run."""
+    root = tmp_path_factory.mktemp("cli")
+    config = write_config(root / "small.yaml", tiny_folder("bert"), method={"name": "panda"})
+    code, _, err = call("run", str(config), "--runs-dir", str(root / "runs"), "--name", "first")
+    assert code == 0, err
+    return root / "runs" / "first"
+
+
+def test_help_needs_no_heavy_module():
+    loaded = (
+        "import sys, continual.cli\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'pandas', 'mlflow', 'faiss', 'hydra', 'rich'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_run_prints_a_table_and_the_paths(learned):
+    code, out, _ = call("report", str(learned))
+    assert code == 0
+    for part in ("kitchen", "harbour", "office", "forgetting", "report.html", str(learned)):
+        assert part in out
+    assert (learned / "report.html").read_text().startswith("<!")
+
+
+def test_results_as_json_are_the_summary(learned):
+    code, out, _ = call("report", str(learned), "--format", "json")
+    assert code == 0
+    assert json.loads(out) == json.loads((learned / "summary.json").read_text())
+
+
+@pytest.mark.parametrize(
+    "kind", ["experiments", "streams", "methods", "tunings", "metrics", "backbones", "transfer"]
+)
+def test_every_listing_has_names_and_help(kind):
+    code, out, _ = call("ls", kind, "--format", "json")
+    assert code == 0
+    entries = json.loads(out)
+    assert entries
+    assert all(entry["name"] and entry["help"] for entry in entries)
+    assert call("ls", kind)[0] == 0
+
+
+def test_predict_with_and_without_the_task(learned):
+    code, out, _ = call("predict", str(learned), "the hot soup", "a cold day", "--format", "json")
+    assert code == 0
+    rows = json.loads(out)
+    assert [row["text"] for row in rows] == ["the hot soup", "a cold day"]
+    for row in rows:
+        assert set(row) >= {"label", "confidence", "task", "prompt", "known", "similarity", "probabilities"}
+        assert 0 <= row["confidence"] <= 1
+        assert sum(row["probabilities"].values()) == pytest.approx(1)
+    code, out, _ = call("predict", str(learned), "the hot soup", "--task", "office", "--format", "json")
+    assert code == 0
+    assert json.loads(out)[0]["prompt"] == "office-v1"
+
+
+def test_predict_reads_lines_and_odd_texts(learned, tmp_path):
+    source = tmp_path / "texts.txt"
+    source.write_text("plain\n\n😀😀\n" + "word " * 200_000 + "\nnul\x00byte\n", encoding="utf-8")
+    code, out, err = call("predict", str(learned), "--file", str(source), "--format", "json")
+    assert code == 0, err
+    assert len(json.loads(out)) == 5
+
+
+def test_pool_commands(learned, tmp_path):
+    code, out, _ = call("pool", "ls", str(learned), "--format", "json")
+    assert [row["prompt"] for row in json.loads(out)] == ["kitchen-v1", "harbour-v1", "office-v1"]
+    code, out, _ = call("pool", "show", str(learned), "harbour-v1", "--format", "json")
+    assert json.loads(out)["provenance"]["sources"][0]["prompt"] == "kitchen-v1"
+    assert call("pool", "show", str(learned), "harbour-v1")[0] == 0
+    code, out, _ = call("pool", "verify", str(learned))
+    assert (code, out) == (0, "3 prompts, all sound.\n")
+    archive = tmp_path / "pool.zip"
+    assert call("pool", "export", str(learned), str(archive))[0] == 0
+    code, out, _ = call("pool", "import", str(tmp_path / "other"), str(archive), "--format", "json")
+    assert len(json.loads(out)["added"]) == 3
+    assert call("pool", "verify", str(tmp_path / "other"))[0] == 0
+
+
+def test_compare_prints_every_format(learned):
+    for form in ("table", "json", "markdown", "csv"):
+        code, out, _ = call("compare", str(learned), "--format", form)
+        assert code == 0
+        assert "panda" in out
+
+
+def test_validate_counts_without_learning(tiny_folder, tmp_path):
+    config = write_config(tmp_path / "small.yaml", tiny_folder("bert"))
+    code, out, _ = call("validate", str(config), "--format", "json")
+    assert code == 0
+    assert [row["train"] for row in json.loads(out)["tasks"]] == [48, 48, 48]
+
+
+def _damaged(learned: Path, tmp_path: Path) -> Path:
+    copy = tmp_path / "damaged"
+    shutil.copytree(learned, copy)
+    file = copy / "pool" / "prompts" / "office-v1" / "tensors.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    return copy
+
+
+BAD_SETTINGS = {
+    "unknown experiment": (["run", "phme"], "did you mean 'pheme'"),
+    "unknown method": (["run", "{small}", "method.name=pnada"], "did you mean 'panda'"),
+    "unknown method file": (["run", "quickstart", "method=scrach"], "did you mean 'scratch'"),
+    "wrong key": (["run", "quickstart", "training.epoch=3"], "did you mean 'training.epochs'"),
+    "wrong key of a method": (["run", "quickstart", "method.wieght=3"], "method.weight"),
+    "wrong type": (["run", "quickstart", "training.epochs=many"], "expected a whole number"),
+    "out of range": (["run", "quickstart", "training.dropout=2"], "expected at least 0 and below 1"),
+    "no value": (["run", "quickstart", "seed"], "write it as seed=VALUE"),
+    "unknown metric": (["run", "{small}", "transfer.metric=panad"], "did you mean 'panda'"),
+    "layer too high": (["run", "{small}", "tuning.layer=9"], "choose one of them"),
+    "missing yaml": (["run", "nowhere.yaml"], "There is no file nowhere.yaml"),
+    "missing table": (["run", "table", "stream.path=nowhere.csv", "stream.text=t", "stream.label=l"], "nowhere.csv"),
+    "no data folder": (["validate", "pheme"], "CONTINUAL_DATA"),
+    "missing run": (["resume", "nowhere"], "is not a run"),
+    "missing pool": (["pool", "ls", "nowhere"], "nowhere"),
+    "missing backbone": (["run", "quickstart", "backbone=hub", "backbone.path=./nowhere"], "nowhere"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_SETTINGS)
+def test_bad_input_ends_in_one_sentence_and_exit_code_2(name, tiny_folder, tmp_path, monkeypatch):
+    monkeypatch.delenv("CONTINUAL_DATA", raising=False)
+    small = write_config(tmp_path / "small.yaml", tiny_folder("bert"))
+    arguments, expected = BAD_SETTINGS[name]
+    code, out, err = call(*(part.replace("{small}", str(small)) for part in arguments), cwd=tmp_path)
+    assert code == 2, out + err
+    assert expected in err
+    assert "Traceback" not in err
+    assert err.count("\n") == 1
+
+
+BAD_TABLES = {
+    "missing column": ("words,label\na b,x\nc d,y\n", "text"),
+    "empty": ("", "empty"),
+    "header only": ("text,label\n", ""),
+    "one class": ("text,label\n" + "".join(f"text {i},x\n" for i in range(30)), "class"),
+    "ragged": ("text,label\na,x\nb,y,z,w\n", "3"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_TABLES)
+def test_bad_tables_end_in_one_sentence(name, tmp_path):
+    content, expected = BAD_TABLES[name]
+    (tmp_path / "data.csv").write_text(content)
+    code, _, err = call("validate", "table", "stream.path=data.csv", "stream.text=text", "stream.label=label", cwd=tmp_path)
+    assert code == 2
+    assert expected in err
+    assert "Traceback" not in err
+    assert err.count("\n") == 1
+
+
+def test_a_label_unknown_at_test_time_is_named(tmp_path):
+    folder = tmp_path / "tasks" / "one"
+    folder.mkdir(parents=True)
+    rows = "".join(json.dumps({"text": f"text number {i}", "label": "ab"[i % 2]}) + "\n" for i in range(20))
+    (folder / "train.jsonl").write_text(rows)
+    (folder / "test.jsonl").write_text(json.dumps({"text": "another", "label": "c"}) + "\n")
+    code, _, err = call("validate", "folders", f"stream.path={tmp_path / 'tasks'}", cwd=tmp_path)
+    assert code == 2
+    assert "'c'" in err
+    assert err.count("\n") == 1
+
+
+def test_corrupt_and_foreign_pools_are_refused(learned, tmp_path, tiny_folder):
+    copy = _damaged(learned, tmp_path)
+    code, out, _ = call("pool", "verify", str(copy))
+    assert code == 2
+    assert "office-v1" in out
+    code, _, err = call("predict", str(copy), "a text", "--task", "office")
+    assert code == 2
+    assert "tensors.safetensors" in err
+    assert err.count("\n") == 1
+    foreign = tmp_path / "foreign"
+    shutil.copytree(learned, foreign)
+    text = (foreign / "config.yaml").read_text()
+    (foreign / "config.yaml").write_text(text.replace(str(tiny_folder("bert")), str(tiny_folder("roberta"))))
+    code, _, err = call("predict", str(foreign), "a text")
+    assert code == 2
+    assert "backbone" in err
+    assert err.count("\n") == 1
+
+
+def test_a_run_that_exists_is_not_overwritten(learned, tiny_folder, tmp_path):
+    config = write_config(tmp_path / "small.yaml", tiny_folder("bert"))
+    code, _, err = call("run", str(config), "--runs-dir", str(learned.parent), "--name", learned.name)
+    assert code == 2
+    assert "continual resume" in err
+
+
+def test_a_full_disk_ends_in_one_sentence_and_loses_nothing(tiny_folder, tmp_path):
+    """The kernel refuses files above a size, as a full disk does; with room again the run goes on."""
+    config = write_config(tmp_path / "small.yaml", tiny_folder("bert"))
+    limited = (
+        "import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))\n"
+        "from continual.cli import main\n"
+        "main()"
+    )
+    arguments = [sys.executable, "-c", limited, "run", str(config), "--runs-dir", str(tmp_path), "--name", "full"]
+    result = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.startswith("error: Could not write")
+    assert "Traceback" not in result.stderr
+    code, out, err = call("resume", str(tmp_path / "full"))
+    assert code == 0, err
+    assert json.loads((tmp_path / "full" / "summary.json").read_text())["finished"]
+
+
+def test_an_unreachable_tracking_server_is_noted_and_the_run_finishes(tiny_folder, tmp_path):
+    tracking = {"enabled": True, "uri": "http://127.0.0.1:9"}
+    config = write_config(tmp_path / "small.yaml", tiny_folder("bert"), tracking=tracking)
+    code, _, err = call("run", str(config), "--runs-dir", str(tmp_path), "--name", "dark")
+    assert code == 0, err
+    summary = json.loads((tmp_path / "dark" / "summary.json").read_text())
+    assert summary["finished"]
+    assert any("127.0.0.1:9" in note for note in summary["notes"])
+
+
+def test_usage_errors_come_from_click_with_code_2():
+    assert CliRunner().invoke(command, ["run"]).exit_code == 2
+    assert CliRunner().invoke(command, ["nonsense"]).exit_code == 2
