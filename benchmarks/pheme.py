@@ -40,7 +40,9 @@ def main() -> None:
             for seed in map(int, arguments.seeds.split(","))
             for method in arguments.methods.split(",")
         ]
-    means = {method: mean_of([run for run in runs if run["method"] == method]) for method in arguments.methods.split(",")}
+    means = {
+        method: mean_of([run for run in runs if run["method"] == method]) for method in arguments.methods.split(",")
+    }
     for method, mean in means.items():
         print(method, {key: round(value, 4) for key, value in mean.items() if isinstance(value, float)})
     value = {"stream": arguments.stream, "overrides": arguments.overrides, "means": means, "runs": runs}

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import spearmanr
 
-from benchmarks.common import save, versions
+from benchmarks.common import save
 from continual import Learner, LearnerSettings
 from continual.config import compose
 from continual.transfer import TRANSFERABILITY
@@ -53,12 +53,17 @@ def main() -> None:
         rows.append({"seed": seed, "spearman": correlations})
         print(f"seed {seed}: {correlations}", flush=True)
     means = {
-        name: {truth: float(np.mean([row["spearman"][name][truth] for row in rows])) for truth in ("signed", "absolute")}
+        name: {
+            truth: float(np.mean([row["spearman"][name][truth] for row in rows])) for truth in ("signed", "absolute")
+        }
         for name in rows[0]["spearman"]
     }
     for name, values in means.items():
         print(f"{name:12s} signed {values['signed']:+.3f}  absolute {values['absolute']:+.3f}")
-    save("transferability", {"overrides": overrides, "pairs": len(TASKS) * (len(TASKS) - 1), "mean": means, "seeds": rows})
+    save(
+        "transferability",
+        {"overrides": overrides, "pairs": len(TASKS) * (len(TASKS) - 1), "mean": means, "seeds": rows},
+    )
 
 
 def measure(seed: int, settings: LearnerSettings) -> dict[str, dict[str, float]]:

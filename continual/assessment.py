@@ -1,5 +1,6 @@
 """Measures the pool on the tests of a stream: one row of the accuracy matrix after each task."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,11 +71,16 @@ class Assessor:
         view, _ = self._test(task)
         return self._score(task, self._learner.routes(view))
 
-    def unseen(self, task: "Task") -> TaskScore | None:
-        """A task that has not been learned, answered by the nearest prompts with the same labels; None without any."""
+    def unseen(self, task: "Task", hidden: Collection[str] = ()) -> TaskScore | None:
+        """A task that has not been learned, answered by the nearest prompts with the same labels; None without any.
+
+        Args:
+            task: The task.
+            hidden: Ids of prompts that must not answer.
+        """
         pool = self._learner.pool
         strangers = {record.id for record in pool.records() if set(record.labels) != set(task.labels)}
-        exclude = strangers | superseded(pool)
+        exclude = strangers | superseded(pool) | set(hidden)
         if len(exclude) == len(pool):
             return None
         view, _ = self._test(task)

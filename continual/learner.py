@@ -28,6 +28,7 @@ from continual.settings import LearnerSettings
 from continual.training.checkpoint import Checkpoints, NoCheckpoints
 from continual.training.examples import Examples
 from continual.training.watch import Silent, Watcher
+from continual.transfer import TRANSFERABILITY
 from continual.transfer.signature import Prober, signature_tensors, stored_signature
 from continual.tuning import build_tuning
 
@@ -110,6 +111,7 @@ class Learner:
         self.settings = settings or LearnerSettings()
         self.encoder = BACKBONES.load(backbone)() if isinstance(backbone, str) else backbone
         self.method: Method = _named(METHODS, self.settings.method, "method")
+        TRANSFERABILITY.entry(self.settings.transfer.metric)
         self.tuning = build_tuning(self.settings.tuning)
         self.entry = self.tuning.entry(self.encoder)
         if isinstance(pool, PromptPool):

@@ -148,18 +148,24 @@ class _Execution:
         """Learns and assesses one task; whatever is interrupted here is done again the same way."""
         position = self.results.learned
         self.progress.check()
-        self._meet(task)
-        record = self._learned_already(task, position) or self._learn(task, position)
+        stored = self._learned_already(task, position)
+        self._meet(task, set() if stored is None else {stored.id})
+        record = stored or self._learn(task, position)
         self._assess(task, record, afresh=position + 1 == len(self.stream))
         self._save()
         self.progress.task_done(task.name, self.results.latest())
         self.tracker.task_metrics(position + 1, self.results.latest())
 
-    def _meet(self, task: "Task") -> None:
-        """Scores the task before it is learned: the old prompts answer, or chance does."""
+    def _meet(self, task: "Task", own: set[str]) -> None:
+        """Scores the task before it is learned: the old prompts answer, or chance does.
+
+        Args:
+            task: The task.
+            own: The task's own prompt, where it is in the pool already because the run was cut off behind it.
+        """
         started = time.monotonic()
-        chance = 1 / len(task.labels)
-        self.results.meet(task.name, chance, self.assessor.unseen(task) if self.results.learned else None)
+        score = self.assessor.unseen(task, own) if self.results.learned else None
+        self.results.meet(task.name, 1 / len(task.labels), score)
         self.results.evaluate_seconds += time.monotonic() - started
 
     def _learn(self, task: "Task", position: int) -> Any:
@@ -240,7 +246,8 @@ class _Execution:
             return Results.from_json(state["results"])
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(
-                f"{path} is damaged ({error}); delete it to evaluate the stored prompts again, or start a new run."
+                f"{path} is damaged ({error}); start a new run, or export the prompts of this one with "
+                f"`continual pool export {self.folder} FILE.zip`."
             ) from error
 
 

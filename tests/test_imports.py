@@ -28,7 +28,7 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_module_can_be_imported_alone():
-    result = python("scripts/import_each.py")
+    result = python("scripts/check_imports.py")
     assert result.returncode == 0, result.stdout + result.stderr
 
 

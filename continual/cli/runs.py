@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from continual.progress import Progress
     from continual.run import Run
 
+_COMPARED = ("n", "average", "routed_average", "forgetting", "macro_f1", "total_seconds")
 _TASK_COLUMNS = ("task", "aware", "routed", "macro_f1", "sources", "seconds")
 
 
@@ -131,15 +132,18 @@ def compare(folders: tuple[Path, ...], form: str) -> None:
         return
 
     def table() -> None:
-        for title, rows in (
-            ("Means over seeds, ± 95 % interval", result.groups),
-            ("Paired tests", result.tests),
-        ):
-            if rows:
-                columns = [key for key in rows[0] if not key.endswith(("_low", "_high", "_half"))]
-                print_table(columns, [[cell_text(row, key) for key in columns] for row in rows], title=title)
+        columns = ["method", *_COMPARED]
+        cells = [[cell_text(row, key) for key in columns] for row in result.groups]
+        streams = ", ".join(sorted({row["stream"] for row in result.groups}))
+        print_table(columns, cells, f"{streams}: means over seeds, ± 95 % interval", numbers=_COMPARED)
+        for test in result.tests:
+            low, high = (test[f"difference_{end}"] for end in ("low", "high"))
+            click.echo(
+                f"{test['first']} minus {test['second']}: average {test['difference']:+.4f} [{low:+.4f}, {high:+.4f}], "
+                f"p = {test['p_sign_flip']:.3f} (sign flips, {len(test['seeds'])} seeds)"
+            )
         for note in result.notes:
-            click.echo(note, err=True)
+            click.echo(f"note: {note}", err=True)
 
     show(form, result.to_dict(), table)
 
@@ -185,7 +189,8 @@ def _execute(opened: "Run", form: str) -> None:
         opened.execute(_progress(form))
     except (Interrupted, KeyboardInterrupt):
         raise Interrupted(
-            f"Stopped as you asked; everything finished so far is on disk. Continue with: continual resume {opened.folder}"
+            "Stopped as you asked; everything finished so far is on disk. Continue with: "
+            f"continual resume {opened.folder}"
         ) from None
     from continual.evaluation.summary import load_summary
 

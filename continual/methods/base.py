@@ -91,9 +91,7 @@ class Lesson:
         """A model that starts from `tensors`, with the best head for the features they give."""
         plain = PromptModel(self.encoder, self.tuning, self.readout, tensors)
         train, dev = plain.raw_features(self.train.view), plain.raw_features(self.dev.view)
-        head = fit_head(
-            train, self.train.labels, len(self.labels), dev, self.dev.labels, raw=self.readout.words
-        )
+        head = fit_head(train, self.train.labels, len(self.labels), dev, self.dev.labels, raw=self.readout.words)
         return plain.with_head(head)
 
     def fit(self, stage: str, tensors: Tensors, objective: Objective | None = None) -> PromptModel:

@@ -22,7 +22,9 @@ class TrainingConfig:
     warmup: float = _setting(0.1, "share of the steps over which the learning rate rises; it then falls linearly to 0")
     patience: int = _setting(3, "stop after this many epochs without a better dev score; 0 never stops early")
     dropout: float = _setting(0.1, "dropout on the text's vector before the head")
-    average: float = _setting(0.98, "decay of the moving average of the weights that is kept and used; 0 keeps the last")
+    average: float = _setting(
+        0.98, "decay of the moving average of the weights that is kept and used; 0 keeps the last"
+    )
     clip_norm: float = _setting(1.0, "largest norm of the gradient; 0 does not clip")
     label_smoothing: float = _setting(0.0, "share of the target spread evenly over all labels")
 

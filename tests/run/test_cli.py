@@ -41,7 +41,7 @@ def call(*arguments: str, cwd: Path | None = None) -> tuple[int, str, str]:
 def learned(tmp_path_factory, tiny_folder) -> Path:
     """A finished small run."""
     root = tmp_path_factory.mktemp("cli")
-    config = write_config(root / "small.yaml", tiny_folder("bert"), method={"name": "panda"})
+    config = write_config(root / "small.yaml", tiny_folder("bert"), method={"name": "spot"})
     code, _, err = call("run", str(config), "--runs-dir", str(root / "runs"), "--name", "first")
     assert code == 0, err
     return root / "runs" / "first"
@@ -71,9 +71,7 @@ def test_results_as_json_are_the_summary(learned):
     assert json.loads(out) == json.loads((learned / "summary.json").read_text())
 
 
-@pytest.mark.parametrize(
-    "kind", ["experiments", "streams", "methods", "tunings", "metrics", "backbones", "transfer"]
-)
+@pytest.mark.parametrize("kind", ["experiments", "streams", "methods", "tunings", "metrics", "backbones", "transfer"])
 def test_every_listing_has_names_and_help(kind):
     code, out, _ = call("ls", kind, "--format", "json")
     assert code == 0
@@ -124,7 +122,7 @@ def test_compare_prints_every_format(learned):
     for form in ("table", "json", "markdown", "csv"):
         code, out, _ = call("compare", str(learned), "--format", form)
         assert code == 0
-        assert "panda" in out
+        assert "spot" in out
 
 
 def test_validate_counts_without_learning(tiny_folder, tmp_path):
@@ -189,7 +187,9 @@ BAD_TABLES = {
 def test_bad_tables_end_in_one_sentence(name, tmp_path):
     content, expected = BAD_TABLES[name]
     (tmp_path / "data.csv").write_text(content)
-    code, _, err = call("validate", "table", "stream.path=data.csv", "stream.text=text", "stream.label=label", cwd=tmp_path)
+    code, _, err = call(
+        "validate", "table", "stream.path=data.csv", "stream.text=text", "stream.label=label", cwd=tmp_path
+    )
     assert code == 2
     assert expected in err
     assert "Traceback" not in err

@@ -120,15 +120,29 @@ def test_ctrl_c_stops_after_the_step_and_resume_gives_the_same_numbers(finished,
     assert numbers(stopped.folder) == numbers(run.folder)
 
 
-def test_a_run_cut_off_between_storing_a_prompt_and_noting_it_uses_the_stored_prompt(finished, tmp_path):
+class StopOnceStored(Progress):
+    """Asks to stop as soon as a prompt is in the pool: before anything else notes that its task is learned."""
+
+    def __init__(self, prompt: Path) -> None:
+        super().__init__()
+        self.prompt = prompt
+
+    def check(self) -> None:
+        if self.prompt.exists():
+            raise Interrupted("stop")
+
+
+@pytest.mark.parametrize("prompt", ["kitchen-v1", "harbour-v1", "office-v1"])
+def test_a_run_cut_off_between_storing_a_prompt_and_noting_it_uses_the_stored_prompt(finished, tmp_path, prompt):
     run, _ = finished
-    copy = tmp_path / "run"
-    shutil.copytree(run.folder, copy)
-    (copy / "state.json").unlink()
-    before = tensors(copy)
-    work(str(copy))
-    assert tensors(copy) == before
-    assert numbers(copy) == numbers(run.folder)
+    stopped = Run.create(tmp_path / "run", run.config)
+    with pytest.raises(Interrupted):
+        stopped.execute(StopOnceStored(stopped.folder / "pool" / "prompts" / prompt))
+    before = tensors(stopped.folder)
+    assert prompt in before
+    work(str(stopped.folder))
+    assert {name: tensors(stopped.folder)[name] for name in before} == before
+    assert numbers(stopped.folder) == numbers(run.folder)
 
 
 def test_resuming_a_finished_run_changes_nothing(finished, tmp_path):
@@ -150,7 +164,7 @@ def test_a_damaged_state_is_refused_with_a_remedy(finished, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(run.folder, copy)
     (copy / "state.json").write_text("{")
-    with pytest.raises(RunError, match=r"state\.json is damaged .* delete it"):
+    with pytest.raises(RunError, match=r"state\.json is damaged .* start a new run"):
         Run(copy).execute(Progress())
 
 

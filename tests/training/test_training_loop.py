@@ -254,10 +254,10 @@ def test_averages_by_hand(scene):
         torch.testing.assert_close(value, averages[result.best_epoch][name], rtol=0, atol=1e-5)
 
 
-def test_training_helps(scene):
-    result = scene.fit(scene.model(), epochs=8)
-    assert result.dev_loss < result.curve[0]["dev_loss"] or result.dev_accuracy > result.curve[0]["dev_accuracy"]
-    assert result.curve[-1]["train_loss"] < result.curve[1]["train_loss"]
+def test_training_lowers_the_loss_on_what_it_sees(scene):
+    result = scene.fit(scene.model(), epochs=8, dropout=0.0)
+    losses = [epoch["train_loss"] for epoch in result.curve[1:]]
+    assert losses[-1] < 0.95 * losses[0]
 
 
 # ---------------------------------------------------------------- randomness

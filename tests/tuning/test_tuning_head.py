@@ -57,6 +57,16 @@ def test_features_are_standardised():
     torch.testing.assert_close(standard.std(0), torch.ones(6), rtol=0, atol=0.02)
 
 
+def test_raw_features_keep_their_scale():
+    features, target = problem(3)
+    head = fit_head(features, target, 3, features, target, raw=2)
+    assert head.mean[-2:].tolist() == [0, 0]
+    assert head.scale[-2:].tolist() == [1, 1]
+    standard = (features - head.mean) / head.scale
+    torch.testing.assert_close(standard[:, :-2].mean(0), torch.zeros(4), rtol=0, atol=1e-4)
+    assert torch.equal(standard[:, -2:], features[:, -2:])
+
+
 def test_the_penalty_is_chosen_by_the_loss_on_dev():
     """Dev labels that contradict training want the strongest penalty, those that follow it the weakest."""
     features, target = problem(3)

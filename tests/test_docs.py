@@ -1,0 +1,144 @@
+"""The documentation: its examples run, its links lead somewhere, and what is generated from the code is current."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")])
+README = ROOT / "README.md"
+EXTENDING = ROOT / "docs" / "extending.md"
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_MADE_SMALL = {
+    "SimulatedSource()": "SimulatedSource(train=24, dev=12, test=12)",
+    'order=["kitchen", "harbour", "office"]': 'order=["kitchen", "office"]',
+    'Learner("my-pool")': 'Learner("my-pool", settings=LearnerSettings(training=TrainingConfig(1, min_steps=0)))',
+    "import Learner\n": "import Learner, LearnerSettings\nfrom continual.training.config import TrainingConfig\n",
+}
+"""What the test changes in the README's example, so that it takes seconds."""
+
+
+def code_blocks(page: Path, language: str) -> list[str]:
+    return [code for found, code in _FENCE.findall(page.read_text(encoding="utf-8")) if found == language]
+
+
+def python(folder: Path, *arguments: str) -> str:
+    """What Python prints, run in `folder`; a failure shows its traceback."""
+    done = subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def readme_example() -> str:
+    (code,) = code_blocks(README, "python")
+    return code
+
+
+def test_readme_begins_with_the_two_commands() -> None:
+    commands = [line.split("  #")[0].strip() for line in code_blocks(README, "bash")[0].splitlines()]
+    assert commands == [
+        "python -m pip install . && continual run quickstart",
+        'python -m pip install ".[test]" && pytest',
+    ]
+    assert README.read_text(encoding="utf-8").index("```bash") < 40, "nothing but the title stands before them"
+
+
+def test_readme_example_is_ten_lines_and_runs(tmp_path: Path) -> None:
+    code = readme_example()
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    for given, small in _MADE_SMALL.items():
+        assert given in code, f"the README changed; correct _MADE_SMALL for {given}"
+        code = code.replace(given, small)
+    assert len(python(tmp_path, "-c", code).splitlines()) == 4, "two tasks and two answers"
+
+
+@pytest.mark.slow
+def test_readme_example_tells_a_text_of_its_tasks_from_a_stranger(tmp_path: Path) -> None:
+    *tasks, known, stranger = python(tmp_path, "-c", readme_example()).splitlines()
+    assert [line.split()[0] for line in tasks] == ["kitchen", "harbour", "office"]
+    assert known.startswith("yes")
+    assert known.endswith("kitchen True")
+    assert stranger.endswith("False")
+
+
+def test_examples_of_extending_run(tmp_path: Path) -> None:
+    modules = []
+    for code in code_blocks(EXTENDING, "python"):
+        name = re.match(r"# (\w+)\.py\n", code)
+        assert name, f"every example begins with the name of its file, but one with {code.splitlines()[0]!r}"
+        (tmp_path / f"{name[1]}.py").write_text(code, encoding="utf-8")
+        modules.append(name[1])
+    # One process for all, because importing torch takes longer than most of them.
+    printed = python(tmp_path, "-c", "\n".join(f"print('== {name}')\nimport {name}" for name in modules))
+    outputs = dict(part.split("\n", 1) for part in printed.split("== ")[1:])
+    silent = [name for name in modules if name.startswith("use_") and not outputs[name].strip()]
+    assert not silent
+    assert float(outputs["worst"]) == 0.7
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    for link in _LINK.findall(text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, place = link.partition("#")
+        target = (page.parent / unquote(path)).resolve() if path else page
+        assert target.exists(), f"{page.name} links to {link}, which does not exist"
+        assert not place or place in anchors(target), f"{page.name} links to {link}, but there is no such heading"
+
+
+def anchors(page: Path) -> set[str]:
+    """The names under which the headings of a page can be linked to, as common Markdown renderers make them."""
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_every_page_of_docs_is_linked_from_the_readme() -> None:
+    linked = set(_LINK.findall(README.read_text(encoding="utf-8")))
+    assert {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")} <= linked
+
+
+def test_configuration_is_what_the_code_says() -> None:
+    file = ROOT / "scripts" / "write_configuration.py"
+    spec = importlib.util.spec_from_file_location("write_configuration", file)
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = script  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(script)
+        text = script.PAGE.read_text(encoding="utf-8")
+        assert script.page(text) == text, "run: python scripts/write_configuration.py"
+    finally:
+        del sys.modules[spec.name]
+    assert not re.search(r"\|\s*\|$", text, re.MULTILINE), "a setting has no help text"
+
+
+def test_registered_names_are_documented() -> None:
+    """A method, tuning or metric that nobody explains is not finished."""
+    from continual.methods import METHODS
+    from continual.transfer import TRANSFERABILITY
+    from continual.tuning import TUNINGS
+
+    text = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    names = [name for registry in (METHODS, TUNINGS, TRANSFERABILITY) for name in registry.names()]
+    assert [name for name in names if f"`{name}`" not in text] == []
+
+
+def test_named_streams_and_stream_metrics_are_documented() -> None:
+    from continual.config import names_in
+    from continual.evaluation.stream_metrics import STREAM_METRICS
+
+    streams = (ROOT / "docs" / "streams.md").read_text(encoding="utf-8")
+    assert [name for name in names_in("stream") if f"`{name}`" not in streams] == []
+    concepts = (ROOT / "docs" / "concepts.md").read_text(encoding="utf-8")
+    assert [name for name in STREAM_METRICS if f"| {name} |" not in concepts] == []
