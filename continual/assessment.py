@@ -1,6 +1,6 @@
 """Measures the pool on the tests of a stream: one row of the accuracy matrix after each task."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from continual.backbone.frozen import FrozenView
 from continual.evaluation.task_metrics import accuracy, macro_f1
 from continual.files import replacing
 from continual.learner import Evaluation, Learner
+from continual.pool.store import PromptPool
 from continual.predictor import Predictor
 from continual.router import Route, route, superseded
 
@@ -51,20 +52,21 @@ class Assessor:
         self._predicted: dict[str, torch.Tensor] = _load(memory)
         self._tests: dict[str, tuple[FrozenView, np.ndarray]] = {}
 
-    def aware(self, task: "Task", afresh: bool = False) -> TaskScore:
-        """The task is told: its newest prompt answers.
-
-        Args:
-            task: The task.
-            afresh: Read the prompt from disk and predict again instead of trusting what was remembered.
-        """
+    def aware(self, task: "Task") -> TaskScore:
+        """The task is told: its newest prompt answers."""
         record = self._learner.prompt_of(task.name)
         view, _ = self._test(task)
-        routes = [Route(record.id, 1.0, True)] * len(view)
-        if afresh:
-            self._predicted.pop(_key(task.name, record.id), None)
-            self._learner.predictor = Predictor(self._learner.encoder, self._learner.pool)
-        return self._score(task, routes)
+        return self._score(task, [Route(record.id, 1.0, True)] * len(view))
+
+    def reread(self, tasks: "Iterable[Task]") -> None:
+        """Forgets what the tasks' own prompts answered and opens the pool on disk anew.
+
+        The next `aware` scores are then measured on what is really stored, and not remembered.
+        """
+        encoder, pool = self._learner.encoder, self._learner.pool
+        for task in tasks:
+            self._predicted.pop(_key(task.name, self._learner.prompt_of(task.name).id), None)
+        self._learner.predictor = Predictor(encoder, PromptPool(pool.path, encoder.fingerprint, read_only=True))
 
     def routed(self, task: "Task") -> TaskScore:
         """The task is not told: every text goes to the prompt with the nearest key."""

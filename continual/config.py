@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from continual.backbone.readout import Readout
+from continual.construction import coerced
 from continual.errors import ConfigError, UserError
 from continual.registry import suggestion
 from continual.settings import LearnerSettings, RoutingConfig, TransferConfig
@@ -110,17 +111,20 @@ def from_file(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         raise ConfigError(f"{path} is not a readable YAML file ({reason}); correct it.") from error
     if not isinstance(given, dict):
         raise ConfigError(f"{path} holds no settings, expected `section: {{key: value}}`; correct it.")
-    groups = [
-        f"{group}={given[group]['name']}"
-        for group in ("backbone", "tuning", "method")
-        if isinstance(given.get(group), dict) and given[group].get("name") in names_in(group)
-    ]
-    base = _compose(groups)
-    if "stream" in given:
-        base = {**base, "stream": {}}
-    merged = OmegaConf.merge(base, given)
+    for group in GROUPS:
+        if group in given and not isinstance(given[group], dict):
+            raise ConfigError(f"In {path}, {group} is {given[group]!r}, expected `{group}: {{name: ...}}`; correct it.")
+    chosen = [item for item in overrides if _is_group(item)]
+    # A group chosen on the command line replaces the file's section.
+    given = {key: value for key, value in given.items() if not any(item.startswith(f"{key}=") for item in chosen)}
+    named = [f"{key}={given[key]['name']}" for key in GROUPS[1:] if given.get(key, {}).get("name") in names_in(key)]
+    base = _compose([*named, *chosen])
+    # What has no file of that name has no defaults there either; those of the default section would be another's.
+    own = [key for key in GROUPS if key in given and f"{key}={given[key].get('name')}" not in named]
+    merged = OmegaConf.merge({**base, **{key: {} for key in own}}, given)
     try:
-        merged.merge_with_dotlist([_checked(override, OmegaConf.to_container(merged)) for override in overrides])
+        values = [item for item in overrides if item not in chosen]
+        merged.merge_with_dotlist([_checked(item, OmegaConf.to_container(merged)) for item in values])
         return parse(OmegaConf.to_container(merged, resolve=True))
     except OmegaConfBaseException as error:
         raise ConfigError(_first_line(error)) from error
@@ -251,24 +255,12 @@ def _typed(kind: type, section: Mapping[str, Any] | None, name: str) -> Any:
     for key, value in section.items():
         if key not in hints:
             raise ConfigError(f"There is no setting '{name}.{key}'{suggestion(key, hints)}; known: {', '.join(hints)}.")
-        values[key] = _coerced(value, hints[key], f"{name}.{key}")
+        values[key] = coerced(value, hints[key], f"{name}.{key}")
     return kind(**values)
 
 
-def _coerced(value: Any, wanted: Any, name: str) -> Any:
-    """`value` if it is of the type `wanted`, an integer being good for a float."""
-    simple = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-    if wanted not in simple:
-        return value
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
-        raise ConfigError(f"{name} is {value!r}, expected {simple[wanted]}.")
-    return value
-
-
 def _number(resolved: Mapping[str, Any], key: str, default: float, kind: type) -> Any:
-    value = _coerced(resolved.get(key, default), kind, key)
+    value = coerced(resolved.get(key, default), kind, key)
     if value < 0:
         raise ConfigError(f"{key} is {value}, expected 0 or more.")
     return value

@@ -59,8 +59,10 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary = _temporary(path)
         # Not mkstemp, whose files are private: results are as readable as the user's other files.
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        mode = temporary.stat().st_mode
         try:
             yield temporary
+            temporary.chmod(mode)  # safetensors puts a private file of its own in this one's place
             sync_file(temporary)
             os.replace(temporary, path)
             sync_folder(path.parent)

@@ -29,6 +29,7 @@ from continual.training.checkpoint import Checkpoints, NoCheckpoints
 from continual.training.examples import Examples
 from continual.training.watch import Silent, Watcher
 from continual.transfer import TRANSFERABILITY
+from continual.transfer.probe import probe_version
 from continual.transfer.signature import Prober, signature_tensors, stored_signature
 from continual.tuning import build_tuning
 
@@ -227,6 +228,7 @@ class Learner:
             provenance={
                 "seed": self.settings.seed,
                 "metric": self.settings.transfer.metric,
+                "probe": probe_version(),
                 "train_examples": len(lesson.train),
                 "dev_examples": len(lesson.dev),
                 "sources": [{"prompt": item.prompt, "score": item.score} for item in learned.used],
@@ -320,10 +322,13 @@ class Learner:
         return Examples(self.view(texts), torch.tensor(list(split["label"]), dtype=torch.long))
 
     def _source(self, prompt_id: str) -> Source | None:
-        """A stored prompt as a source; None when it is of another kind than what is being trained."""
+        """A stored prompt as a source; None when it is of another kind than what is being trained.
+
+        Nor can a prompt be compared whose signature was made with other probe texts.
+        """
         prompt = self.pool.get(prompt_id)
         spec = {key: value for key, value in prompt.tuning.items() if key != "readout"}
-        if spec != self.tuning.spec():
+        if spec != self.tuning.spec() or prompt.provenance.get("probe") != probe_version():
             return None
         tensors = {
             name.removeprefix("tuning."): value for name, value in prompt.tensors.items() if name.startswith("tuning.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from continual.backbone.blocks import FAMILIES
 from continual.backbone.encoder import Encoder
 from continual.backbone.frozen import FrozenView
 from continual.backbone.readout import Readout
@@ -30,10 +31,13 @@ class _Ready:
     weight: Tensor
     bias: Tensor
 
-    @property
-    def kind(self) -> tuple[str, str]:
-        """Prompts of equal kind can share a batch."""
-        spec = {key: value for key, value in self.tuning.spec().items() if key != "length"}
+    def kind(self, stepwise: bool) -> tuple[str, str]:
+        """Prompts of equal kind can share a batch.
+
+        Lengths may differ where a shorter prompt can be filled up unseen; a backbone that is run as a whole would count
+        the filling as positions of the text.
+        """
+        spec = {key: value for key, value in self.tuning.spec().items() if key != "length" or not stepwise}
         return str(sorted(spec.items())), str(self.readout)
 
 
@@ -61,8 +65,9 @@ class Predictor:
             For each text the logits over the labels of its prompt, [labels].
         """
         groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+        stepwise = self._encoder.family in FAMILIES
         for place, prompt in enumerate(prompts):
-            groups[self._prepared(prompt).kind].append(place)
+            groups[self._prepared(prompt).kind(stepwise)].append(place)
         results: list[Tensor] = [torch.empty(0)] * len(rows)
         for places in groups.values():
             self._one_kind(view, rows, prompts, places, results)

@@ -151,7 +151,7 @@ class _Execution:
         stored = self._learned_already(task, position)
         self._meet(task, set() if stored is None else {stored.id})
         record = stored or self._learn(task, position)
-        self._assess(task, record, afresh=position + 1 == len(self.stream))
+        self._assess(task, record)
         self._save()
         self.progress.task_done(task.name, self.results.latest())
         self.tracker.task_metrics(position + 1, self.results.latest())
@@ -181,14 +181,16 @@ class _Execution:
         record = self.learner.pool.latest(task.name)
         return record if record is not None and record.provenance.get("position") == position else None
 
-    def _assess(self, task: "Task", record: Any, afresh: bool) -> None:
+    def _assess(self, task: "Task", record: Any) -> None:
         """One row of each matrix. After the last task the prompts are read from disk and measured again."""
         started = time.monotonic()
         seen = [self.stream.task(name) for name in self.stream.names[: self.results.learned + 1]]
+        if len(seen) == len(self.stream):
+            self.assessor.reread(seen)
         aware, routed = {}, {}
         for other in seen:
             self.progress.check()
-            aware[other.name] = self.assessor.aware(other, afresh)
+            aware[other.name] = self.assessor.aware(other)
             routed[other.name] = self.assessor.routed(other)
         seconds = time.monotonic() - started
         self.results.add(task, record, aware, routed, seconds, self.learner.pool.ids())
@@ -229,6 +231,7 @@ class _Execution:
         path = self.folder / STATE
         config = self.config
         if not path.exists():
+            self._refuse_later_prompts(0)
             return Results.begun(
                 run=name,
                 stream=self.stream.name,
@@ -243,12 +246,23 @@ class _Execution:
             if state["schema"] > _SCHEMA:
                 raise RunError(f"{path} was written by a newer version of this program; update it and try again.")
             self.stream.load_state_dict(state["stream"])
-            return Results.from_json(state["results"])
+            results = Results.from_json(state["results"])
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(
                 f"{path} is damaged ({error}); start a new run, or export the prompts of this one with "
                 f"`continual pool export {self.folder} FILE.zip`."
             ) from error
+        self._refuse_later_prompts(results.learned)
+        return results
+
+    def _refuse_later_prompts(self, learned: int) -> None:
+        """A pool that is ahead of the state by more than the task in work would change the scores of that task."""
+        positions = [record.provenance.get("position", 0) for record in self.learner.pool.records()]
+        if max(positions, default=0) > learned:
+            raise RunError(
+                f"The pool of {self.folder} holds more tasks than {STATE} knows of, so that file was lost or replaced; "
+                "put it back, or start a new run."
+            )
 
 
 def versions() -> dict[str, str | None]:

@@ -32,14 +32,10 @@ class FoldersSource(LabelledSource, ColumnOptions, FileOptions):
 
     def _found(self) -> list[str]:
         root = self._root()
-        found = sorted(
-            entry.name for entry in root.iterdir() if entry.is_dir() and "train" in self._files(entry.name)
-        )
+        found = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and "train" in self._files(entry.name))
         if not found:
             inside = "" if self.draw is None else f"seed{self.draw}/"
-            raise StreamError(
-                f"No folder in {root} holds a table {inside}train.*; expected one folder for each task."
-            )
+            raise StreamError(f"No folder in {root} holds a table {inside}train.*; expected one folder for each task.")
         return found
 
     def _rows(self, task_name: str) -> tuple[Splits, dict[str, Any]]:
@@ -58,9 +54,7 @@ class FoldersSource(LabelledSource, ColumnOptions, FileOptions):
     def _root(self) -> Path:
         root = required_path(self.path, self.name)
         if not root.is_dir():
-            raise StreamError(
-                f"Stream {self.name!r} expected a folder at {root}, but there is none; correct 'path'."
-            )
+            raise StreamError(f"Stream {self.name!r} expected a folder at {root}, but there is none; correct 'path'.")
         return root
 
     def _table(self, file: Path) -> Table:
@@ -77,8 +71,6 @@ class FoldersSource(LabelledSource, ColumnOptions, FileOptions):
             if split is None or not entry.is_file() or table_suffix(entry) is None:
                 continue
             if split in files:
-                raise StreamError(
-                    f"{folder} has both {files[split].name} and {entry.name} for {split}; keep one."
-                )
+                raise StreamError(f"{folder} has both {files[split].name} and {entry.name} for {split}; keep one.")
             files[split] = entry
         return {split: files[split] for split in SPLITS if split in files}

@@ -32,22 +32,16 @@ class HubSource(DomainSource, ColumnOptions):
     path: str | None = option(None, "hub name such as fancyzhx/ag_news, or folder written by save_to_disk")
     subset: str | None = option(None, "configuration of the data set, for those that have several")
     revision: str | None = option(None, "commit or tag of the data set; fix it for repeatable runs")
-    domain: str | None = option(
-        None, "column that names the task of each row; without it the data set is one task"
-    )
+    domain: str | None = option(None, "column that names the task of each row; without it the data set is one task")
     train: str = option("train", "name of the split to learn from")
     dev: str | None = option("validation", "name of the split for dev; ignored where it does not exist")
-    test: str | None = option(
-        "test", "name of the split for test; ignored where it does not exist or has no labels"
-    )
+    test: str | None = option("test", "name of the split for test; ignored where it does not exist or has no labels")
 
     def _read(self) -> tuple[Splits, dict[str, Any]]:
         path = str(required_path(self.path, self.name))
         loaded = _load(path, self.subset, self.revision)
         if self.train not in loaded:
-            raise StreamError(
-                f"The data set {path!r} was asked for the {unknown('split', self.train, loaded)}"
-            )
+            raise StreamError(f"The data set {path!r} was asked for the {unknown('split', self.train, loaded)}")
         splits: Splits = {}
         files = []
         counts: Counter[str] = Counter()
@@ -105,9 +99,7 @@ def _as_table(name: str, dataset: datasets.Dataset, label: str) -> Table:
     names = getattr(dataset.features.get(label), "names", None)
     if names is not None:
         at = columns.index(label)
-        cells[at] = [
-            names[value] if value is not None and value >= 0 else None for value in cells[at].to_pylist()
-        ]
+        cells[at] = [names[value] if value is not None and value >= 0 else None for value in cells[at].to_pylist()]
     return Table(name, columns, cells, range(len(dataset)))
 
 

@@ -58,9 +58,7 @@ class StreamManager:
         self.caps = {"train": max_train, "dev": max_dev, "test": max_test}
         for split, cap in self.caps.items():
             if cap is not None and cap < 1:
-                raise StreamError(
-                    f"Stream {source.name!r} has max_{split}={cap}; choose a number above 0 or null."
-                )
+                raise StreamError(f"Stream {source.name!r} has max_{split}={cap}; choose a number above 0 or null.")
         self.names: tuple[str, ...] = _ordered(source, order, seed)
         self._cursor = 0
         self._cache: OrderedDict[str, Task] = OrderedDict()

@@ -75,8 +75,7 @@ def from_mapping(cls: type[T], config: Mapping[str, Any], where: str) -> T:
         except _MismatchError:
             expected = _expected(hints[key])
             raise StreamError(
-                f"{_sentence(where)} needs {expected} for the key {key!r}, but found {value!r}; correct that "
-                "value."
+                f"{_sentence(where)} needs {expected} for the key {key!r}, but found {value!r}; correct that value."
             ) from None
     for key, help_ in known.items():
         if help_.default is ... and key not in values:

@@ -87,8 +87,7 @@ def read_table(path: str | Path, options: FileOptions | None = None) -> Table:
         raise StreamError(f"Could not read {path}: expected a file, found a folder; name a file in it.")
     if suffix is None:
         raise StreamError(
-            f"{path} is not a known kind of table; use a file ending in {', '.join(SUFFIXES)} or those with "
-            ".gz."
+            f"{path} is not a known kind of table; use a file ending in {', '.join(SUFFIXES)} or those with .gz."
         )
     if suffix == ".parquet":
         return _read_parquet(str(path), _read_bytes(path))
@@ -119,13 +118,9 @@ def _read_bytes(path: Path) -> bytes:
     except FileNotFoundError:
         raise StreamError(f"Could not read {path}: {_missing(path)}") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise StreamError(
-            f"Could not read {path}: its gzip data are damaged ({error}); fetch it again."
-        ) from error
+        raise StreamError(f"Could not read {path}: its gzip data are damaged ({error}); fetch it again.") from error
     except OSError as error:
-        raise StreamError(
-            f"Could not read {path}: {error.strerror}; check its permissions and the disk."
-        ) from error
+        raise StreamError(f"Could not read {path}: {error.strerror}; check its permissions and the disk.") from error
     if data.startswith(_ZIP_MAGIC):
         raise StreamError(f"{path} is a zip archive or a spreadsheet; unpack it, or save it as CSV.")
     if not data.strip():
@@ -155,16 +150,12 @@ def _decode(file: str, data: bytes, encoding: str) -> tuple[str, dict[str, int]]
         text = data.decode(encoding, errors="replace")
         notes["undecodable_bytes_replaced"] = text.count("\ufffd")
     except LookupError:
-        raise StreamError(
-            f"{file} was to be read as {encoding!r}, which is no known encoding; try 'utf-8'."
-        ) from None
+        raise StreamError(f"{file} was to be read as {encoding!r}, which is no known encoding; try 'utf-8'.") from None
     if nul := text.count("\0"):
         text = text.replace("\0", "")
         notes["nul_bytes_removed"] = nul
     if sum(notes.values()) > _MAX_REPAIRED * (len(text) + nul):
-        raise StreamError(
-            f"{file} is not {encoding} text; name the right encoding or convert the file to UTF-8."
-        )
+        raise StreamError(f"{file} is not {encoding} text; name the right encoding or convert the file to UTF-8.")
     return text, notes
 
 
@@ -176,9 +167,7 @@ def _read_parquet(file: str, data: bytes) -> Table:
         table = pq.read_table(pa.BufferReader(data))
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise StreamError(
-            f"{file} is not a readable Parquet file ({reason}); fetch or write it again."
-        ) from error
+        raise StreamError(f"{file} is not a readable Parquet file ({reason}); fetch or write it again.") from error
     _require_rows(file, table.num_rows)
     return Table(file, tuple(table.column_names), table.columns, range(1, table.num_rows + 1))
 
@@ -211,13 +200,9 @@ def _parse_json(file: str, line: int, text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         place = line + error.lineno - 1
-        raise StreamError(
-            f"{file}, line {place}: not valid JSON ({error.msg}); repair or remove the line."
-        ) from error
+        raise StreamError(f"{file}, line {place}: not valid JSON ({error.msg}); repair or remove the line.") from error
     except RecursionError:
-        raise StreamError(
-            f"{file}, line {line}: nested too deeply to be a row of a table; remove it."
-        ) from None
+        raise StreamError(f"{file}, line {line}: nested too deeply to be a row of a table; remove it.") from None
 
 
 class _MalformedError(Exception):

@@ -114,9 +114,7 @@ def read_rows(
             continue
         rows.append(Row(text, pair, labels.name(label, *place), row_domain, *place, text_key(text, pair)))
     if not rows:
-        raise StreamError(
-            f"{table.file} has no usable row ({_list(counts)}); check the columns and the filter."
-        )
+        raise StreamError(f"{table.file} has no usable row ({_list(counts)}); check the columns and the filter.")
     return rows, +counts
 
 
@@ -128,16 +126,13 @@ def _filter(table: Table, where: Mapping[str, Any]) -> list[bool]:
         if not values.intersection(cells):
             found = ", ".join(sorted({str(cell) for cell in cells})[:10])
             raise StreamError(
-                f"{table.file} has no row with {name}={wanted}; the column holds {found}; correct the filter "
-                "`where`."
+                f"{table.file} has no row with {name}={wanted}; the column holds {found}; correct the filter `where`."
             )
         keep = [kept and cell in values for kept, cell in zip(keep, cells, strict=True)]
     return keep
 
 
-def _text(
-    cell: Any, column: str, place: tuple[str, int], clean: Callable[[str], str], counts: Counter[str]
-) -> str:
+def _text(cell: Any, column: str, place: tuple[str, int], clean: Callable[[str], str], counts: Counter[str]) -> str:
     if cell is None or (isinstance(cell, float) and cell != cell):
         return ""
     if not isinstance(cell, str):
@@ -173,14 +168,10 @@ def _lacking(text: str, pair: str | None, label: str, domain: str) -> str | None
 
 
 def _list(counts: Mapping[str, int]) -> str:
-    return (
-        ", ".join(f"{key.replace('_', ' ')}: {count}" for key, count in counts.items() if count) or "no rows"
-    )
+    return ", ".join(f"{key.replace('_', ' ')}: {count}" for key, count in counts.items() if count) or "no rows"
 
 
-def complete_splits(
-    given: Splits, fractions: Mapping[str, float], seed: int
-) -> tuple[Splits, dict[str, Any]]:
+def complete_splits(given: Splits, fractions: Mapping[str, float], seed: int) -> tuple[Splits, dict[str, Any]]:
     """Fills the missing ones of train, dev and test from train, and separates by text those that were given.
 
     Args:
@@ -198,9 +189,7 @@ def complete_splits(
     missing = {split: fractions[split] for split in ("dev", "test") if split not in given}
     if missing:
         train = splits["train"]
-        parts = split_by_text(
-            [row.key for row in train], [(row.domain, row.label) for row in train], missing, seed
-        )
+        parts = split_by_text([row.key for row in train], [(row.domain, row.label) for row in train], missing, seed)
         splits.update({split: [train[index] for index in indices] for split, indices in parts.items()})
     done = {"given": [split for split in SPLITS if split in given], "made": missing}
     if missing:

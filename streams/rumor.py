@@ -89,13 +89,9 @@ _PHEME_LABELS = {"rumours": "1", "non-rumours": "0"}
 def _read_threads(root: Path) -> Table:
     """The source tweets of the published folders as one table, in order of event and thread."""
     events = [folder for folder in _folders(root) if _is_event(folder)]
-    events = events or [
-        folder for parent in _folders(root) for folder in _folders(parent) if _is_event(folder)
-    ]
+    events = events or [folder for parent in _folders(root) for folder in _folders(parent) if _is_event(folder)]
     if not events:
-        raise StreamError(
-            f"{root} holds no event with the folders rumours and non-rumours; unpack PHEME there."
-        )
+        raise StreamError(f"{root} holds no event with the folders rumours and non-rumours; unpack PHEME there.")
     cells: list[tuple[str, str, str]] = []
     for event in events:
         for folder, label in _PHEME_LABELS.items():
@@ -103,9 +99,7 @@ def _read_threads(root: Path) -> Table:
                 cells.append((event.name.removesuffix("-all-rnr-threads"), label, _source_tweet(thread)))
     if not cells:
         raise StreamError(f"{root} has events but no thread in any; unpack PHEME there again.")
-    return Table(
-        str(root), ("event", "rumour", "text"), list(zip(*cells, strict=True)), range(1, len(cells) + 1)
-    )
+    return Table(str(root), ("event", "rumour", "text"), list(zip(*cells, strict=True)), range(1, len(cells) + 1))
 
 
 def _folders(parent: Path) -> list[Path]:
@@ -173,9 +167,7 @@ def _read_tweets(file: Path, encoding: str) -> Table:
             continue
         identity, tab, tweet = line.partition("\t")
         if not tab:
-            raise StreamError(
-                f"{file}, line {number}: expected a tweet id, a tab and the text; repair the line."
-            )
+            raise StreamError(f"{file}, line {number}: expected a tweet id, a tab and the text; repair the line.")
         texts.append(tweet)
         names.append(labels.get(identity.strip()))
         lines.append(number)
@@ -187,9 +179,7 @@ def _read_tweet_labels(file: Path, encoding: str) -> dict[str, str]:
     for number, line in enumerate(read_text(file, encoding)[0].split("\n"), 1):
         label, colon, identity = line.strip().partition(":")
         if line.strip() and not colon:
-            raise StreamError(
-                f"{file}, line {number}: expected a label, a colon and a tweet id; repair the line."
-            )
+            raise StreamError(f"{file}, line {number}: expected a label, a colon and a tweet id; repair the line.")
         labels[identity.strip()] = label.strip()
     return labels
 
@@ -215,9 +205,7 @@ class CoaidSource(DomainSource):
         columns = ColumnOptions(where={"kind": self.documents})
         tables = [table for table in tables if set(self.documents) & set(table.column("kind"))]
         if not tables:
-            raise StreamError(
-                f"{path} holds no text of the kind {' or '.join(self.documents)}; change 'documents'."
-            )
+            raise StreamError(f"{path} holds no text of the kind {' or '.join(self.documents)}; change 'documents'.")
         rows, counts = [], Counter()
         for table in tables:
             found, left_out = read_rows(table, columns, self._label_names, self.name, "slice")
@@ -238,11 +226,7 @@ def _read_slices(root: Path) -> list[Table]:
                 titles = table.column("title")
                 constants = [[value] * len(titles) for value in (folder.name, kind.lower(), label.lower())]
                 cells = [*constants, titles]
-                tables.append(
-                    Table(table.file, ("slice", "kind", "label", "text"), cells, table.lines, table.notes)
-                )
+                tables.append(Table(table.file, ("slice", "kind", "label", "text"), cells, table.lines, table.notes))
     if not tables:
-        raise StreamError(
-            f"{root} holds no folder with NewsFakeCOVID-19.csv or its siblings; unpack CoAID there."
-        )
+        raise StreamError(f"{root} holds no folder with NewsFakeCOVID-19.csv or its siblings; unpack CoAID there.")
     return tables

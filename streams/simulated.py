@@ -42,9 +42,7 @@ class SimulatedTask:
     """True parameters of one simulated task; what is left out comes from `like`, then from the source."""
 
     name: str = option(help="name of the task")
-    cues: Mapping[str, float] | None = option(
-        None, "weight of each concept; a negative weight swaps the labels"
-    )
+    cues: Mapping[str, float] | None = option(None, "weight of each concept; a negative weight swaps the labels")
     topic: str | None = option(None, "topic whose nouns fill the sentences")
     like: str | None = option(None, "an earlier task whose parameters this one repeats (a recurring task)")
     swap_labels: bool = option(False, "turn all weights round: a task that conflicts with the one it is like")
@@ -98,9 +96,7 @@ class SimulatedSource:
         _require_range(f"stream {self.name!r}", "distractors", self.distractors, 0, 100)
         _require_range(f"stream {self.name!r}", "fillers", self.fillers, 0, 100)
         if len(self.labels) != 2:
-            raise StreamError(
-                f"Stream {self.name!r} needs two label names, but found {list(self.labels)}; give two."
-            )
+            raise StreamError(f"Stream {self.name!r} needs two label names, but found {list(self.labels)}; give two.")
         if not self.tasks:
             raise StreamError(f"Stream {self.name!r} has no tasks; list at least one.")
         self._specs  # noqa: B018 - resolves and checks every task
@@ -150,9 +146,7 @@ class SimulatedSource:
             spec = entry if isinstance(entry, SimulatedTask) else from_mapping(SimulatedTask, entry, where)
             if spec.name in specs:
                 raise StreamError(f"Stream {self.name!r} lists the task {spec.name!r} twice; rename one.")
-            specs[spec.name] = _checked(
-                _completed(spec, specs, self), f"task {spec.name!r} of stream {self.name!r}"
-            )
+            specs[spec.name] = _checked(_completed(spec, specs, self), f"task {spec.name!r} of stream {self.name!r}")
         return specs
 
     def _draw_text(self, spec: SimulatedTask, label: int, rng: random.Random, seen: set[str]) -> str:
@@ -171,9 +165,7 @@ class SimulatedSource:
         )
 
 
-def _completed(
-    spec: SimulatedTask, earlier: Mapping[str, SimulatedTask], source: SimulatedSource
-) -> SimulatedTask:
+def _completed(spec: SimulatedTask, earlier: Mapping[str, SimulatedTask], source: SimulatedSource) -> SimulatedTask:
     """`spec` with what it leaves out filled from the task it is like, then from the source's defaults."""
     model: Any = source
     if spec.like is not None:
@@ -185,9 +177,7 @@ def _completed(
         )
         model = earlier[spec.like]
     values = {
-        field.name: getattr(model, field.name, None)
-        if getattr(spec, field.name) is None
-        else getattr(spec, field.name)
+        field.name: getattr(model, field.name, None) if getattr(spec, field.name) is None else getattr(spec, field.name)
         for field in dataclasses.fields(spec)
         if field.name not in ("name", "like", "swap_labels")
     }
@@ -198,9 +188,7 @@ def _completed(
 
 def _checked(spec: SimulatedTask, where: str) -> SimulatedTask:
     if not spec.cues or not any(spec.cues.values()):
-        raise StreamError(
-            f"{where[0].upper()}{where[1:]} has no cues; give it at least one concept with a weight."
-        )
+        raise StreamError(f"{where[0].upper()}{where[1:]} has no cues; give it at least one concept with a weight.")
     for concept in spec.cues:
         require_choice(where, "concept in 'cues'", concept, list(CONCEPTS))
     require_choice(where, "topic", spec.topic, list(TOPICS))
@@ -214,9 +202,7 @@ def _checked(spec: SimulatedTask, where: str) -> SimulatedTask:
 
 def _require_range(where: str, key: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise StreamError(
-            f"{where[0].upper()}{where[1:]} has {key}={value}; choose a value from {low} to {high}."
-        )
+        raise StreamError(f"{where[0].upper()}{where[1:]} has {key}={value}; choose a value from {low} to {high}.")
 
 
 def _cue_contrast(spec: SimulatedTask) -> dict[str, float]:

@@ -45,8 +45,7 @@ class LabelledSource(abc.ABC):
     tasks: tuple[str, ...] | None = option(None, "the tasks to use, in order; by default all, as found")
     labels: Mapping[str, str] | tuple[str, ...] | None = option(
         None,
-        "label names in order, or a mapping from the labels in the files to names; by default as found, "
-        "sorted",
+        "label names in order, or a mapping from the labels in the files to names; by default as found, sorted",
     )
     dev_fraction: float = option(0.10, "share of the distinct texts for dev where no dev split is given")
     test_fraction: float = option(0.25, "share of the distinct texts for test where no test split is given")
@@ -61,9 +60,7 @@ class LabelledSource(abc.ABC):
         for task in self.tasks:
             require_choice(f"the option 'tasks' of stream {self.name!r}", "task", task, found)
         if len(set(self.tasks)) < len(self.tasks):
-            raise StreamError(
-                f"Stream {self.name!r} lists a task twice in {list(self.tasks)}; list each once."
-            )
+            raise StreamError(f"Stream {self.name!r} lists a task twice in {list(self.tasks)}; list each once.")
         return list(self.tasks)
 
     def load(self, task_name: str) -> Task:

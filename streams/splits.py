@@ -87,9 +87,7 @@ def check_fractions(fractions: Mapping[str, float]) -> None:
     """Raises a `StreamError` unless each fraction is in (0, 1) and they leave something over."""
     for name, fraction in fractions.items():
         if not 0 < fraction < 1:
-            raise StreamError(
-                f"The {name} fraction must be above 0 and below 1, but is {fraction}; correct it."
-            )
+            raise StreamError(f"The {name} fraction must be above 0 and below 1, but is {fraction}; correct it.")
     if sum(fractions.values()) >= 1:
         total = " + ".join(f"{name} {fraction}" for name, fraction in fractions.items())
         raise StreamError(f"The fractions {total} leave nothing to train on; lower them to a sum below 1.")

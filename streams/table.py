@@ -22,9 +22,7 @@ class TableSource(DomainSource, ColumnOptions, FileOptions):
     kind = "table"
 
     path: str | None = option(None, "file that holds the table")
-    domain: str | None = option(
-        None, "column that names the task of each row; without it the table is one task"
-    )
+    domain: str | None = option(None, "column that names the task of each row; without it the table is one task")
 
     def _read(self) -> tuple[Splits, dict[str, Any]]:
         table = read_table(required_path(self.path, self.name), self)

@@ -81,9 +81,7 @@ class Task:
         with_pair = {split for split, table in tables.items() if "text_pair" in table.column_names}
         if with_pair and len(with_pair) < len(SPLITS):
             lacking = next(split for split in SPLITS if split not in with_pair)
-            self._refuse(
-                lacking, "lacks the column 'text_pair' that another split has; give it to all or none"
-            )
+            self._refuse(lacking, "lacks the column 'text_pair' that another split has; give it to all or none")
         for split, table in tables.items():
             self._check_texts(split, table)
         if self.kind == "classification":
@@ -111,17 +109,13 @@ class Task:
         import pyarrow.compute as pc
 
         if "text" not in table.column_names:
-            self._refuse(
-                split, f"expected a column 'text', found {', '.join(table.column_names)}; rename one"
-            )
+            self._refuse(split, f"expected a column 'text', found {', '.join(table.column_names)}; rename one")
         for name in ("text", "text_pair"):
             if name not in table.column_names:
                 continue
             column = table.column(name)
             if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-                self._refuse(
-                    split, f"the column {name!r} must hold text, but holds {column.type}; convert it"
-                )
+                self._refuse(split, f"the column {name!r} must hold text, but holds {column.type}; convert it")
             if column.null_count:
                 row = pc.index(pc.is_null(column), True).as_py()
                 self._refuse(split, f"row {row} has no {name}; fill it or leave the row out")
@@ -133,13 +127,9 @@ class Task:
     def _check_label_names(self) -> None:
         labels = self.labels
         if not isinstance(labels, tuple) or not all(isinstance(label, str) and label for label in labels):
-            raise StreamError(
-                f"Task {self.name!r} needs a tuple of label names, but found {labels!r}; correct it."
-            )
+            raise StreamError(f"Task {self.name!r} needs a tuple of label names, but found {labels!r}; correct it.")
         if len(set(labels)) != len(labels):
-            raise StreamError(
-                f"Task {self.name!r} has a label name twice in {labels!r}; label names must differ."
-            )
+            raise StreamError(f"Task {self.name!r} has a label name twice in {labels!r}; label names must differ.")
         if len(labels) < 2:
             raise StreamError(
                 f"Task {self.name!r} has one label name ({', '.join(labels)}), but needs at least two "
@@ -152,33 +142,23 @@ class Task:
         import pyarrow.compute as pc
 
         if "label" not in table.column_names:
-            self._refuse(
-                split, f"expected a column 'label', found {', '.join(table.column_names)}; rename one"
-            )
+            self._refuse(split, f"expected a column 'label', found {', '.join(table.column_names)}; rename one")
         column = table.column("label")
         if not pa.types.is_int64(column.type):
-            self._refuse(
-                split, f"the column 'label' must hold int64 indices, but holds {column.type}; convert it"
-            )
+            self._refuse(split, f"the column 'label' must hold int64 indices, but holds {column.type}; convert it")
         inside = pc.fill_null(pc.and_(pc.greater_equal(column, 0), pc.less(column, len(self.labels))), False)
         if not pc.all(inside).as_py():
             row = pc.index(inside, False).as_py()
             found, last = column[row].as_py(), len(self.labels) - 1
-            self._refuse(
-                split, f"row {row} has the unknown label {found}; expected an index from 0 to {last}"
-            )
+            self._refuse(split, f"row {row} has the unknown label {found}; expected an index from 0 to {last}")
         return set(pc.unique(column).to_pylist())
 
     def _check_classes(self, tables: Mapping[str, pa.Table], trained: set[int]) -> None:
         if len(trained) < 2:
             only = ", ".join(self.labels[label] for label in trained)
-            self._refuse(
-                "train", f"only the class {only!r} occurs, but at least two are needed; leave the task out"
-            )
+            self._refuse("train", f"only the class {only!r} occurs, but at least two are needed; leave the task out")
         for split in ("dev", "test"):
             for row, label in enumerate(tables[split].column("label").to_pylist()):
                 if label not in trained:
                     name = self.labels[label]
-                    self._refuse(
-                        split, f"row {row} has the label {name!r}, which never occurs in train; leave it out"
-                    )
+                    self._refuse(split, f"row {row} has the label {name!r}, which never occurs in train; leave it out")

@@ -17,8 +17,7 @@ CONCEPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "huge enormous giant massive vast immense colossal gigantic towering large big mighty",
         ),
         "speed": (
-            "slow sluggish gradual crawling leisurely unhurried delayed lingering plodding lazy dragging "
-            "idle",
+            "slow sluggish gradual crawling leisurely unhurried delayed lingering plodding lazy dragging idle",
             "fast quick rapid swift speedy hurried racing brisk sudden instant rushing hasty",
         ),
         "age": (
@@ -27,21 +26,18 @@ CONCEPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ),
         "light": (
             "dark dim shadowy gloomy murky black unlit dusky shaded overcast midnight sunless",
-            "bright shining glowing sunny radiant sparkling dazzling luminous gleaming brilliant lit "
-            "glittering",
+            "bright shining glowing sunny radiant sparkling dazzling luminous gleaming brilliant lit glittering",
         ),
         "sound": (
             "quiet silent hushed muted whispering soundless muffled mute noiseless wordless speechless still",
-            "loud noisy deafening roaring booming screaming thunderous blaring shouting clanging rowdy "
-            "howling",
+            "loud noisy deafening roaring booming screaming thunderous blaring shouting clanging rowdy howling",
         ),
         "moisture": (
             "dry dusty parched arid dried sandy dehydrated withered powdery thirsty waterless crumbly",
             "wet soaked damp dripping flooded rainy soggy moist humid drenched watery splashing",
         ),
         "price": (
-            "cheap inexpensive bargain discounted budget affordable worthless poor shabby free economical "
-            "humble",
+            "cheap inexpensive bargain discounted budget affordable worthless poor shabby free economical humble",
             "expensive costly luxurious lavish precious valuable fancy premium pricey golden wealthy rich",
         ),
         "texture": (
@@ -51,8 +47,7 @@ CONCEPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         "difficulty": (
             "difficult hard complicated complex tricky challenging demanding tough puzzling confusing "
             "impossible exhausting",
-            "easy simple effortless obvious basic straightforward plain clear manageable elementary painless "
-            "trivial",
+            "easy simple effortless obvious basic straightforward plain clear manageable elementary painless trivial",
         ),
     }.items()
 }

@@ -1,12 +1,15 @@
 """The documentation: its examples run, its links lead somewhere, and what is generated from the code is current."""
 
+import csv
 import importlib.util
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import unquote
 
+import click
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,6 +84,49 @@ def test_examples_of_extending_run(tmp_path: Path) -> None:
     silent = [name for name in modules if name.startswith("use_") and not outputs[name].strip()]
     assert not silent
     assert float(outputs["worst"]) == 0.7
+
+
+def commands() -> list[list[str]]:
+    """The words of every `continual` command in the fenced shell code of all pages."""
+    lines = [line for page in PAGES for code in code_blocks(page, "bash") for line in code.splitlines()]
+    words = [shlex.split(line.split("&&")[-1], comments=True) for line in lines]
+    return [line for line in words if line[:1] == ["continual"]]
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_commands_are_accepted(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from continual.cli import command
+    from continual.config import compose
+
+    monkeypatch.setenv("CONTINUAL_DATA", "/data/continual")
+    name, *rest = words[1:]
+    chosen = command.commands[name]
+    if isinstance(chosen, click.Group):  # pool
+        chosen, rest = chosen.commands[rest[0]], rest[1:]
+    context = chosen.make_context(name, rest)
+    if name in ("run", "validate") and not context.params["name"].endswith(".yaml"):
+        compose(context.params["name"], context.params["overrides"])
+
+
+def test_yaml_recipes_give_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from continual.config import from_file
+    from streams import build_stream
+
+    monkeypatch.chdir(tmp_path)
+    with open("reviews.csv", "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["body", "stars", "category", "language"])
+        for category in ("books", "music", "kitchen"):
+            writer.writerows(
+                [f"{category} {n} of {stars}", stars, category, "en"] for n in range(9) for stars in (1, 5)
+            )
+    recipes = code_blocks(ROOT / "docs" / "streams.md", "yaml")
+    names = []
+    for recipe in recipes:
+        Path("recipe.yaml").write_text(recipe, encoding="utf-8")
+        config = from_file(Path("recipe.yaml"))
+        names.append([task.name for task in build_stream(config.stream, config.seed)])
+    assert names == [["books", "music", "kitchen"], ["kitchen", "harbour", "again", "opposite"]]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -1,5 +1,7 @@
 """SPoT: start the new prompt from an old one."""
 
+import math
+
 from continual.methods.base import Learned, Lesson, Method
 
 
@@ -20,5 +22,7 @@ class Spot(Method):
         probe = lesson.fit("probe", lesson.fresh())
         ranked = lesson.rank(probe)
         best = ranked[0]
+        if not math.isfinite(best.score):  # the metric could compare none of them
+            return Learned(probe, "probe", ranked)
         student = lesson.fit("student", lesson.tensors_of(best.prompt))
         return Learned(student, "student", ranked, [best])

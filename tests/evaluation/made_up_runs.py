@@ -71,16 +71,12 @@ def make_summary(
     return Summary(**{**values, **changes})
 
 
-def _matrices(
-    tasks: tuple[str, ...], done: int, chance: random.Random, loss: float
-) -> tuple[ScoreMatrix, ScoreMatrix]:
+def _matrices(tasks: tuple[str, ...], done: int, chance: random.Random, loss: float) -> tuple[ScoreMatrix, ScoreMatrix]:
     accuracy, f1 = ScoreMatrix(tasks), ScoreMatrix(tasks)
     final = [chance.uniform(0.78, 0.96) for _ in tasks]
     for row in range(done + 1):
         scores = [
-            final[task] - loss * (row - task - 1) * chance.random()
-            if task < row
-            else chance.uniform(0.4, 0.7)
+            final[task] - loss * (row - task - 1) * chance.random() if task < row else chance.uniform(0.4, 0.7)
             for task in range(len(tasks))
         ]
         accuracy.set_row(row, scores)
@@ -92,10 +88,7 @@ def _routed(
     accuracy: ScoreMatrix, f1: ScoreMatrix, tasks: tuple[str, ...], done: int, chance: random.Random
 ) -> RoutedScores:
     counts = np.array(
-        [
-            [chance.choice([0, 0, 1, 3]) if row != column else 150 for column in range(done)]
-            for row in range(done)
-        ]
+        [[chance.choice([0, 0, 1, 3]) if row != column else 150 for column in range(done)] for row in range(done)]
     ).reshape(done, done)
     table = Confusion(list(tasks[:done]), [_prompt(task) for task in tasks[:done]], counts.tolist())
     accuracy_of_routing = float(np.trace(counts) / counts.sum()) if done else None
@@ -107,8 +100,7 @@ def _routed(
 def _record(tasks: tuple[str, ...], index: int, chance: random.Random) -> TaskRecord:
     older = [_prompt(task) for task in tasks[:index]]
     candidates = [
-        Candidate(prompt, {"panda": chance.random(), "on": chance.random(), "e_avg": None})
-        for prompt in older[-5:]
+        Candidate(prompt, {"panda": chance.random(), "on": chance.random(), "e_avg": None}) for prompt in older[-5:]
     ]
     best = sorted(candidates, key=lambda it: -(it.scores["panda"] or 0))[:2]
     names = ["probe"] * bool(older) + [f"teacher-{number + 1}" for number in range(len(best))] + ["student"]

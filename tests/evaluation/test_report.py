@@ -105,9 +105,7 @@ EVIL = "</script><img src=x onerror=alert(1)>&\"'{{ 7*7 }}"
 
 
 def test_every_string_is_escaped() -> None:
-    summary = make_summary(
-        (EVIL, "b", EVIL + "2"), run=EVIL, stream=EVIL, method=EVIL, backbone=EVIL, notes=[EVIL]
-    )
+    summary = make_summary((EVIL, "b", EVIL + "2"), run=EVIL, stream=EVIL, method=EVIL, backbone=EVIL, notes=[EVIL])
     summary.tuning, summary.versions = EVIL, {EVIL: EVIL}
     for record in summary.per_task:
         for stage in record.stages:

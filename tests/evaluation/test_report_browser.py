@@ -90,9 +90,7 @@ def test_hostile_names_run_nothing(tmp_path: Path) -> None:
 def test_the_console_would_tell(tmp_path: Path) -> None:
     """The silence above means something: a script error and a blocked request are both heard."""
     html = render_report(make_summary(("a",)).to_dict(), {})
-    broken = html.replace(
-        "</body>", "<script>nothing.here()</script><img src='https://example.invalid/x.png'></body>"
-    )
+    broken = html.replace("</body>", "<script>nothing.here()</script><img src='https://example.invalid/x.png'></body>")
     _, console = _open(broken, tmp_path, 800)
     assert "nothing is not defined" in console
     assert "Content Security Policy" in console

@@ -38,9 +38,7 @@ def test_an_answer_outside_the_task_is_wrong_and_no_class() -> None:
 _PAIRS = st.integers(1, 6).flatmap(
     lambda classes: st.tuples(
         st.just(classes),
-        st.lists(
-            st.tuples(st.integers(0, classes - 1), st.integers(0, classes - 1)), min_size=1, max_size=40
-        ),
+        st.lists(st.tuples(st.integers(0, classes - 1), st.integers(0, classes - 1)), min_size=1, max_size=40),
     )
 )
 

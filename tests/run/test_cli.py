@@ -227,6 +227,21 @@ def test_corrupt_and_foreign_pools_are_refused(learned, tmp_path, tiny_folder):
     assert err.count("\n") == 1
 
 
+def test_a_group_on_the_command_line_replaces_the_section_of_a_file(tiny_folder, tmp_path):
+    config = write_config(tmp_path / "small.yaml", tiny_folder("bert"))
+    code, out, err = call(
+        "validate", str(config), "method=spot", "tuning=input", "training.epochs=9", "--format", "json"
+    )
+    assert code == 0, err
+    resolved = json.loads(out)["config"]
+    assert (resolved["method"], resolved["tuning"]["name"], resolved["training"]["epochs"]) == (
+        {"name": "spot"},
+        "input",
+        9,
+    )
+    assert resolved["backbone"]["path"] == str(tiny_folder("bert"))
+
+
 def test_a_run_that_exists_is_not_overwritten(learned, tiny_folder, tmp_path):
     config = write_config(tmp_path / "small.yaml", tiny_folder("bert"))
     code, _, err = call("run", str(config), "--runs-dir", str(learned.parent), "--name", learned.name)
@@ -249,7 +264,7 @@ def test_a_full_disk_ends_in_one_sentence_and_loses_nothing(tiny_folder, tmp_pat
     assert result.returncode == 2, result.stderr
     assert result.stderr.startswith("error: Could not write")
     assert "Traceback" not in result.stderr
-    code, out, err = call("resume", str(tmp_path / "full"))
+    code, _, err = call("resume", str(tmp_path / "full"))
     assert code == 0, err
     assert json.loads((tmp_path / "full" / "summary.json").read_text())["finished"]
 

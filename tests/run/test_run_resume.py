@@ -168,6 +168,21 @@ def test_a_damaged_state_is_refused_with_a_remedy(finished, tmp_path):
         Run(copy).execute(Progress())
 
 
+def test_a_lost_state_is_refused_and_not_guessed(finished, tmp_path):
+    run, _ = finished
+    copy = tmp_path / "run"
+    shutil.copytree(run.folder, copy)
+    (copy / "state.json").unlink()
+    with pytest.raises(RunError, match=r"state\.json"):
+        Run(copy).execute(Progress())
+
+
+def test_results_are_as_readable_as_other_files(finished):
+    run, _ = finished
+    modes = {path.name: path.stat().st_mode & 0o777 for path in run.folder.iterdir() if path.is_file()}
+    assert modes["predictions.safetensors"] == modes["summary.json"]
+
+
 def test_nothing_is_forgotten_when_the_prompts_are_read_again_from_disk(finished):
     run, _ = finished
     aware = json.loads((run.folder / "summary.json").read_text())["aware"]

@@ -61,8 +61,6 @@ def make_task(make_split: Callable[..., Dataset]) -> Callable[..., Task]:
 
     def make(**parts: object) -> Task:
         split = make_split(["it is hot", "it is cold"], [0, 1])
-        return Task(
-            **{"name": "t", "labels": ("a", "b"), "train": split, "dev": split, "test": split, **parts}
-        )
+        return Task(**{"name": "t", "labels": ("a", "b"), "train": split, "dev": split, "test": split, **parts})
 
     return make

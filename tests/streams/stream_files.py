@@ -38,9 +38,7 @@ def write_pheme(root, suffix="-all-rnr-threads", tweet_folder="source-tweets"):
 
 def write_twitter(write, folder, count=40):
     write(f"{folder}/label.txt", "\n".join(f"{CLASSES[n % 4]}:{n}" for n in range(count)) + "\n")
-    return write(
-        f"{folder}/source_tweets.txt", "".join(f'{n}\t{folder} "tweet {n} URL\n' for n in range(count + 1))
-    )
+    return write(f"{folder}/source_tweets.txt", "".join(f'{n}\t{folder} "tweet {n} URL\n' for n in range(count + 1)))
 
 
 def write_coaid(write):

@@ -99,8 +99,7 @@ def test_configurations_name_known_keys_and_explain_themselves(path):
     assert set(config) <= known
     own = {"kind", "description", "order", "max_train", "max_dev", "max_test"}
     assert (
-        build_source({key: value for key, value in config.items() if key == "kind" or key not in own}).name
-        == path.stem
+        build_source({key: value for key, value in config.items() if key == "kind" or key not in own}).name == path.stem
     )
 
 
@@ -136,9 +135,7 @@ def test_importing_loads_nothing_heavy():
         "heavy = {'datasets', 'pandas', 'pyarrow', 'numpy', 'torch', 'continual'};"
         "print(heavy & set(sys.modules))"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert result.stdout.strip() == "set()"
 
 

@@ -42,9 +42,7 @@ def small_config(kind, tmp_path, write, write_jsonl):
 
 
 def contents(stream):
-    return {
-        name: {split: stream.task(name).split(split).to_list() for split in SPLITS} for name in stream.names
-    }
+    return {name: {split: stream.task(name).split(split).to_list() for split in SPLITS} for name in stream.names}
 
 
 def check_tasks(stream):
@@ -58,11 +56,7 @@ def check_tasks(stream):
             assert all(0 <= row["label"] < len(task.labels) for row in rows)
             sides.append({text_key(row["text"], row.get("text_pair")) for row in rows})
         assert sum(map(len, sides)) == len(set().union(*sides)), task.name
-        assert (
-            task.info["source"] == stream.source.kind
-            if hasattr(stream.source, "kind")
-            else task.info["source"]
-        )
+        assert task.info["source"] == stream.source.kind if hasattr(stream.source, "kind") else task.info["source"]
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "given"])

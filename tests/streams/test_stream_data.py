@@ -77,9 +77,7 @@ def test_coaid_has_its_published_counts(data_folder):
 
 def test_twitter_keeps_its_published_test_split(data_folder):
     stream = build_stream(config("twitter1516", data_folder))
-    assert [
-        (task.name, len(task.test), task.info["splits"]["overlapping_rows_dropped"]) for task in stream
-    ] == [
+    assert [(task.name, len(task.test), task.info["splits"]["overlapping_rows_dropped"]) for task in stream] == [
         ("twitter15", 336, 52),
         ("twitter16", 184, 33),
     ]

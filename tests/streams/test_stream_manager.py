@@ -207,14 +207,9 @@ def test_tasks_without_labels_are_capped_too():
         task_names = ("news",)
 
         def load(self, task_name):
-            rows = Dataset.from_dict(
-                {"text": [f"Satz {n}" for n in range(9)], "target": [str(n) for n in range(9)]}
-            )
+            rows = Dataset.from_dict({"text": [f"Satz {n}" for n in range(9)], "target": [str(n) for n in range(9)]})
             return Task(task_name, (), rows, rows, rows, kind="translation", metric="chrf")
 
     task = StreamManager(Translations(), max_train=4).task("news")
     assert len(task.train) == 4
-    assert all(
-        text == f"Satz {target}"
-        for text, target in zip(task.train["text"], task.train["target"], strict=True)
-    )
+    assert all(text == f"Satz {target}" for text, target in zip(task.train["text"], task.train["target"], strict=True))

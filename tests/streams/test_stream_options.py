@@ -28,9 +28,7 @@ def test_values_are_converted_to_the_types_of_the_fields():
         {"path": 7, "share": 1, "names": ["a", 2, True], "labels": {0: "no"}, "where": {"x": [1]}},
         "it",
     )
-    assert sample == Sample(
-        path="7", share=1.0, names=("a", "2", "True"), labels={"0": "no"}, where={"x": [1]}
-    )
+    assert sample == Sample(path="7", share=1.0, names=("a", "2", "True"), labels={"0": "no"}, where={"x": [1]})
     assert isinstance(sample.share, float)
 
 

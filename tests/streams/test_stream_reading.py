@@ -85,9 +85,9 @@ def test_byte_order_marks_and_encodings(write):
     content = "text,label\nnaïve,a\n"
     assert read_table(write("a.csv", b"\xef\xbb\xbf" + content.encode())).columns == ("text", "label")
     assert read_table(write("b.csv", content.encode("utf-16"))).column("text") == ["naïve"]
-    assert read_table(write("c.csv", content.encode("latin-1")), FileOptions(encoding="latin-1")).column(
-        "text"
-    ) == ["naïve"]
+    assert read_table(write("c.csv", content.encode("latin-1")), FileOptions(encoding="latin-1")).column("text") == [
+        "naïve"
+    ]
 
 
 def test_what_is_repaired_is_counted(write):
@@ -148,9 +148,7 @@ def test_quoting_can_be_forced(write):
 
 
 def test_another_delimiter(write):
-    assert read_table(write("t.csv", "text;label\na, b;1\n"), FileOptions(delimiter=";")).column("text") == [
-        "a, b"
-    ]
+    assert read_table(write("t.csv", "text;label\na, b;1\n"), FileOptions(delimiter=";")).column("text") == ["a, b"]
 
 
 # What a text file can carry: no lone surrogates. NUL and the byte order mark are repaired before parsing.
@@ -167,11 +165,7 @@ def test_whatever_csv_writes_is_read_back(rows, delimiter):
     assert list(zip(table.column("text"), table.column("label"), strict=True)) == rows
 
 
-@given(
-    st.lists(
-        st.fixed_dictionaries({"text": texts, "label": st.integers() | st.booleans()}), min_size=1, max_size=5
-    )
-)
+@given(st.lists(st.fixed_dictionaries({"text": texts, "label": st.integers() | st.booleans()}), min_size=1, max_size=5))
 def test_whatever_json_writes_is_read_back(rows):
     from streams.reading import _read_json
 

@@ -41,9 +41,7 @@ def test_the_published_folders_of_pheme(tmp_path, layout, above):
     assert task.labels == ("non-rumour", "rumour")
     rows = [example for split in ("train", "dev", "test") for example in task.examples(split)]
     assert Counter(example.label for example in rows) == {"rumour": 10, "non-rumour": 10}
-    assert {example.text for example in rows if example.label == "rumour"} == {
-        f"alpha rumours {n}" for n in range(10)
-    }
+    assert {example.text for example in rows if example.label == "rumour"} == {f"alpha rumours {n}" for n in range(10)}
     assert [len(task.split(split)) for split in ("train", "dev", "test")] == [12, 2, 6]
 
 
@@ -78,9 +76,7 @@ def test_bad_pheme_folders(tmp_path):
     with pytest.raises(StreamError, match="no thread in any"):
         PhemeSource(path=str(tmp_path)).task_names  # noqa: B018
     (tmp_path / "alpha" / "rumours" / "17").mkdir()
-    with pytest.raises(
-        StreamError, match=r"lacks its source tweet; expected the file .*source-tweets/17.json"
-    ):
+    with pytest.raises(StreamError, match=r"lacks its source tweet; expected the file .*source-tweets/17.json"):
         PhemeSource(path=str(tmp_path)).task_names  # noqa: B018
     broken = tmp_path / "alpha" / "rumours" / "17" / "source-tweet" / "17.json"
     broken.parent.mkdir()
@@ -105,10 +101,7 @@ def test_the_published_files_of_twitter15(write):
         f'twitter15 "tweet {n} URL': CLASSES[n % 4] for n in range(40)
     }
     assert task.info["reading"] == {"rows_without_label": 1}
-    assert (
-        'twitter15 "tweet'
-        in TwitterSource(path=str(root), remove_urls=True).load("twitter15").train["text"][0]
-    )
+    assert 'twitter15 "tweet' in TwitterSource(path=str(root), remove_urls=True).load("twitter15").train["text"][0]
 
 
 def test_twitter_as_tables(write_jsonl):

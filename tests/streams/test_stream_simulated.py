@@ -14,10 +14,7 @@ from streams.simulated import SimulatedSource, SimulatedTask
 from streams.words import CONCEPTS, CUE_CLAUSES, FILLER_CLAUSES, TOPICS
 
 POLE = {
-    word: (concept, side)
-    for concept, poles in CONCEPTS.items()
-    for side, pole in enumerate(poles)
-    for word in pole
+    word: (concept, side) for concept, poles in CONCEPTS.items() for side, pole in enumerate(poles) for word in pole
 }
 
 
@@ -30,9 +27,7 @@ def test_vocabulary_has_equal_poles_and_no_word_twice():
     assert {len(pole) for poles in CONCEPTS.values() for pole in poles} == {12}
     assert {len(nouns) for nouns in TOPICS.values()} == {18}
     others = {noun for nouns in TOPICS.values() for noun in nouns}
-    others |= {
-        word for clause in (*CUE_CLAUSES, *FILLER_CLAUSES) for word in words(re.sub(r"\{\w+\}", "", clause))
-    }
+    others |= {word for clause in (*CUE_CLAUSES, *FILLER_CLAUSES) for word in words(re.sub(r"\{\w+\}", "", clause))}
     assert len(set(adjectives)) == len(adjectives) == 240
     assert not set(adjectives) & others
     assert len({noun for nouns in TOPICS.values() for noun in nouns}) == 180
@@ -51,9 +46,7 @@ def test_default_similarities_worked_by_hand():
     np.testing.assert_allclose(SimulatedSource().similarity, expected, atol=1e-4)
 
 
-weights = st.dictionaries(
-    st.sampled_from(sorted(CONCEPTS)), st.floats(0.1, 1) | st.floats(-1, -0.1), min_size=1
-)
+weights = st.dictionaries(st.sampled_from(sorted(CONCEPTS)), st.floats(0.1, 1) | st.floats(-1, -0.1), min_size=1)
 
 
 @given(st.lists(weights, min_size=1, max_size=4))
@@ -108,10 +101,7 @@ def test_label_noise_is_exact_in_train_and_dev_and_absent_in_test():
             {POLE[word][1] for word in words(text) if POLE.get(word, "")[:1] == ("temperature",)}
             for text in silent.split(split)["text"]
         ]
-        assert (
-            sum(side != {label} for side, label in zip(sides, silent.split(split)["label"], strict=True))
-            == wrong
-        )
+        assert sum(side != {label} for side, label in zip(sides, silent.split(split)["label"], strict=True)) == wrong
 
 
 def test_recurring_and_conflicting_tasks():
@@ -138,9 +128,7 @@ def test_what_a_task_leaves_out_comes_from_its_model_then_from_the_source():
 
 
 def test_tasks_may_be_given_as_objects():
-    source = SimulatedSource(
-        tasks=(SimulatedTask(name="x", topic="farm", cues={"age": 1.0}),), labels=("old", "new")
-    )
+    source = SimulatedSource(tasks=(SimulatedTask(name="x", topic="farm", cues={"age": 1.0}),), labels=("old", "new"))
     assert source.load("x").labels == ("old", "new")
 
 

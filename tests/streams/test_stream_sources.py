@@ -82,9 +82,7 @@ def test_truth_values_are_labels(write_jsonl):
 
 
 def test_two_texts(write_jsonl):
-    content = [
-        {"text": "same premise", "other": f"claim {number}", "label": number % 2} for number in range(20)
-    ]
+    content = [{"text": "same premise", "other": f"claim {number}", "label": number % 2} for number in range(20)]
     task = TableSource(name="s", path=str(write_jsonl("t.jsonl", content)), text_pair="other").load("s")
     assert set(task.train.column_names) == {"text", "text_pair", "label"}
     pairs = [pair for split in ("train", "dev", "test") for pair in task.split(split)["text_pair"]]
@@ -194,22 +192,16 @@ def test_given_splits_are_used_as_they_are(write_jsonl):
 )
 def test_missing_splits_are_taken_from_train(write_jsonl, given, sizes):
     for split in given:
-        path = write_jsonl(
-            f"data/one/{split}.jsonl", [{"text": f"{split} {n}", "label": n % 2} for n in range(100)]
-        )
+        path = write_jsonl(f"data/one/{split}.jsonl", [{"text": f"{split} {n}", "label": n % 2} for n in range(100)])
     task = FoldersSource(name="s", path=str(path.parent.parent)).load("one")
     assert all(
-        abs(len(task.split(split)) - size) <= 1
-        for split, size in zip(("train", "dev", "test"), sizes, strict=True)
+        abs(len(task.split(split)) - size) <= 1 for split, size in zip(("train", "dev", "test"), sizes, strict=True)
     )
 
 
 def test_texts_of_test_leave_train_and_dev(write_jsonl):
     shared = [{"text": "Shared", "label": 0}, {"text": "in test and train", "label": 1}]
-    fresh = {
-        split: [{"text": f"{split} {n}", "label": n % 2} for n in range(4)]
-        for split in ("train", "dev", "test")
-    }
+    fresh = {split: [{"text": f"{split} {n}", "label": n % 2} for n in range(4)] for split in ("train", "dev", "test")}
     write_jsonl("data/one/train.jsonl", fresh["train"] + shared)
     write_jsonl("data/one/dev.jsonl", fresh["dev"] + [{"text": "shared ", "label": 0}])
     path = write_jsonl("data/one/test.jsonl", fresh["test"] + shared)
@@ -236,9 +228,7 @@ def test_a_draw_is_a_folder_in_each_task(write_jsonl):
             f"data/one/seed{draw}/train.jsonl", [{"text": f"{draw} {n}", "label": n % 2} for n in range(12)]
         )
     root = str(path.parent.parent.parent)
-    assert set(FoldersSource(name="s", path=root, draw=1).load("one").train["text"]) < {
-        f"1 {n}" for n in range(12)
-    }
+    assert set(FoldersSource(name="s", path=root, draw=1).load("one").train["text"]) < {f"1 {n}" for n in range(12)}
     with pytest.raises(StreamError, match=r"holds a table seed7/train"):
         FoldersSource(name="s", path=root, draw=7).task_names  # noqa: B018
 
@@ -246,9 +236,7 @@ def test_a_draw_is_a_folder_in_each_task(write_jsonl):
 def test_a_label_that_train_lacks_names_file_and_line(write_jsonl):
     write_jsonl("data/one/train.jsonl", rows(10))
     path = write_jsonl("data/one/test.jsonl", [{"text": "x", "label": "a"}, {"text": "y", "label": "c"}])
-    with pytest.raises(
-        StreamError, match=r"test.jsonl, line 2: the label 'c' never occurs in the training texts"
-    ):
+    with pytest.raises(StreamError, match=r"test.jsonl, line 2: the label 'c' never occurs in the training texts"):
         FoldersSource(name="s", path=str(path.parent.parent)).load("one")
 
 
@@ -299,9 +287,9 @@ def test_hidden_test_labels_mean_no_test_split(tmp_path):
 
 
 def test_a_single_saved_split(tmp_path):
-    Dataset.from_list(
-        [{"body": f"t {n}", "stars": n % 2, "shop": "xy"[n // 20]} for n in range(40)]
-    ).save_to_disk(tmp_path / "d")
+    Dataset.from_list([{"body": f"t {n}", "stars": n % 2, "shop": "xy"[n // 20]} for n in range(40)]).save_to_disk(
+        tmp_path / "d"
+    )
     source = HubSource(name="s", path=str(tmp_path / "d"), text="body", label="stars", domain="shop")
     assert source.task_names == ["x", "y"]
     assert source.load("y").labels == ("0", "1")
@@ -320,9 +308,7 @@ def test_an_unreachable_hub_ends_in_one_sentence(tmp_path):
         "except StreamError as error:\n    print(error)\n"
     )
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
-    result = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120
-    )
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
     assert "Could not load the data set 'nobody/nothing'" in result.stdout
     assert "or give the path of a local copy." in result.stdout
     assert result.stdout.count("\n") == 1

@@ -11,9 +11,7 @@ from streams.splits import split_by_text, stratified_cap, text_key, without_over
 
 FRACTIONS = {"dev": 0.1, "test": 0.25}
 
-rows = st.lists(
-    st.tuples(st.sampled_from("abcdefghijklmnopqrstuvwxyz"), st.sampled_from(["x", "y", "z"])), max_size=80
-)
+rows = st.lists(st.tuples(st.sampled_from("abcdefghijklmnopqrstuvwxyz"), st.sampled_from(["x", "y", "z"])), max_size=80)
 fractions = st.fixed_dictionaries({"dev": st.floats(0.01, 0.45), "test": st.floats(0.01, 0.45)})
 
 
@@ -144,11 +142,7 @@ def test_given_splits_are_separated_in_favour_of_test():
     assert without_overlaps(keys) == {"test": [0, 1, 2], "dev": [0], "train": [2, 3]}
 
 
-@given(
-    st.dictionaries(
-        st.sampled_from(["train", "dev", "test"]), st.lists(st.sampled_from("abcdef"), max_size=12)
-    )
-)
+@given(st.dictionaries(st.sampled_from(["train", "dev", "test"]), st.lists(st.sampled_from("abcdef"), max_size=12)))
 def test_separated_splits_share_no_text_and_lose_none(keys):
     kept = without_overlaps(keys)
     sides = [{keys[split][row] for row in kept[split]} for split in keys]

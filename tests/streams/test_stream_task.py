@@ -102,7 +102,5 @@ def test_two_classes_must_occur_in_train(make_task, make_split):
 
 @pytest.mark.parametrize("split", ["dev", "test"])
 def test_a_class_that_train_lacks_is_unknown(make_task, make_split, split):
-    with pytest.raises(
-        StreamError, match=rf"split '{split}': row 1 has the label 'c', which never occurs in train"
-    ):
+    with pytest.raises(StreamError, match=rf"split '{split}': row 1 has the label 'c', which never occurs in train"):
         make_task(labels=("a", "b", "c"), **{split: make_split(["x", "y"], [0, 2])})
