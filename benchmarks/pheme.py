@@ -46,7 +46,7 @@ def main() -> None:
     for method, mean in means.items():
         print(method, {key: round(value, 4) for key, value in mean.items() if isinstance(value, float)})
     value = {"stream": arguments.stream, "overrides": arguments.overrides, "means": means, "runs": runs}
-    if {"scratch", "panda"} <= set(means):
+    if {"scratch", "panda"} <= set(means) and set(SMALL) <= set(runs[0]["tasks"]):
         value["panda against scratch, average of the two small events"] = against(runs)
     save(arguments.name or arguments.stream, value)
 
@@ -56,6 +56,8 @@ def one_run(folder: Path, stream: str, method: str, seed: int, overrides: list[s
     path = folder / f"{stream}-{method}-seed{seed}"
     config = compose(stream, [f"method={method}", f"seed={seed}", "tracking.enabled=false", *overrides])
     run = Run(path) if (path / "config.yaml").exists() else Run.create(path, config)
+    if run.config.resolved != config.resolved:
+        raise SystemExit(f"{path} was run with other settings; choose another --runs-dir")
     run.execute(Progress())
     summary = load_summary(path)
     final = summary.aware.matrix[-1]

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from continual.backbone.frozen import FrozenView
+from continual.errors import RunError
 from continual.evaluation.task_metrics import accuracy, macro_f1
 from continual.files import replacing
 from continual.learner import Evaluation, Learner
@@ -100,32 +101,38 @@ class Assessor:
     def _score(self, task: "Task", routes: list[Route]) -> TaskScore:
         view, true = self._test(task)
         answers = self._labels(task, view, [item.prompt for item in routes])
-        tasks = [self._learner.pool.record(item.prompt).task for item in routes]
+        owners = {prompt: self._learner.pool.record(prompt).task for prompt in {item.prompt for item in routes}}
         evaluation = Evaluation(
             accuracy=accuracy(true, answers, len(task.labels)),
             macro_f1=macro_f1(true, answers, len(task.labels)),
-            routed_right=float(np.mean([name == task.name for name in tasks])),
+            routed_right=float(np.mean([owners[item.prompt] == task.name for item in routes])),
             unknown=float(np.mean([not item.known for item in routes])),
         )
         return TaskScore(evaluation, [item.prompt for item in routes])
 
     def _labels(self, task: "Task", view: FrozenView, prompts: list[str]) -> np.ndarray:
         """For each text the number of the task's label that its prompt gives, or `FOREIGN`."""
-        missing: list[int] = []
-        for row, prompt in enumerate(prompts):
-            known = self._predicted.setdefault(
-                _key(task.name, prompt), torch.full((len(view),), NOT_PREDICTED, dtype=torch.int32)
-            )
-            if known[row] == NOT_PREDICTED:
-                missing.append(row)
+        numbers = {prompt: self._numbers(task, prompt) for prompt in set(prompts)}
+        known = {prompt: self._remembered(task.name, prompt, len(view)) for prompt in numbers}
+        missing = [row for row, prompt in enumerate(prompts) if known[prompt][row] == NOT_PREDICTED]
         wanted = [prompts[row] for row in missing]
         for row, prompt, logits in zip(
             missing, wanted, self._learner.predictor.logits(view, missing, wanted), strict=True
         ):
-            label = self._learner.pool.record(prompt).labels[int(logits.argmax())]
-            number = task.labels.index(label) if label in task.labels else FOREIGN
-            self._predicted[_key(task.name, prompt)][row] = number
-        return np.array([int(self._predicted[_key(task.name, prompt)][row]) for row, prompt in enumerate(prompts)])
+            known[prompt][row] = numbers[prompt][int(logits.argmax())]
+        return np.array([int(known[prompt][row]) for row, prompt in enumerate(prompts)])
+
+    def _numbers(self, task: "Task", prompt: str) -> list[int]:
+        """For each label of a prompt its number among the task's labels."""
+        labels = self._learner.pool.record(prompt).labels
+        return [task.labels.index(label) if label in task.labels else FOREIGN for label in labels]
+
+    def _remembered(self, task: str, prompt: str, texts: int) -> torch.Tensor:
+        """What a prompt answered to each text of a task so far, [texts]; changed in place."""
+        key = _key(task, prompt)
+        if key not in self._predicted:
+            self._predicted[key] = torch.full((texts,), NOT_PREDICTED, dtype=torch.int32)
+        return self._predicted[key]
 
     def _test(self, task: "Task") -> tuple[FrozenView, np.ndarray]:
         """The task's test texts as the frozen model sees them, and their labels."""
@@ -151,6 +158,10 @@ def _key(task: str, prompt: str) -> str:
 def _load(memory: Path | None) -> dict[str, torch.Tensor]:
     if memory is None or not memory.exists():
         return {}
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    return load_file(memory)
+    try:
+        return load_file(memory)
+    except SafetensorError as error:
+        raise RunError(f"{memory} is damaged ({error}); delete it and resume the run, which makes it anew.") from error

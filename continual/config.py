@@ -26,6 +26,13 @@ class TrackingConfig:
     )
     experiment: str = dataclasses.field(default="continual", metadata={"help": "name of the MLflow experiment"})
 
+    def __post_init__(self) -> None:
+        if self.uri and "@" in self.uri.partition("://")[2].partition("/")[0]:
+            raise ConfigError(
+                "tracking.uri holds a password, which would be stored with the run; set the environment variables "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead."
+            )
+
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
@@ -103,10 +110,11 @@ def from_file(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # OmegaConf's own loader, since plain YAML takes 1e-3 for a text.
+        given = OmegaConf.to_container(OmegaConf.create(path.read_text(encoding="utf-8")), resolve=False)
     except FileNotFoundError:
         raise ConfigError(f"There is no file {path}; give the path of a YAML file or the name of a stream.") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
         reason = str(error).replace("\n", " ")
         raise ConfigError(f"{path} is not a readable YAML file ({reason}); correct it.") from error
     if not isinstance(given, dict):
@@ -121,17 +129,21 @@ def from_file(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     base = _compose([*named, *chosen])
     # What has no file of that name has no defaults there either; those of the default section would be another's.
     own = [key for key in GROUPS if key in given and f"{key}={given[key].get('name')}" not in named]
-    merged = OmegaConf.merge({**base, **{key: {} for key in own}}, given)
     try:
+        merged = OmegaConf.merge({**base, **{key: {} for key in own}}, given)
         values = [item for item in overrides if item not in chosen]
         merged.merge_with_dotlist([_checked(item, OmegaConf.to_container(merged)) for item in values])
         return parse(OmegaConf.to_container(merged, resolve=True))
-    except OmegaConfBaseException as error:
+    except (OmegaConfBaseException, yaml.YAMLError) as error:
         raise ConfigError(_first_line(error)) from error
 
 
 def parse(resolved: Mapping[str, Any]) -> RunConfig:
-    """Checks plain settings and gives them types."""
+    """Checks plain settings and gives them types.
+
+    Local paths become absolute, so that a run can be continued from any folder.
+    """
+    resolved = {key: _with_absolute_path(value) for key, value in resolved.items()}
     known = [
         "stream",
         "backbone",
@@ -249,7 +261,12 @@ def _data_path(relative: str) -> str:
 
 def _typed(kind: type, section: Mapping[str, Any] | None, name: str) -> Any:
     """A dataclass from a config section; refuses unknown keys and values of the wrong type."""
-    section = section or {}
+    if section is None:
+        section = {}
+    if not isinstance(section, Mapping):
+        raise ConfigError(
+            f"{name} is {section!r}, expected settings such as {name}.{next(iter(get_type_hints(kind)))}=VALUE."
+        )
     hints = get_type_hints(kind)
     values = {}
     for key, value in section.items():
@@ -257,6 +274,13 @@ def _typed(kind: type, section: Mapping[str, Any] | None, name: str) -> Any:
             raise ConfigError(f"There is no setting '{name}.{key}'{suggestion(key, hints)}; known: {', '.join(hints)}.")
         values[key] = coerced(value, hints[key], f"{name}.{key}")
     return kind(**values)
+
+
+def _with_absolute_path(section: Any) -> Any:
+    path = section.get("path") if isinstance(section, Mapping) else None
+    if not isinstance(path, str) or not Path(path).exists():
+        return section
+    return {**section, "path": str(Path(path).absolute())}
 
 
 def _number(resolved: Mapping[str, Any], key: str, default: float, kind: type) -> Any:

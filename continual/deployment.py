@@ -24,13 +24,13 @@ def open_learner(path: Path) -> Learner:
         config = from_file(path / "config.yaml")
         options = {key: value for key, value in config.backbone.items() if key != "name"}
         encoder = construct(BACKBONES, config.backbone["name"], options, "backbone")
-        pool = PromptPool(path / "pool", encoder.fingerprint, create=False)
+        pool = PromptPool(path / "pool", encoder.fingerprint, create=False, read_only=True)
         return Learner(pool, encoder, config.learner)
-    pool = PromptPool(path, create=False)
-    if pool.backbone_name not in BACKBONES:
+    pool = PromptPool(path, create=False, read_only=True)
+    if pool.backbone_name not in BACKBONES or pool.backbone_name == "hub":
         raise PoolError(
             f"The pool {path} was made with the backbone {pool.backbone_name!r}, which has no name here; "
             "give the folder of a run, whose config.yaml tells how to load it."
         )
     encoder = BACKBONES.load(pool.backbone_name)()
-    return Learner(PromptPool(path, encoder.fingerprint, create=False), encoder)
+    return Learner(PromptPool(path, encoder.fingerprint, create=False, read_only=True), encoder)

@@ -149,7 +149,8 @@ class Learner:
         hits = self.recall(keys)
         lesson = self.lesson(task, train, dev, keys, hits, checkpoints, watcher)
         learned = self.method.learn(lesson)  # ranks its sources and adapts them
-        facts = {"seconds": time.monotonic() - started, "recalled": [asdict(hit) for hit in hits]}
+        earlier = sum(stage.earlier_seconds for stage in lesson.stages)
+        facts = {"seconds": time.monotonic() - started + earlier, "recalled": [asdict(hit) for hit in hits]}
         return self.store(lesson, learned, facts | provenance)
 
     def fingerprint(self, task: "Task") -> tuple[Examples, Examples]:
@@ -265,7 +266,8 @@ class Learner:
         view = self.view(self.encoder.tokenize(texts, pairs), keep=False)
         routes = self.routes(view, told)
         logits = self.predictor.logits(view, range(len(view)), [item.prompt for item in routes])
-        return [self._prediction(item, scores) for item, scores in zip(routes, logits, strict=True)]
+        records = {prompt: self.pool.record(prompt) for prompt in {item.prompt for item in routes}}
+        return [_prediction(item, records[item.prompt], scores) for item, scores in zip(routes, logits, strict=True)]
 
     def evaluate(self, task: "Task", told: bool = True) -> Evaluation:
         """Scores the pool on a task's test split.
@@ -335,19 +337,19 @@ class Learner:
         }
         return Source(prompt_id, tensors, stored_signature(self.tuning, prompt.tensors))
 
-    def _prediction(self, item: Route, logits: Tensor) -> Prediction:
-        record = self.pool.record(item.prompt)
-        shares = torch.softmax(logits.double(), dim=0).tolist()
-        best = max(range(len(shares)), key=shares.__getitem__)
-        return Prediction(
-            label=record.labels[best],
-            confidence=shares[best],
-            task=record.task,
-            prompt=record.id,
-            known=item.known,
-            similarity=item.similarity,
-            probabilities=dict(zip(record.labels, shares, strict=True)),
-        )
+
+def _prediction(item: Route, record: PromptRecord, logits: Tensor) -> Prediction:
+    shares = torch.softmax(logits.double(), dim=0).tolist()
+    best = max(range(len(shares)), key=shares.__getitem__)
+    return Prediction(
+        label=record.labels[best],
+        confidence=shares[best],
+        task=record.task,
+        prompt=record.id,
+        known=item.known,
+        similarity=item.similarity,
+        probabilities=dict(zip(record.labels, shares, strict=True)),
+    )
 
 
 def _named(registry: Any, spec: dict[str, Any], section: str) -> Any:

@@ -106,6 +106,8 @@ class Progress:
             if self._stopping.is_set():
                 raise KeyboardInterrupt
             self._stopping.set()
+            if self._console is not None:
+                self._console.print("stopping after this step; once more to stop at once")
 
         before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
         try:

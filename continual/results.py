@@ -46,6 +46,7 @@ class Results:
         parameters: Trained numbers of the latest prompt.
         peak_memory_mb: Largest resident memory of any session.
         tracking_id: The tracker's id of this run.
+        digests: For each learned task a digest of its test texts.
     """
 
     run: str
@@ -64,6 +65,7 @@ class Results:
     parameters: int | None = None
     peak_memory_mb: float = 0.0
     tracking_id: str | None = None
+    digests: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def begun(cls, tasks: list[str], **about: Any) -> "Results":
@@ -153,6 +155,19 @@ class Results:
             versions=versions,
             notes=notes,
         )
+
+    def matrix_csv(self) -> str:
+        """All matrices as one table: kind, after how many tasks, and a column for each task."""
+        import csv
+        import io
+
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["matrix", "tasks learned", *self.tasks])
+        for name, matrix in self.matrices.items():
+            for row, values in enumerate(matrix.to_json()):
+                writer.writerow([name, row, *("" if value is None else value for value in values)])
+        return text.getvalue()
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; the inverse of `from_json`."""

@@ -3,7 +3,9 @@
 import contextlib
 import platform
 import time
+import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +13,8 @@ from filelock import FileLock, Timeout
 
 from continual import __version__
 from continual.config import RunConfig, from_file
-from continual.errors import Interrupted, RunError
-from continual.files import read_json, write_json, write_text
+from continual.errors import Interrupted, RunError, StorageError
+from continual.files import read_json, storage_errors, write_json, write_text
 from continual.progress import Progress
 from continual.results import Results
 
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
     from continual.tracking.tracker import Tracker
     from streams import StreamManager, Task
 
-CONFIG, STATE, POOL, REPORT = "config.yaml", "state.json", "pool", "report.html"
+ABOUT, CONFIG, STATE, POOL, REPORT = "run.json", "config.yaml", "state.json", "pool", "report.html"
+MATRIX = "matrix.csv"
 _PREDICTIONS, _CHECKPOINT, _LOCK = "predictions.safetensors", "checkpoint", ".lock"
 _SCHEMA = 1
 
@@ -51,10 +54,17 @@ class Run:
         Raises:
             RunError: The folder holds something already.
         """
-        if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
+        try:
+            with storage_errors(folder):
+                folder.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir()
+        except FileExistsError:
             raise RunError(
                 f"{folder} exists already; continue it with `continual resume {folder}` or choose another --name."
-            )
+            ) from None
+        except OSError as error:
+            raise StorageError(f"Could not make the folder {folder}: {error.strerror or error}.") from error
+        write_json(folder / ABOUT, {"id": uuid.uuid4().hex, "created": datetime.now(UTC).isoformat(timespec="seconds")})
         write_text(folder / CONFIG, config.to_yaml())
         return cls(folder)
 
@@ -62,6 +72,14 @@ class Run:
     def name(self) -> str:
         """The run's name: that of its folder."""
         return self.folder.name
+
+    @property
+    def id(self) -> str:
+        """What tells this run from every other, whatever they are called; prompts carry it."""
+        try:
+            return read_json(self.folder / ABOUT)["id"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{self.folder / ABOUT} is missing or damaged; start a new run.") from error
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -107,6 +125,7 @@ class _Execution:
         from streams import build_stream
 
         self.folder, self.config, self.progress = run.folder, run.config, progress
+        self.run_id = run.id
         if self.config.threads:
             torch.set_num_threads(self.config.threads)
         self.started = time.monotonic()
@@ -131,14 +150,16 @@ class _Execution:
         self.results.tracking_id = self.tracker.start(
             self.results.run, self.config.resolved, self.config.to_yaml(), {"stream": self.stream.name}
         )
+        self._write_state()  # with the tracker's id, so that a run killed early is not logged twice
         try:
             with self.progress.running(self.stream.name, list(self.stream.names), self.results.learned):
                 for task in self.stream:
                     self._one_task(task)
             self._finish()
             status = "finished"
-        except Interrupted:
+        except (Interrupted, KeyboardInterrupt):
             status = "interrupted"
+            self._write_state()
             raise
         finally:
             self.tracker.finish(status)
@@ -174,12 +195,17 @@ class _Execution:
         # The folder carries the position, so that the leftovers of an earlier task are never taken up.
         checkpoints = FolderCheckpoints(self.folder / _CHECKPOINT / f"{position:04d}")
         watcher = self.progress.watcher(task.name, self.tracker)
-        return self.learner.learn(task, checkpoints, watcher, position=position, run=self.results.run)
+        return self.learner.learn(task, checkpoints, watcher, position=position, run=self.run_id)
 
     def _learned_already(self, task: "Task", position: int) -> Any:
         """The task's prompt, where the run was cut off between storing it and noting that."""
         record = self.learner.pool.latest(task.name)
-        return record if record is not None and record.provenance.get("position") == position else None
+        return record if record is not None and self._own_position(record) == position else None
+
+    def _own_position(self, record: Any) -> int | None:
+        """The place in the stream of a prompt that this run learned; None for one that was imported."""
+        facts = record.provenance
+        return facts.get("position") if facts.get("run") == self.run_id else None
 
     def _assess(self, task: "Task", record: Any) -> None:
         """One row of each matrix. After the last task the prompts are read from disk and measured again."""
@@ -193,6 +219,7 @@ class _Execution:
             aware[other.name] = self.assessor.aware(other)
             routed[other.name] = self.assessor.routed(other)
         seconds = time.monotonic() - started
+        self.results.digests[task.name] = test_digest(task)
         self.results.add(task, record, aware, routed, seconds, self.learner.pool.ids())
 
     def _save(self) -> None:
@@ -200,18 +227,23 @@ class _Execution:
         from continual.training.checkpoint import FolderCheckpoints
 
         self.assessor.save()
+        self._write_state()
+        FolderCheckpoints(self.folder / _CHECKPOINT).clear()
+        self._report(finished=False)
+
+    def _write_state(self) -> None:
         self.results.touch(time.monotonic() - self.started)
         self.started = time.monotonic()
         state = {"schema": _SCHEMA, "stream": self.stream.state_dict(), "results": self.results.to_json()}
         # The manager moves its cursor only when it is asked for the next task; this task is finished now.
         state["stream"]["cursor"] = self.results.learned
         write_json(self.folder / STATE, state)
-        FolderCheckpoints(self.folder / _CHECKPOINT).clear()
-        self._report(finished=False)
 
     def _finish(self) -> None:
+        self._write_state()
         self._report(finished=True)
-        names = ("summary.json", REPORT, CONFIG, POOL)
+        write_text(self.folder / MATRIX, self.results.matrix_csv())
+        names = ("summary.json", MATRIX, REPORT, CONFIG, POOL)
         notes = len(self.tracker.notes)
         self.tracker.artifacts([self.folder / name for name in names])
         if len(self.tracker.notes) > notes:
@@ -247,6 +279,7 @@ class _Execution:
                 raise RunError(f"{path} was written by a newer version of this program; update it and try again.")
             self.stream.load_state_dict(state["stream"])
             results = Results.from_json(state["results"])
+            self._refuse_other_data(results)
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(
                 f"{path} is damaged ({error}); start a new run, or export the prompts of this one with "
@@ -255,14 +288,33 @@ class _Execution:
         self._refuse_later_prompts(results.learned)
         return results
 
+    def _refuse_other_data(self, results: Results) -> None:
+        """What was predicted is remembered by row, so the texts must be those of before."""
+        for item in results.per_task:
+            if results.digests.get(item["task"]) != test_digest(self.stream.task(item["task"])):
+                raise RunError(
+                    f"The test texts of task {item['task']!r} are not those that {self.folder} was begun with; "
+                    "put the old data back, or start a new run."
+                )
+
     def _refuse_later_prompts(self, learned: int) -> None:
         """A pool that is ahead of the state by more than the task in work would change the scores of that task."""
-        positions = [record.provenance.get("position", 0) for record in self.learner.pool.records()]
+        positions = [self._own_position(record) or 0 for record in self.learner.pool.records()]
         if max(positions, default=0) > learned:
             raise RunError(
                 f"The pool of {self.folder} holds more tasks than {STATE} knows of, so that file was lost or replaced; "
                 "put it back, or start a new run."
             )
+
+
+def test_digest(task: "Task") -> str:
+    """A digest of a task's test texts and labels, in order."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    for example in task.examples("test"):
+        digest.update(repr((example.text, example.text_pair, example.label)).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
 
 
 def versions() -> dict[str, str | None]:

@@ -35,9 +35,13 @@ class Readout:
     def __post_init__(self) -> None:
         if self.layers not in ("all", "last"):
             raise ConfigError(f"readout.layers is {self.layers!r}, expected all or last.")
-        if not self.summaries or any(name not in SUMMARIES for name in self.summaries):
+        if (
+            isinstance(self.summaries, str)
+            or not self.summaries
+            or any(name not in SUMMARIES for name in self.summaries)
+        ):
             raise ConfigError(
-                f"readout.summaries is {list(self.summaries)}, expected one or more of {', '.join(SUMMARIES)}."
+                f"readout.summaries is {self.summaries!r}, expected one or more of {', '.join(SUMMARIES)}."
             )
         if self.words < 0:
             raise ConfigError(f"readout.words is {self.words}, expected 0 or more.")

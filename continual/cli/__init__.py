@@ -35,20 +35,20 @@ def main() -> None:
     from streams.errors import UserError
 
     try:
-        command()
+        command(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
     except Interrupted as error:
         click.echo(str(error), err=True)
         sys.exit(130)
-    except KeyboardInterrupt:
+    except (click.Abort, KeyboardInterrupt):
         click.echo("Stopped at once; everything finished so far is on disk.", err=True)
         sys.exit(130)
     except UserError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
     except OSError as error:
-        place = f" {error.filename}" if error.filename else ""
-        click.echo(
-            f"error: Could not use{place}: {error.strerror or error}; free the place or choose another.",
-            err=True,
-        )
+        place, reason = error.filename or "a file", error.strerror or error
+        click.echo(f"error: Could not use {place}: {reason}; check path, permissions and free space.", err=True)
         sys.exit(2)

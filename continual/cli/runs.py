@@ -119,7 +119,7 @@ def report(folder: Path, form: str) -> None:
 )
 def compare(folders: tuple[Path, ...], form: str) -> None:
     """Compares runs: means over seeds with 95 % intervals, and paired tests between methods."""
-    from continual.evaluation.compare import cell_text, to_csv, to_markdown
+    from continual.evaluation.compare import KEYS, cell_text, to_csv, to_markdown
     from continual.evaluation.compare import compare as compared
     from continual.evaluation.summary import load_summary
 
@@ -132,7 +132,8 @@ def compare(folders: tuple[Path, ...], form: str) -> None:
         return
 
     def table() -> None:
-        columns = ["method", *_COMPARED]
+        differing = [key for key in KEYS if len({row[key] for row in result.groups}) > 1]
+        columns = [*(differing or ["method"]), *_COMPARED]
         cells = [[cell_text(row, key) for key in columns] for row in result.groups]
         streams = ", ".join(sorted({row["stream"] for row in result.groups}))
         print_table(columns, cells, f"{streams}: means over seeds, ± 95 % interval", numbers=_COMPARED)
@@ -154,6 +155,7 @@ def compare(folders: tuple[Path, ...], form: str) -> None:
 @format_option
 def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
     """Checks settings and data of a run without learning anything: every task is loaded and counted."""
+    from continual.backbone import BACKBONES
     from continual.config import compose
     from continual.construction import construct
     from continual.methods import METHODS
@@ -165,7 +167,9 @@ def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
     method = dict(config.learner.method)
     construct(METHODS, method.pop("name", ""), method, "method")
     TRANSFERABILITY.entry(config.learner.transfer.metric)
-    build_tuning(config.learner.tuning)
+    options = {key: value for key, value in config.backbone.items() if key != "name"}
+    encoder = construct(BACKBONES, config.backbone.get("name", ""), options, "backbone")
+    build_tuning(config.learner.tuning).entry(encoder)
     stream = build_stream(config.stream, config.seed)
     rows = [
         {
@@ -186,7 +190,7 @@ def _execute(opened: "Run", form: str) -> None:
     from continual.errors import Interrupted
 
     try:
-        opened.execute(_progress(form))
+        opened.execute(_progress())
     except (Interrupted, KeyboardInterrupt):
         raise Interrupted(
             "Stopped as you asked; everything finished so far is on disk. Continue with: "
@@ -198,7 +202,7 @@ def _execute(opened: "Run", form: str) -> None:
     show(form, summary, lambda: _print_summary(summary, opened.folder))
 
 
-def _progress(form: str) -> "Progress":
+def _progress() -> "Progress":
     from rich.console import Console
 
     from continual.progress import Progress

@@ -55,7 +55,7 @@ class Lesson:
         sources: The recalled prompts of the pool, of the same tuning, most similar texts first.
         keys: The task's own keys, [keys, width].
         prober: Makes signatures.
-        seed: The run's seed; every stage draws from a generator of its own.
+        seed: The run's seed.
         checkpoints: Where trainings keep their state.
         watcher: Who is told of their progress.
         stages: The trainings done so far, in order.
@@ -102,7 +102,7 @@ class Lesson:
             self.train,
             self.dev,
             self.training,
-            self._generator(stage),
+            self._generator(),
             objective,
             stage,
             self.checkpoints,
@@ -134,8 +134,9 @@ class Lesson:
         """The tensors of a recalled source."""
         return next(source.tensors for source in self.sources if source.prompt == prompt)
 
-    def _generator(self, stage: str) -> torch.Generator:
-        return torch.Generator().manual_seed(seed_of(self.seed, self.task, stage))
+    def _generator(self) -> torch.Generator:
+        """Every training of a task draws the same batches, so that methods differ by what they do and not by luck."""
+        return torch.Generator().manual_seed(seed_of(self.seed, self.task, "student"))
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ class FitResult:
         seconds: Wall time, summed over interruptions.
         best_epoch: The epoch whose weights were kept; 0 is the start.
         curve: For each epoch its number, mean training loss (None for 0), dev accuracy and dev loss.
+        earlier_seconds: The part of `seconds` that was spent before the last interruption.
     """
 
     stage: str
@@ -39,6 +40,7 @@ class FitResult:
     seconds: float
     best_epoch: int
     curve: list[dict[str, Any]]
+    earlier_seconds: float = 0.0
 
     @property
     def dev_accuracy(self) -> float:
@@ -84,7 +86,7 @@ def fit(
         watcher: Whom to tell; nobody by default.
 
     Raises:
-        Interrupted: The watcher was asked to stop. What was reached is on disk.
+        Interrupted: The watcher was asked to stop. The last finished epoch that was saved is on disk.
     """
     training = _Training(
         model,
@@ -130,13 +132,14 @@ class _Training:
     def run(self) -> FitResult:
         """Trains to the end, from a checkpoint where there is one."""
         finished = self._restore()
+        earlier = self.seconds
         if not finished:
             self.watcher.started(self.stage, self.total)
             self._train()
             self.watcher.finished(self.stage)
             self._save(finished=True)
         self.model.load(self.best)
-        return FitResult(self.stage, self.step, self.seconds, self.best_epoch, self.curve)
+        return FitResult(self.stage, self.step, self.seconds, self.best_epoch, self.curve, earlier)
 
     def _train(self) -> None:
         saved = started = time.monotonic()

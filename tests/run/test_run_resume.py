@@ -12,7 +12,8 @@ import pytest
 from run_samples import work, write_config
 
 from continual.config import compose
-from continual.errors import Interrupted, RunError
+from continual.errors import Interrupted, PoolError, RunError
+from continual.pool import PromptPool
 from continual.progress import Progress
 from continual.run import Run
 
@@ -175,6 +176,51 @@ def test_a_lost_state_is_refused_and_not_guessed(finished, tmp_path):
     (copy / "state.json").unlink()
     with pytest.raises(RunError, match=r"state\.json"):
         Run(copy).execute(Progress())
+
+
+def test_changed_test_texts_are_refused(tiny_folder, tmp_path):
+    rows = [{"text": f"the {'hot' if i % 2 else 'cold'} soup number {i}", "label": "ab"[i % 2]} for i in range(60)]
+    for part, chosen in (("train", rows[:40]), ("dev", rows[40:50]), ("test", rows[50:])):
+        for task in ("one", "two"):
+            (tmp_path / "tasks" / task).mkdir(parents=True, exist_ok=True)
+            text = "".join(json.dumps(row) + "\n" for row in chosen)
+            (tmp_path / "tasks" / task / f"{part}.jsonl").write_text(text)
+    stream = {"kind": "folders", "name": "mine", "path": str(tmp_path / "tasks")}
+    run = Run.create(
+        tmp_path / "run", compose(str(write_config(tmp_path / "c.yaml", tiny_folder("bert"), stream=stream)))
+    )
+    with pytest.raises(Interrupted):
+        run.execute(StopOnceStored(run.folder / "pool" / "prompts" / "two-v1"))
+    changed = tmp_path / "tasks" / "one" / "test.jsonl"
+    changed.write_text(changed.read_text().replace('"label": "a"', '"label": "b"', 1))
+    with pytest.raises(RunError, match="test texts of task 'one'"):
+        Run(run.folder).execute(Progress())
+
+
+def test_a_prompt_that_another_run_learned_is_not_taken_for_this_run_s_own(finished, tmp_path):
+    run, _ = finished
+    archive = PromptPool(run.folder / "pool", read_only=True).export(tmp_path / "all.zip")
+    other = Run.create(tmp_path / "run", run.config)
+    PromptPool(other.folder / "pool", PromptPool(run.folder / "pool", read_only=True).backbone).import_(archive)
+    work(str(other.folder))
+    ids = PromptPool(other.folder / "pool", read_only=True).ids()
+    assert {"kitchen-v2", "harbour-v2", "office-v2"} <= set(ids)
+
+
+def test_the_last_scores_come_from_what_is_on_disk(finished, tmp_path):
+    run, _ = finished
+    spoilt = Run.create(tmp_path / "run", run.config)
+
+    class Spoil(Progress):
+        """Damages the first prompt as soon as the last one is stored."""
+
+        def check(self) -> None:
+            prompts = spoilt.folder / "pool" / "prompts"
+            if (prompts / "office-v1").exists():
+                (prompts / "kitchen-v1" / "tensors.safetensors").write_bytes(b"spoilt")
+
+    with pytest.raises(PoolError, match="kitchen-v1"):
+        spoilt.execute(Spoil())
 
 
 def test_results_are_as_readable_as_other_files(finished):
