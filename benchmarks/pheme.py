@@ -8,6 +8,7 @@ the mean is over three different test sets; methods are compared on the same spl
 
 import argparse
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def against(runs: list[dict[str, Any]]) -> dict[str, Any]:
         method: [float(np.mean([run["tasks"][task] for task in SMALL])) for run in runs if run["method"] == method]
         for method in ("scratch", "panda")
     }
-    return values | {"test": vars(paired_test(values["panda"], values["scratch"]))}
+    return values | {"test": asdict(paired_test(values["panda"], values["scratch"]))}
 
 
 if __name__ == "__main__":

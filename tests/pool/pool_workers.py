@@ -1,7 +1,9 @@
 """What the other processes do in the tests of the pool. A fork server makes each start quick."""
 
+import importlib
 import multiprocessing
 import os
+import pkgutil
 import resource
 import signal
 import sqlite3
@@ -16,6 +18,7 @@ import psutil
 import torch
 from pool_samples import BACKBONE, make_prompt
 
+import continual.pool
 from continual.errors import StorageError
 from continual.pool import Prompt, PromptPool
 
@@ -129,6 +132,10 @@ def open_and_list(connection: Connection, path: Path) -> None:
 
 def use_a_folder_of_someone_else(connection: Connection, path: Path) -> None:
     """Uses a pool that this process may read but not write."""
+    # What loads late may lie in a virtual environment that only its owner can read.
+    own = [f"continual.pool.{module.name}" for module in pkgutil.iter_modules(continual.pool.__path__)]
+    for name in (*own, "faiss", "numpy.ctypeslib", "safetensors.torch"):
+        importlib.import_module(name)
     if os.getuid() == 0:
         os.setuid(65_534)
     pool = PromptPool(path, BACKBONE)
