@@ -154,8 +154,10 @@ def parse(resolved: Mapping[str, Any]) -> RunConfig:
         "transfer",
         "routing",
         "tracking",
+        "seed",
+        "cache_mb",
+        "threads",
     ]
-    known += ["seed", "cache_mb", "threads"]
     for key in resolved:
         if key not in known:
             raise ConfigError(f"There is no setting {key!r}{suggestion(key, known)}; known: {', '.join(known)}.")

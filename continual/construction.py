@@ -43,6 +43,12 @@ def construct(registry: Registry, name: str, options: Mapping[str, Any], section
     return target(**values, **given)
 
 
+def construct_named(registry: Registry, spec: Mapping[str, Any], section: str) -> Any:
+    """Builds what a config section such as `{"name": "late", "length": 16}` describes; see `construct`."""
+    options = {key: value for key, value in spec.items() if key != "name"}
+    return construct(registry, spec.get("name", ""), options, section)
+
+
 def coerced(value: Any, wanted: Any, name: str) -> Any:
     """`value` if it is of the type `wanted`; an integer is good for a float.
 

@@ -17,13 +17,12 @@ def open_learner(path: Path) -> Learner:
         PoolError: There is neither, or the backbone of a pool cannot be told.
     """
     from continual.backbone import BACKBONES
-    from continual.construction import construct
+    from continual.construction import construct_named
     from continual.pool import PromptPool
 
     if (path / "config.yaml").is_file():
         config = from_file(path / "config.yaml")
-        options = {key: value for key, value in config.backbone.items() if key != "name"}
-        encoder = construct(BACKBONES, config.backbone["name"], options, "backbone")
+        encoder = construct_named(BACKBONES, config.backbone, "backbone")
         pool = PromptPool(path / "pool", encoder.fingerprint, create=False, read_only=True)
         return Learner(pool, encoder, config.learner)
     pool = PromptPool(path, create=False, read_only=True)

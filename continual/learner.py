@@ -13,7 +13,7 @@ from continual.backbone import BACKBONES
 from continual.backbone.encoder import Encoder
 from continual.backbone.frozen import FrozenCache, FrozenView
 from continual.backbone.texts import EncodedTexts
-from continual.construction import construct
+from continual.construction import construct_named
 from continual.errors import LearningError, PoolError
 from continual.methods import METHODS
 from continual.methods.base import Learned, Lesson, Method, Source
@@ -32,6 +32,7 @@ from continual.transfer import TRANSFERABILITY
 from continual.transfer.probe import probe_version
 from continual.transfer.signature import Prober, signature_tensors, stored_signature
 from continual.tuning import build_tuning
+from continual.tuning.base import TRAINED, trained_tensors
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -111,7 +112,7 @@ class Learner:
     ) -> None:
         self.settings = settings or LearnerSettings()
         self.encoder = BACKBONES.load(backbone)() if isinstance(backbone, str) else backbone
-        self.method: Method = _named(METHODS, self.settings.method, "method")
+        self.method: Method = construct_named(METHODS, self.settings.method, "method")
         TRANSFERABILITY.entry(self.settings.transfer.metric)
         self.tuning = build_tuning(self.settings.tuning)
         self.entry = self.tuning.entry(self.encoder)
@@ -223,7 +224,7 @@ class Learner:
             backbone=self.encoder.fingerprint,
             tuning=self.tuning.spec() | {"readout": self.settings.readout.spec()},
             method=self.method.name,
-            tensors={f"tuning.{name}": value for name, value in tensors.items()}
+            tensors={f"{TRAINED}{name}": value for name, value in tensors.items()}
             | {"head.weight": weight, "head.bias": bias, "keys": lesson.keys}
             | signature_tensors(signature),
             provenance={
@@ -332,9 +333,7 @@ class Learner:
         spec = {key: value for key, value in prompt.tuning.items() if key != "readout"}
         if spec != self.tuning.spec() or prompt.provenance.get("probe") != probe_version():
             return None
-        tensors = {
-            name.removeprefix("tuning."): value for name, value in prompt.tensors.items() if name.startswith("tuning.")
-        }
+        tensors = trained_tensors(prompt.tensors)
         return Source(prompt_id, tensors, stored_signature(self.tuning, prompt.tensors))
 
 
@@ -350,11 +349,6 @@ def _prediction(item: Route, record: PromptRecord, logits: Tensor) -> Prediction
         similarity=item.similarity,
         probabilities=dict(zip(record.labels, shares, strict=True)),
     )
-
-
-def _named(registry: Any, spec: dict[str, Any], section: str) -> Any:
-    options = {key: value for key, value in spec.items() if key != "name"}
-    return construct(registry, spec.get("name", ""), options, section)
 
 
 def _stage(stage: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from continual.backbone.texts import by_length
 from continual.pool.prompt import Prompt
 from continual.pool.store import PromptPool
 from continual.tuning import build_tuning
-from continual.tuning.base import Tuning
+from continual.tuning.base import Tuning, trained_tensors
 
 _KEPT_PROMPTS = 256
 
@@ -117,9 +117,7 @@ class Predictor:
 
 
 def _take_apart(prompt: Prompt) -> _Ready:
-    tensors = {
-        name.removeprefix("tuning."): value for name, value in prompt.tensors.items() if name.startswith("tuning.")
-    }
+    tensors = trained_tensors(prompt.tensors)
     spec = dict(prompt.tuning)
     readout = Readout(**spec.pop("readout"))
     return _Ready(build_tuning(spec), readout, tensors, prompt.tensors["head.weight"], prompt.tensors["head.bias"])

@@ -48,8 +48,9 @@ def route(pool: PromptPool, embeddings: Tensor, exclude: Collection[str] = ()) -
 
 def superseded(pool: PromptPool) -> set[str]:
     """Ids of prompts that have a newer version: they stay addressable, but no text is routed to them."""
-    newest = {record.task: record.id for record in pool.records()}
-    return {record.id for record in pool.records() if newest[record.task] != record.id}
+    records = pool.records()
+    newest = {record.task: record.id for record in records}
+    return {record.id for record in records if newest[record.task] != record.id}
 
 
 def stranger_threshold(keys: Tensor, own: Tensor, quantile: float) -> float:

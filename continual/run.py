@@ -119,7 +119,7 @@ class _Execution:
 
         from continual.assessment import Assessor
         from continual.backbone import BACKBONES
-        from continual.construction import construct
+        from continual.construction import construct_named
         from continual.learner import Learner
         from continual.tracking.tracker import open_tracker
         from streams import build_stream
@@ -130,8 +130,7 @@ class _Execution:
             torch.set_num_threads(self.config.threads)
         self.started = time.monotonic()
         self.stream: StreamManager = build_stream(self.config.stream, self.config.seed)
-        options = {key: value for key, value in self.config.backbone.items() if key != "name"}
-        backbone = construct(BACKBONES, self.config.backbone.get("name", ""), options, "backbone")
+        backbone = construct_named(BACKBONES, self.config.backbone, "backbone")
         self.learner: Learner = Learner(self.folder / POOL, backbone, self.config.learner)
         self.assessor: Assessor = Assessor(self.learner, self.folder / _PREDICTIONS)
         self.results = self._restored(run.name, backbone.name)

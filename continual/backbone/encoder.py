@@ -84,11 +84,6 @@ class Encoder:
         """Number of layers that can be entered one by one."""
         return self.body.depth
 
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.model.parameters()).device
-
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over weights, shape, tokenizer, pooling and length: equal means equal features."""

@@ -157,18 +157,16 @@ def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
     """Checks settings and data of a run without learning anything: every task is loaded and counted."""
     from continual.backbone import BACKBONES
     from continual.config import compose
-    from continual.construction import construct
+    from continual.construction import construct_named
     from continual.methods import METHODS
     from continual.transfer import TRANSFERABILITY
     from continual.tuning import build_tuning
     from streams import build_stream
 
     config = compose(name, overrides)
-    method = dict(config.learner.method)
-    construct(METHODS, method.pop("name", ""), method, "method")
+    construct_named(METHODS, config.learner.method, "method")
     TRANSFERABILITY.entry(config.learner.transfer.metric)
-    options = {key: value for key, value in config.backbone.items() if key != "name"}
-    encoder = construct(BACKBONES, config.backbone.get("name", ""), options, "backbone")
+    encoder = construct_named(BACKBONES, config.backbone, "backbone")
     build_tuning(config.learner.tuning).entry(encoder)
     stream = build_stream(config.stream, config.seed)
     rows = [

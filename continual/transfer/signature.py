@@ -11,7 +11,7 @@ from continual.backbone.states import CHUNK, ComputedStates
 from continual.backbone.texts import by_length
 from continual.transfer.metrics import Signature
 from continual.transfer.probe import PROBE_TEXTS
-from continual.tuning.base import Tensors, Tuning
+from continual.tuning.base import Tensors, Tuning, trained_tensors
 
 SIGNATURE = "signature."
 
@@ -87,9 +87,8 @@ def signature_tensors(signature: Signature) -> dict[str, Tensor]:
 
 def stored_signature(tuning: Tuning, tensors: Mapping[str, Tensor]) -> Signature:
     """The signature of a stored prompt from its tensors."""
-    own = {name.removeprefix("tuning."): value for name, value in tensors.items() if name.startswith("tuning.")}
     return Signature(
-        tokens=tuning.tokens(own),
+        tokens=tuning.tokens(trained_tensors(tensors)),
         shift=tensors[f"{SIGNATURE}shift"],
         state=tensors[f"{SIGNATURE}state"],
         neurons=tensors[f"{SIGNATURE}neurons"],

@@ -31,7 +31,6 @@ def build_tuning(spec: dict[str, Any]) -> Any:
     Raises:
         ConfigError: The name or an option is unknown.
     """
-    from continual.construction import construct
+    from continual.construction import construct_named
 
-    options = {key: value for key, value in spec.items() if key != "name"}
-    return construct(TUNINGS, spec.get("name", ""), options, section="tuning")
+    return construct_named(TUNINGS, spec, section="tuning")

@@ -12,6 +12,9 @@ from continual.backbone.states import States
 
 Tensors = Mapping[str, Tensor]
 
+TRAINED = "tuning."
+"""What the names of a stored prompt's trained tensors begin with; its head, keys and signature lie beside them."""
+
 
 class Tuning(ABC):
     """A way to steer a frozen encoder with a few trained tensors.
@@ -62,6 +65,11 @@ class Tuning(ABC):
     @abstractmethod
     def tokens(self, tensors: Tensors) -> Tensor:
         """The prompt as a list of vectors, [tokens, width], for metrics that compare prompts directly."""
+
+
+def trained_tensors(stored: Tensors) -> dict[str, Tensor]:
+    """The tensors of a stored prompt that its tuning trained, under the tuning's own names."""
+    return {name.removeprefix(TRAINED): value for name, value in stored.items() if name.startswith(TRAINED)}
 
 
 def pad_stack(tensors: Sequence[Tensor], axis: int) -> tuple[Tensor, Tensor | None]:
