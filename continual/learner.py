@@ -33,11 +33,19 @@ from continual.transfer.probe import probe_version
 from continual.transfer.signature import Prober, signature_tensors, stored_signature
 from continual.tuning import build_tuning
 from continual.tuning.base import TRAINED, trained_tensors
+from continual.tuning.dictionary import stored_terms
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from streams import Task
+
+
+PREDICTED_AT_ONCE = 2048
+"""Texts whose features are held together while predicting, so that memory does not grow with the number of texts."""
+
+PAIRS = "pairs"
+"""Where a prompt's provenance keeps whether its task has second texts."""
 
 
 @dataclass(frozen=True)
@@ -226,6 +234,7 @@ class Learner:
             method=self.method.name,
             tensors={f"{TRAINED}{name}": value for name, value in tensors.items()}
             | {"head.weight": weight, "head.bias": bias, "keys": lesson.keys}
+            | stored_terms(model.dictionary, model.term_weight)
             | signature_tensors(signature),
             provenance={
                 "seed": self.settings.seed,
@@ -233,11 +242,12 @@ class Learner:
                 "probe": probe_version(),
                 "train_examples": len(lesson.train),
                 "dev_examples": len(lesson.dev),
+                PAIRS: lesson.train.view.texts.pairs,
                 "sources": [{"prompt": item.prompt, "score": item.score} for item in learned.used],
                 "candidates": [{"prompt": item.prompt, "scores": dict(item.scores)} for item in learned.ranked],
                 "stages": [_stage(stage) for stage in lesson.stages],
                 "dev_accuracy": chosen.dev_accuracy,
-                "trained_parameters": sum(value.numel() for value in model.parameters()),
+                "trained_parameters": model.size,
                 THRESHOLD: stranger_threshold(lesson.keys, lesson.dev.view.embedding, quantile),
             }
             | facts,
@@ -258,17 +268,20 @@ class Learner:
 
         Raises:
             PoolError: The pool is empty, or has no prompt for `task`.
-            LearningError: A text is not a string, or texts and pairs differ in number.
+            LearningError: A text is not a string, texts and pairs differ in number, or the told task was learned on
+                pairs and single texts were given, or the other way round.
         """
         _check_texts(texts, pairs)
         if not len(self.pool):
             raise PoolError(f"The pool {self.pool.path} holds no prompt yet; learn a task first.")
         told = None if task is None else self.prompt_of(task)
-        view = self.view(self.encoder.tokenize(texts, pairs), keep=False)
-        routes = self.routes(view, told)
-        logits = self.predictor.logits(view, range(len(view)), [item.prompt for item in routes])
-        records = {prompt: self.pool.record(prompt) for prompt in {item.prompt for item in routes}}
-        return [_prediction(item, records[item.prompt], scores) for item, scores in zip(routes, logits, strict=True)]
+        if told is not None:
+            _check_pairs(told, pairs)
+        predictions: list[Prediction] = []
+        for start in range(0, len(texts), PREDICTED_AT_ONCE):
+            some = slice(start, start + PREDICTED_AT_ONCE)
+            predictions += self._predict(texts[some], None if pairs is None else pairs[some], told)
+        return predictions
 
     def evaluate(self, task: "Task", told: bool = True) -> Evaluation:
         """Scores the pool on a task's test split.
@@ -324,6 +337,15 @@ class Learner:
         texts = self.encoder.tokenize(list(split["text"]), pairs)
         return Examples(self.view(texts), torch.tensor(list(split["label"]), dtype=torch.long))
 
+    def _predict(
+        self, texts: Sequence[str], pairs: Sequence[str] | None, told: PromptRecord | None
+    ) -> list[Prediction]:
+        view = self.view(self.encoder.tokenize(texts, pairs), keep=False)
+        routes = self.routes(view, told)
+        logits = self.predictor.logits(view, range(len(view)), [item.prompt for item in routes])
+        records = {prompt: self.pool.record(prompt) for prompt in {item.prompt for item in routes}}
+        return [_prediction(item, records[item.prompt], scores) for item, scores in zip(routes, logits, strict=True)]
+
     def _source(self, prompt_id: str) -> Source | None:
         """A stored prompt as a source; None when it is of another kind than what is being trained.
 
@@ -349,6 +371,15 @@ def _prediction(item: Route, record: PromptRecord, logits: Tensor) -> Prediction
         similarity=item.similarity,
         probabilities=dict(zip(record.labels, shares, strict=True)),
     )
+
+
+def _check_pairs(told: PromptRecord, pairs: Sequence[str] | None) -> None:
+    learned_on_pairs = told.provenance.get(PAIRS)
+    if learned_on_pairs is None or learned_on_pairs == (pairs is not None):
+        return
+    if learned_on_pairs:
+        raise LearningError(f"The task {told.task!r} was learned on pairs of texts; give each text its second text.")
+    raise LearningError(f"The task {told.task!r} was learned on single texts; leave the second texts out.")
 
 
 def _stage(stage: Any) -> dict[str, Any]:

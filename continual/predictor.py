@@ -9,14 +9,15 @@ from torch import Tensor
 
 from continual.backbone.blocks import FAMILIES
 from continual.backbone.encoder import Encoder
-from continual.backbone.frozen import FrozenView
+from continual.backbone.frozen import FrozenView, freeze
 from continual.backbone.readout import Readout
-from continual.backbone.states import CHUNK, ComputedStates, States
+from continual.backbone.states import CHUNK
 from continual.backbone.texts import by_length
 from continual.pool.prompt import Prompt
 from continual.pool.store import PromptPool
 from continual.tuning import build_tuning
 from continual.tuning.base import Tuning, trained_tensors
+from continual.tuning.dictionary import Dictionary, loaded_terms
 
 _KEPT_PROMPTS = 256
 
@@ -30,6 +31,8 @@ class _Ready:
     tensors: dict[str, Tensor]
     weight: Tensor
     bias: Tensor
+    dictionary: Dictionary
+    term_weight: Tensor
 
     def kind(self, stepwise: bool) -> tuple[str, str]:
         """Prompts of equal kind can share a batch.
@@ -84,28 +87,44 @@ class Predictor:
     ) -> None:
         """Fills in the results at `places`, whose prompts share tuning and readout."""
         first = self._prepared(prompts[places[0]])
-        states, frozen = self._inputs(view, first)
+        view = self._fitting(view, first)
         chosen = torch.tensor([rows[place] for place in places])
         for batch in by_length(view.texts.ids.lengths[chosen], CHUNK):
             ready = [self._prepared(prompts[places[number]]) for number in batch]
             same = all(other is ready[0] for other in ready)
             tensors = first.tuning.stack([item.tensors for item in ready[: 1 if same else None]])
-            hidden, mask = states.batch(chosen[batch])
+            hidden, mask = view.states.batch(chosen[batch])
             layers = first.tuning.layers(self._encoder, hidden, mask, tensors)
             entry = first.tuning.entry(self._encoder)
-            features = first.readout.prompted(self._encoder, entry, frozen[chosen[batch]], layers, mask)
+            features = first.readout.prompted(self._encoder, entry, view.features[chosen[batch]], layers, mask)
             for number, vector, item in zip(batch.tolist(), features, ready, strict=True):
                 results[places[number]] = item.weight @ vector + item.bias
+        self._add_terms(view, rows, prompts, places, results)
 
-    def _inputs(self, view: FrozenView, ready: _Ready) -> tuple[States, Tensor]:
-        """States and frozen features for a prompt; the view's own where they fit it."""
+    def _add_terms(
+        self,
+        view: FrozenView,
+        rows: Sequence[int],
+        prompts: Sequence[str],
+        places: list[int],
+        results: list[Tensor],
+    ) -> None:
+        """Adds to the results at `places` what each text's terms say to its prompt."""
+        by_prompt: dict[str, list[int]] = defaultdict(list)
+        for place in places:
+            by_prompt[prompts[place]].append(place)
+        for prompt, own in by_prompt.items():
+            ready = self._prepared(prompt)
+            terms = view.terms.take(torch.tensor([rows[place] for place in own]))
+            for place, logits in zip(own, ready.dictionary.bags(terms).logits(ready.term_weight), strict=True):
+                results[place] = results[place] + logits
+
+    def _fitting(self, view: FrozenView, ready: _Ready) -> FrozenView:
+        """The view as a prompt needs it; another one where the prompt enters or reads elsewhere."""
         entry = ready.tuning.entry(self._encoder)
         if entry == view.entry and ready.readout == view.readout:
-            return view.states, view.features
-        from continual.backbone.frozen import freeze
-
-        other = freeze(self._encoder, view.texts, entry, ready.readout, keep_states=False)
-        return ComputedStates(self._encoder, view.texts, entry), other.features
+            return view
+        return freeze(self._encoder, view.texts, entry, ready.readout, keep_states=False)
 
     def _prepared(self, prompt_id: str) -> _Ready:
         if prompt_id not in self._ready:
@@ -117,7 +136,8 @@ class Predictor:
 
 
 def _take_apart(prompt: Prompt) -> _Ready:
-    tensors = trained_tensors(prompt.tensors)
     spec = dict(prompt.tuning)
     readout = Readout(**spec.pop("readout"))
-    return _Ready(build_tuning(spec), readout, tensors, prompt.tensors["head.weight"], prompt.tensors["head.bias"])
+    stored = prompt.tensors
+    head = (stored["head.weight"], stored["head.bias"], *loaded_terms(stored))
+    return _Ready(build_tuning(spec), readout, trained_tensors(stored), *head)

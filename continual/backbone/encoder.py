@@ -122,7 +122,7 @@ class Encoder:
             verbose=False,
         )
         types = encoded["token_type_ids"] if second is not None and self._has_segments else None
-        return EncodedTexts.from_lists(encoded["input_ids"], types)
+        return EncodedTexts.from_lists(encoded["input_ids"], types, pairs is not None)
 
     @property
     def _has_segments(self) -> bool:
@@ -161,12 +161,6 @@ class Encoder:
             return hidden[:, 0]
         weights = mask.to(hidden.dtype)
         return torch.einsum("bld,bl->bd", hidden, weights) / weights.sum(1, keepdim=True)
-
-    @cached_property
-    def commonest_word(self) -> int:
-        """The token id of "the"; vocabularies are ordered by frequency from about there on."""
-        ids = self.tokenizer(" the", add_special_tokens=False)["input_ids"]
-        return ids[0] if ids else 0
 
     @property
     def pad_token(self) -> int:

@@ -9,8 +9,8 @@ from torch import Tensor
 from continual.backbone.encoder import Encoder
 from continual.backbone.readout import Readout
 from continual.backbone.states import CHUNK, ComputedStates, KeptStates, States
+from continual.backbone.terms import no_terms, surface_terms
 from continual.backbone.texts import EncodedTexts, Ragged, by_length
-from continual.backbone.words import hashed_words
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class FrozenView:
         readout: What the features are made of.
         states: States before that layer.
         features: The readout's features without a prompt, [texts, features].
+        terms: The different surface terms of each text; none where the readout leaves them out.
         embedding: One unit vector for each text, [texts, width]: the material of pool keys and routing.
     """
 
@@ -31,6 +32,7 @@ class FrozenView:
     readout: Readout
     states: States
     features: Tensor
+    terms: Ragged
     embedding: Tensor
 
     def __len__(self) -> int:
@@ -95,14 +97,13 @@ def freeze(encoder: Encoder, texts: EncodedTexts, entry: int, readout: Readout, 
                 states[_places(texts.ids, rows, hidden.shape[1])[mask]] = hidden[mask]
             if readout.takes(layer, encoder):
                 parts.append(readout.summarise(encoder, hidden, mask))
-        if readout.words:
-            parts.append(hashed_words(texts.ids, rows, readout.words, encoder.commonest_word))
         features[rows] = torch.cat(parts, dim=1)
         embedding[rows] = encoder.pool(hidden, mask)
     kept: States = (
         KeptStates(Ragged(states, texts.ids.offsets)) if keep_states else ComputedStates(encoder, texts, entry)
     )
-    return FrozenView(texts, entry, readout, kept, features, torch.nn.functional.normalize(embedding, dim=1))
+    terms = surface_terms(encoder, texts) if readout.terms else no_terms(len(texts))
+    return FrozenView(texts, entry, readout, kept, features, terms, torch.nn.functional.normalize(embedding, dim=1))
 
 
 def _places(ragged: Ragged, rows: Tensor, longest: int) -> Tensor:

@@ -1,6 +1,7 @@
 """What a classification head sees of a text: its states summarised over tokens, from several layers.
 
-The last layer alone hides much that a task may need, the plain words most of all (the embedding layer is layer 0).
+The last layer alone hides much that a task may need, and all of them blur single words, so the head is told the text's
+surface terms too (`backbone/terms.py`). Layer 0 is the embedding layer.
 Layers below a prompt do not change while it is trained, so their summaries are computed once for each text.
 """
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from continual.backbone.encoder import Encoder
 from continual.errors import ConfigError
 
-SUMMARIES = ("pool", "max")
+SUMMARIES = ("pool", "max", "min")
 
 
 @dataclass(frozen=True)
@@ -23,14 +24,14 @@ class Readout:
 
     Attributes:
         layers: `all` takes the states before the first layer and after each; `last` takes the last layer only.
-        summaries: Of the tokens' states: `pool` is the backbone's own pooling (mean or [CLS]), `max` the largest
-            value of each dimension.
-        words: Buckets of hashed words behind the summaries; 0 leaves them out.
+        summaries: Of the tokens' states: `pool` is the backbone's own pooling (mean or [CLS]), `max` and `min` the
+            largest and smallest value of each dimension.
+        terms: How many surface terms (word pieces and character runs) a task's dictionary may have; 0 leaves them out.
     """
 
     layers: str = "all"
-    summaries: tuple[str, ...] = ("pool", "max")
-    words: int = 4096
+    summaries: tuple[str, ...] = ("pool", "max", "min")
+    terms: int = 16384
 
     def __post_init__(self) -> None:
         if self.layers not in ("all", "last"):
@@ -43,13 +44,13 @@ class Readout:
             raise ConfigError(
                 f"readout.summaries is {self.summaries!r}, expected one or more of {', '.join(SUMMARIES)}."
             )
-        if self.words < 0:
-            raise ConfigError(f"readout.words is {self.words}, expected 0 or more.")
+        if self.terms < 0:
+            raise ConfigError(f"readout.terms is {self.terms}, expected 0 or more.")
         object.__setattr__(self, "summaries", tuple(self.summaries))
 
     def spec(self) -> dict[str, Any]:
         """The options, JSON-able."""
-        return {"layers": self.layers, "summaries": list(self.summaries), "words": self.words}
+        return {"layers": self.layers, "summaries": list(self.summaries), "terms": self.terms}
 
     def takes(self, layer: int, encoder: Encoder) -> bool:
         """Whether states after `layer` layers are part of the features (0: before the first layer)."""
@@ -57,7 +58,7 @@ class Readout:
 
     def width(self, encoder: Encoder) -> int:
         """The number of features of a text."""
-        return self.width_below(encoder, encoder.depth) + self.words
+        return self.width_below(encoder, encoder.depth)
 
     def width_below(self, encoder: Encoder, entry: int) -> int:
         """How many of the features, the first ones, come from states after at most `entry` layers."""
@@ -66,8 +67,7 @@ class Readout:
 
     def summarise(self, encoder: Encoder, hidden: Tensor, mask: Tensor) -> Tensor:
         """The features that one layer's states contribute, [batch, summaries * width]."""
-        parts = [encoder.pool(hidden, mask) if name == "pool" else _largest(hidden, mask) for name in self.summaries]
-        return torch.cat(parts, dim=1)
+        return torch.cat([_summary(name, encoder, hidden, mask) for name in self.summaries], dim=1)
 
     def prompted(self, encoder: Encoder, entry: int, frozen: Tensor, layers: Iterable[Tensor], mask: Tensor) -> Tensor:
         """The features of a batch under a prompt, [batch, width].
@@ -83,10 +83,13 @@ class Readout:
         for number, hidden in enumerate(layers, start=entry + 1):
             if self.takes(number, encoder):
                 parts.append(self.summarise(encoder, hidden, mask))
-        if self.words:
-            parts.append(frozen[:, -self.words :])
         return torch.cat(parts, dim=1)
 
 
-def _largest(hidden: Tensor, mask: Tensor) -> Tensor:
-    return hidden.masked_fill(~mask[..., None], torch.finfo(hidden.dtype).min).amax(dim=1)
+def _summary(name: str, encoder: Encoder, hidden: Tensor, mask: Tensor) -> Tensor:
+    if name == "pool":
+        return encoder.pool(hidden, mask)
+    limits, padding = torch.finfo(hidden.dtype), ~mask[..., None]
+    if name == "max":
+        return hidden.masked_fill(padding, limits.min).amax(dim=1)
+    return hidden.masked_fill(padding, limits.max).amin(dim=1)

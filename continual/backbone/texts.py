@@ -44,6 +44,19 @@ class Ragged:
             values = values.masked_fill(~mask.view(*mask.shape, *[1] * (values.dim() - 2)), fill)
         return values, mask
 
+    def take(self, rows: Tensor) -> "Ragged":
+        """The given rows alone, in their order."""
+        starts, lengths = self.offsets[rows], self.lengths[rows]
+        offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+        places = torch.repeat_interleave(starts - offsets[:-1], lengths) + torch.arange(int(offsets[-1]))
+        return Ragged(self.values[places], offsets)
+
+
+def join(parts: Sequence[Ragged]) -> Ragged:
+    """The rows of several ragged tensors, one after the other; at least one."""
+    lengths = torch.cat([part.lengths for part in parts])
+    return Ragged(torch.cat([part.values for part in parts]), torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]))
+
 
 @dataclass(frozen=True)
 class EncodedTexts:
@@ -51,11 +64,13 @@ class EncodedTexts:
 
     Attributes:
         ids: Token ids, one ragged row for each text.
-        types: Segment ids of the same shape where texts come in pairs, else None.
+        types: Segment ids of the same shape where texts come in pairs and the model tells segments apart, else None.
+        pairs: Whether the texts come in pairs.
     """
 
     ids: Ragged
     types: Ragged | None = None
+    pairs: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -66,9 +81,11 @@ class EncodedTexts:
         return cls(Ragged(torch.zeros(0, dtype=torch.long), torch.zeros(1, dtype=torch.long)))
 
     @classmethod
-    def from_lists(cls, ids: Sequence[Sequence[int]], types: Sequence[Sequence[int]] | None) -> "EncodedTexts":
+    def from_lists(
+        cls, ids: Sequence[Sequence[int]], types: Sequence[Sequence[int]] | None, pairs: bool = False
+    ) -> "EncodedTexts":
         """From lists of token ids, as tokenizers give them."""
-        return cls(_ragged(ids), None if types is None else _ragged(types))
+        return cls(_ragged(ids), None if types is None else _ragged(types), pairs)
 
     def batch(self, rows: Tensor, pad: int) -> tuple[Tensor, Tensor, Tensor | None]:
         """Ids, mask and segment ids (or None) of the given rows, each [batch, longest]."""

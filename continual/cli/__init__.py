@@ -35,6 +35,7 @@ def main() -> None:
     from streams.errors import UserError
 
     try:
+        _check_arguments(sys.argv[1:])
         command(standalone_mode=False)
     except click.ClickException as error:
         error.show()
@@ -52,3 +53,15 @@ def main() -> None:
         place, reason = error.filename or "a file", error.strerror or error
         click.echo(f"error: Could not use {place}: {reason}; check path, permissions and free space.", err=True)
         sys.exit(2)
+
+
+def _check_arguments(arguments: list[str]) -> None:
+    """Refuses bytes that are no text: they would fail at the first file or log that they are written to."""
+    from continual.errors import ConfigError
+
+    for number, argument in enumerate(arguments, start=1):
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            shown = argument.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            raise ConfigError(f"Argument {number}, {shown!r}, is not UTF-8; give names and values as UTF-8.") from None

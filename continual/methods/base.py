@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from continual.backbone.encoder import Encoder
 from continual.backbone.readout import Readout
+from continual.backbone.texts import join
 from continual.seeding import seed_of
 from continual.training.checkpoint import Checkpoints
 from continual.training.config import TrainingConfig
@@ -20,7 +22,8 @@ from continual.transfer.metrics import Signature
 from continual.transfer.ranking import Ranked, rank
 from continual.transfer.signature import Prober
 from continual.tuning.base import Tensors, Tuning
-from continual.tuning.head import Head, fit_head, minimise
+from continual.tuning.dictionary import Dictionary
+from continual.tuning.head import Evidence, Head, fit_head, minimise
 
 
 @dataclass(frozen=True)
@@ -87,12 +90,17 @@ class Lesson:
         generator = torch.Generator().manual_seed(seed_of(self.seed, "initial prompt"))
         return self.tuning.initial(self.encoder, self.train.view.states, generator)
 
+    @cached_property
+    def dictionary(self) -> Dictionary:
+        """The terms of the task's training and dev texts; labels play no part in it."""
+        return Dictionary.of(join([self.train.view.terms, self.dev.view.terms]), self.readout.terms)
+
     def begin(self, tensors: Tensors) -> PromptModel:
         """A model that starts from `tensors`, with the best head for the features they give."""
         plain = PromptModel(self.encoder, self.tuning, self.readout, tensors)
-        train, dev = plain.raw_features(self.train.view), plain.raw_features(self.dev.view)
-        head = fit_head(train, self.train.labels, len(self.labels), dev, self.dev.labels, raw=self.readout.words)
-        return plain.with_head(head)
+        train, dev = (plain.evidence(part.view, self.dictionary) for part in (self.train, self.dev))
+        labels = len(self.labels)
+        return plain.with_head(fit_head(train, self.train.labels, labels, dev, self.dev.labels, self.dictionary))
 
     def fit(self, stage: str, tensors: Tensors, objective: Objective | None = None) -> PromptModel:
         """Trains a prompt from `tensors` and returns the model with the weights that were best on dev."""
@@ -119,10 +127,11 @@ class Lesson:
         """
         views = (self.train.view, self.dev.view)
         features = torch.cat([model.standardise(model.raw_features(view)) for view in views])
+        bags = self.dictionary.bags(join([view.terms for view in views]))
         labels = torch.cat([self.train.labels, self.dev.labels])
         penalty = model.penalty * len(self.train) / len(labels)
-        weight, bias = minimise(features, labels, model.weight.detach(), model.bias.detach(), penalty)
-        return model.with_head(Head(weight, bias, model.mean, model.scale, penalty))
+        weights = minimise(Evidence(features, bags), labels, model.head_weights(), penalty)
+        return model.with_head(Head(weights, self.dictionary, model.mean, model.scale, penalty))
 
     def rank(self, model: PromptModel) -> list[Ranked]:
         """The recalled sources, most transferable first, judged against a prompt of this task."""

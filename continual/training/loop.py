@@ -128,6 +128,7 @@ class _Training:
         self.optimiser = _optimiser(self.model, self.config)
         self.average = self.model.trained()
         self.best = self.model.trained()
+        self.term_logits = self.model.term_logits(self.train.view)
 
     def run(self) -> FitResult:
         """Trains to the end, from a checkpoint where there is one."""
@@ -167,7 +168,7 @@ class _Training:
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * self._schedule()
         features = self._drop(self.model.standardise(self.model.features(self.train.view, rows)))
-        logits = self.model.classify(features)
+        logits = self.model.classify(features) + self.term_logits[rows]
         loss = self.objective(logits, self.train.labels[rows], rows, self.step / self.total)
         loss = loss + self.model.regulariser()
         self.optimiser.zero_grad(set_to_none=True)

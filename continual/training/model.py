@@ -11,7 +11,8 @@ from continual.backbone.readout import Readout
 from continual.backbone.states import CHUNK
 from continual.backbone.texts import by_length
 from continual.tuning.base import Tuning
-from continual.tuning.head import Head, fold
+from continual.tuning.dictionary import Dictionary
+from continual.tuning.head import Evidence, Head, Weights, fold
 
 
 class PromptModel(nn.Module):
@@ -39,8 +40,10 @@ class PromptModel(nn.Module):
         self.readout = readout
         self.prompt = nn.ParameterDict({name: nn.Parameter(value.clone()) for name, value in tensors.items()})
         if head is not None:
-            self.weight = nn.Parameter(head.weight.clone())
-            self.bias = nn.Parameter(head.bias.clone())
+            self.weight = nn.Parameter(head.weights.features.clone())
+            self.bias = nn.Parameter(head.weights.bias.clone())
+            # No prompt changes a text's terms, so their weights stay at the optimum that they were fitted to.
+            self.term_weight, self.dictionary = head.weights.terms, head.dictionary
             self.mean, self.scale, self.penalty = head.mean, head.scale, head.penalty
 
     def with_head(self, head: Head) -> "PromptModel":
@@ -66,29 +69,46 @@ class PromptModel(nn.Module):
             features[rows] = self.features(view, rows)
         return features
 
+    def evidence(self, view: FrozenView, dictionary: Dictionary) -> Evidence:
+        """What a head with `dictionary` reads of all texts of a view under the prompt, not standardised."""
+        return Evidence(self.raw_features(view), dictionary.bags(view.terms))
+
     def standardise(self, features: Tensor) -> Tensor:
         """Features with the head's mean and scale taken out."""
         return (features - self.mean) / self.scale
 
     def classify(self, features: Tensor) -> Tensor:
-        """Logits [rows, labels] from standardised features."""
+        """Logits [rows, labels] from standardised features; those of the terms are still to be added."""
         return features @ self.weight.T + self.bias
 
+    def term_logits(self, view: FrozenView) -> Tensor:
+        """What the texts' terms add to their logits, [texts, labels]."""
+        return self.dictionary.bags(view.terms).logits(self.term_weight)
+
     def regulariser(self) -> Tensor:
-        """The penalty on the head's weights, a scalar to be added to the loss."""
+        """The penalty on those of the head's weights that change, a scalar to be added to the loss."""
         return self.penalty * self.weight.square().sum()
 
     @torch.no_grad()
     def logits(self, view: FrozenView) -> Tensor:
         """Logits of all texts of a view, [texts, labels], without dropout."""
-        logits = torch.empty(len(view), len(self.bias))
+        logits = self.term_logits(view)
         for rows in by_length(view.states.lengths, CHUNK):
-            logits[rows] = self.classify(self.standardise(self.features(view, rows)))
+            logits[rows] += self.classify(self.standardise(self.features(view, rows)))
         return logits
+
+    def head_weights(self) -> Weights:
+        """What the head has learned."""
+        return Weights(self.weight.detach(), self.term_weight, self.bias.detach())
 
     def folded_head(self) -> tuple[Tensor, Tensor]:
         """Weight [labels, features] and bias [labels] of the head on features that are not standardised."""
         return fold(self.weight.detach(), self.bias.detach(), self.mean, self.scale)
+
+    @property
+    def size(self) -> int:
+        """How many numbers were trained, those of the head included."""
+        return sum(value.numel() for value in self.parameters()) + self.term_weight.numel()
 
     def trained(self) -> dict[str, Tensor]:
         """Copies of all that training changes, by name."""

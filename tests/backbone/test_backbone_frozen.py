@@ -8,11 +8,10 @@ from continual.backbone.frozen import FrozenCache, freeze
 from continual.backbone.readout import Readout
 from continual.backbone.states import ComputedStates, KeptStates
 from continual.backbone.texts import EncodedTexts
-from continual.backbone.words import hashed_words
 from continual.errors import ConfigError
 
 ALL = torch.arange(len(TEXTS))
-SEEN = Readout(words=16)
+SEEN = Readout(summaries=("pool", "max"), terms=16)
 
 
 @pytest.fixture(scope="module")
@@ -136,47 +135,45 @@ def test_features_by_hand(tiny_encoder, entry):
     encoder = tiny_encoder("distilbert")
     texts = encoder.tokenize(TEXTS)
     view = freeze(encoder, texts, entry, SEEN)
-    assert SEEN.width(encoder) == (DEPTH + 1) * 2 * WIDTH + 16
+    assert SEEN.width(encoder) == (DEPTH + 1) * 2 * WIDTH
     assert SEEN.width_below(encoder, 0) == 2 * WIDTH
-    words = hashed_words(texts.ids, ALL, 16, encoder.commonest_word)
     for row in ALL.tolist():
         expected = []
         for layer in range(DEPTH + 1):
             states, _ = ComputedStates(encoder, texts, layer).batch(torch.tensor([row]))
             expected += [states[0].mean(0), states[0].max(0).values]
-        torch.testing.assert_close(view.features[row], torch.cat([*expected, words[row]]), rtol=0, atol=1e-5)
+        torch.testing.assert_close(view.features[row], torch.cat(expected), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
     ("readout", "width"),
     [
-        (Readout("last", ("pool",), words=0), WIDTH),
-        (Readout("last", ("pool", "max"), words=5), 2 * WIDTH + 5),
-        (Readout("all", ("max",), words=0), (DEPTH + 1) * WIDTH),
+        (Readout("last", ("pool",), terms=0), WIDTH),
+        (Readout("last", ("pool", "max"), terms=5), 2 * WIDTH),
+        (Readout("all", ("max",), terms=0), (DEPTH + 1) * WIDTH),
     ],
 )
 def test_widths(tiny_encoder, readout, width):
     encoder = tiny_encoder("bert")
     view = freeze(encoder, encoder.tokenize(TEXTS), 1, readout)
     assert readout.width(encoder) == width == view.features.shape[1]
-    assert readout.width_below(encoder, DEPTH) == width - readout.words
+    assert readout.width_below(encoder, DEPTH) == width
     if readout.layers == "last":
         assert readout.width_below(encoder, DEPTH - 1) == 0
 
 
-def test_the_largest_value_ignores_padding(tiny_encoder):
-    hidden = torch.tensor([[[-3.0, 2.0], [-1.0, 1.0], [9.0, 9.0]]])
+def test_the_summaries_ignore_padding(tiny_encoder):
+    hidden = torch.tensor([[[-3.0, 2.0], [-1.0, 1.0], [9.0, -9.0]]])
     mask = torch.tensor([[True, True, False]])
-    found = Readout(summaries=("max", "pool")).summarise(tiny_encoder("bert"), hidden, mask)
-    assert found.tolist() == [[-1.0, 2.0, -2.0, 1.5]]
+    found = Readout(summaries=("max", "pool", "min")).summarise(tiny_encoder("bert"), hidden, mask)
+    assert found.tolist() == [[-1.0, 2.0, -2.0, 1.5, -3.0, 1.0]]
 
 
 @pytest.mark.parametrize("entry", range(DEPTH))
-@pytest.mark.parametrize("words", [0, 5])
 @pytest.mark.parametrize("layers", ["all", "last"])
-def test_prompted_features_take_the_rest_from_the_frozen_ones(tiny_encoder, entry, layers, words):
+def test_prompted_features_take_the_rest_from_the_frozen_ones(tiny_encoder, entry, layers):
     encoder = tiny_encoder("bert")
-    readout = Readout(layers, ("max",), words)
+    readout = Readout(layers, ("max",))
     view = freeze(encoder, encoder.tokenize(TEXTS), entry, readout)
     hidden, mask = view.states.batch(ALL)
     above = [torch.full_like(hidden, float(layer)) for layer in range(entry + 1, DEPTH + 1)]
@@ -185,22 +182,20 @@ def test_prompted_features_take_the_rest_from_the_frozen_ones(tiny_encoder, entr
     assert found.shape == view.features.shape
     assert torch.equal(found[:, :own], view.features[:, :own])
     wanted = range(entry + 1, DEPTH + 1) if layers == "all" else [DEPTH]
-    behind = len(found[0]) - words
-    assert torch.equal(found[:, behind:], view.features[:, behind:])
-    assert found[:, own:behind].reshape(len(TEXTS), -1, WIDTH).unique(dim=2).squeeze(2).tolist() == [
+    assert found[:, own:].reshape(len(TEXTS), -1, WIDTH).unique(dim=2).squeeze(2).tolist() == [
         [float(layer) for layer in wanted]
     ] * len(TEXTS)
 
 
 def test_readouts_say_what_they_are():
-    assert SEEN.spec() == {"layers": "all", "summaries": ["pool", "max"], "words": 16}
+    assert SEEN.spec() == {"layers": "all", "summaries": ["pool", "max"], "terms": 16}
     assert Readout(**Readout("last", ["max"], 3).spec()) == Readout("last", ("max",), 3)
     assert hash(Readout("all", ["pool", "max"], 16)) == hash(SEEN)
 
 
 @pytest.mark.parametrize(
     "options",
-    [{"layers": "some"}, {"summaries": ()}, {"summaries": ("pool", "min")}, {"summaries": "pool"}, {"words": -1}],
+    [{"layers": "some"}, {"summaries": ()}, {"summaries": ("pool", "mean")}, {"summaries": "pool"}, {"terms": -1}],
 )
 def test_unknown_readouts_are_refused(options):
     with pytest.raises(ConfigError, match=f"readout.{next(iter(options))} is .* expected"):

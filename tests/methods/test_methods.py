@@ -204,7 +204,8 @@ def test_a_model_begins_with_the_best_head_for_its_prompt(school):
     lesson = school.lesson()
     model = lesson.begin(lesson.fresh())
     features = model.standardise(model.raw_features(lesson.train.view))
-    loss = F.cross_entropy(model.classify(features), lesson.train.labels) + model.regulariser()
+    logits = model.classify(features) + model.term_logits(lesson.train.view)
+    loss = F.cross_entropy(logits, lesson.train.labels) + model.regulariser()
     loss.backward()
     assert model.weight.grad.abs().max() / (2 * model.penalty) < 1e-3
     assert model.bias.grad.abs().max() < 1e-3
@@ -218,13 +219,15 @@ def test_refitting_gives_the_optimum_on_train_and_dev_and_leaves_the_prompt(scho
     assert refitted.penalty * 48 == pytest.approx(model.penalty * 24)
     features = torch.cat([refitted.raw_features(part.view) for part in (lesson.train, lesson.dev)])
     labels = torch.cat([lesson.train.labels, lesson.dev.labels])
-    loss = F.cross_entropy(refitted.classify(refitted.standardise(features)), labels) + refitted.regulariser()
+    terms = torch.cat([refitted.term_logits(part.view) for part in (lesson.train, lesson.dev)])
+    logits = refitted.classify(refitted.standardise(features)) + terms
+    loss = F.cross_entropy(logits, labels) + refitted.regulariser()
     loss.backward()
     assert refitted.weight.grad.abs().max() / (2 * refitted.penalty) < 1e-3
     assert refitted.bias.grad.abs().max() < 1e-3
     weight, bias = refitted.folded_head()
     torch.testing.assert_close(
-        features[:24] @ weight.T + bias, refitted.logits(lesson.train.view), rtol=1e-4, atol=1e-3
+        features[:24] @ weight.T + bias + terms[:24], refitted.logits(lesson.train.view), rtol=1e-4, atol=1e-3
     )
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small_tasks import READOUT, examples
+from small_tasks import READOUT, examples, headed
 from torch.nn import functional as F
 
 from continual.errors import ConfigError
@@ -13,6 +13,7 @@ from continual.training.loop import _Training, cross_entropy, evaluate, fit
 from continual.training.model import PromptModel
 from continual.training.watch import Silent
 from continual.tuning import build_tuning
+from continual.tuning.dictionary import Dictionary
 from continual.tuning.head import fit_head
 
 QUICK = {"epochs": 4, "min_steps": 0, "batch_size": 8, "patience": 0, "average": 0.0}
@@ -35,8 +36,7 @@ class Scene:
     def model(self) -> PromptModel:
         tensors = self.tuning.initial(self.encoder, None, generator(3))
         plain = PromptModel(self.encoder, self.tuning, READOUT, tensors)
-        features, dev = plain.raw_features(self.train.view), plain.raw_features(self.dev.view)
-        return plain.with_head(fit_head(features, self.train.labels, 2, dev, self.dev.labels, raw=READOUT.words))
+        return headed(plain, self.train, self.dev)
 
     def fit(self, model: PromptModel, seed: int = 0, watcher=None, objective=None, **settings):
         config = TrainingConfig(**{**QUICK, **PACE, **settings})
@@ -322,26 +322,28 @@ def test_epochs_differ_and_batches_hold_texts_of_like_length(tiny_encoder):
 def test_the_backbone_is_no_part_of_the_model(scene):
     model = scene.model()
     assert {name for name, _ in model.named_parameters()} == {"prompt.prompt", "weight", "bias"}
-    assert sum(value.numel() for value in model.parameters()) == 3 * 32 + 2 * (4 * 2 * 32 + 16) + 2
+    assert sum(value.numel() for value in model.parameters()) == 3 * 32 + 2 * 4 * 3 * 32 + 2
+    assert model.size == 3 * 32 + 2 * 4 * 3 * 32 + 2 + 2 * 64
 
 
 def test_training_changes_neither_the_given_tensors_nor_the_given_head(scene):
     tensors = scene.tuning.initial(scene.encoder, None, generator(3))
     before = tensors["prompt"].clone()
     plain = PromptModel(scene.encoder, scene.tuning, READOUT, tensors)
-    features = plain.raw_features(scene.train.view)
-    head = fit_head(features, scene.train.labels, 2, features, scene.train.labels)
-    weight = head.weight.clone()
+    dictionary = Dictionary.of(scene.train.view.terms, 10)
+    seen = plain.evidence(scene.train.view, dictionary)
+    head = fit_head(seen, scene.train.labels, 2, seen, scene.train.labels, dictionary)
+    weight = head.weights.features.clone()
     scene.fit(plain.with_head(head), learning_rate=1.0)
     assert torch.equal(tensors["prompt"], before)
     assert torch.equal(plain.prompt["prompt"], before)
-    assert torch.equal(head.weight, weight)
+    assert torch.equal(head.weights.features, weight)
 
 
 def test_logits_with_the_folded_head(scene):
     model = scene.model()
     weight, bias = model.folded_head()
-    found = model.raw_features(scene.dev.view) @ weight.T + bias
+    found = model.raw_features(scene.dev.view) @ weight.T + bias + model.term_logits(scene.dev.view)
     torch.testing.assert_close(found, model.logits(scene.dev.view), rtol=0, atol=1e-3)
 
 

@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 from safetensors.torch import save_file
-from small_tasks import READOUT, examples
+from small_tasks import READOUT, examples, headed
 
 from continual.errors import Interrupted, StorageError
 from continual.training import loop
@@ -15,7 +15,6 @@ from continual.training.config import TrainingConfig
 from continual.training.model import PromptModel
 from continual.training.watch import Silent
 from continual.tuning import build_tuning
-from continual.tuning.head import fit_head
 
 STEPS_PER_EPOCH, EPOCHS = 4, 5
 
@@ -53,14 +52,12 @@ def train(request, tiny_encoder):
 
     tensors = tuning.initial(encoder, None, torch.Generator().manual_seed(1))
     plain = PromptModel(encoder, tuning, READOUT, tensors)
-    features = {name: plain.raw_features(part.view) for name, part in split.items()}
-    head = fit_head(features["train"], split["train"].labels, 2, features["dev"], split["dev"].labels)
 
     def run(checkpoints=None, watcher=None, **settings):
         config = TrainingConfig(
             **{"epochs": EPOCHS, "min_steps": 0, "batch_size": 8, "patience": 0, "average": 0.8} | settings
         )
-        model = plain.with_head(head)
+        model = headed(plain, split["train"], split["dev"])
         result = loop.fit(
             model,
             split["train"],

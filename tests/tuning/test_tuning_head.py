@@ -5,7 +5,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from continual.tuning.head import STRENGTHS, fit_head, fold, minimise
+from continual.backbone.texts import Ragged
+from continual.tuning.dictionary import Bags, Dictionary
+from continual.tuning.head import STRENGTHS, Evidence, Head, Weights, fit_head, fold, minimise
 
 
 def problem(labels: int, texts: int = 90, features: int = 6, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -17,6 +19,21 @@ def problem(labels: int, texts: int = 90, features: int = 6, seed: int = 0) -> t
     return raw * torch.logspace(-1, 2, features) + 10, target
 
 
+def bags(texts: int) -> Bags:
+    """As many texts without terms."""
+    return Dictionary.empty().bags(Ragged(torch.zeros(0, dtype=torch.int32), torch.zeros(texts + 1, dtype=torch.long)))
+
+
+def fitted(features, target, labels, dev, dev_target, strengths=STRENGTHS) -> Head:
+    """A head on features alone."""
+    train, held_out = Evidence(features, bags(len(features))), Evidence(dev, bags(len(dev)))
+    return fit_head(train, target, labels, held_out, dev_target, Dictionary.empty(), strengths)
+
+
+def logits(head: Head, features):
+    return (features - head.mean) / head.scale @ head.weights.features.T + head.weights.bias
+
+
 def objective(features, labels, weight, bias, penalty):
     return F.cross_entropy(features @ weight.T + bias, labels) + penalty * weight.square().sum()
 
@@ -25,10 +42,10 @@ def objective(features, labels, weight, bias, penalty):
 @pytest.mark.parametrize("strength", STRENGTHS)
 def test_the_head_is_the_optimum_of_its_objective(labels, strength):
     features, target = problem(labels)
-    head = fit_head(features, target, labels, features, target, [strength])
+    head = fitted(features, target, labels, features, target, [strength])
     assert head.penalty == pytest.approx(1 / (strength * 90))
     standard = (features - head.mean) / head.scale
-    weight, bias = head.weight.requires_grad_(), head.bias.requires_grad_()
+    weight, bias = head.weights.features.requires_grad_(), head.weights.bias.requires_grad_()
     objective(standard, target, weight, bias, head.penalty).backward()
     # The objective is strongly convex in the weights, so this bounds their distance from the optimum.
     assert weight.grad.abs().max() / (2 * head.penalty) < 5e-4
@@ -41,37 +58,44 @@ def test_the_head_agrees_with_scikit_learn(strength):
     from sklearn.linear_model import LogisticRegression
 
     features, target = problem(3)
-    head = fit_head(features, target, 3, features, target, [strength])
+    head = fitted(features, target, 3, features, target, [strength])
     standard = ((features - head.mean) / head.scale).double().numpy()
     theirs = LogisticRegression(C=strength / 2, tol=1e-9, max_iter=10_000).fit(standard, target.numpy())
-    np.testing.assert_allclose(head.weight.numpy(), theirs.coef_, atol=1e-3)
-    ours = torch.softmax(torch.from_numpy(standard).float() @ head.weight.T + head.bias, dim=1)
+    np.testing.assert_allclose(head.weights.features.numpy(), theirs.coef_, atol=1e-3)
+    ours = torch.softmax(torch.from_numpy(standard).float() @ head.weights.features.T + head.weights.bias, dim=1)
     np.testing.assert_allclose(ours.numpy(), theirs.predict_proba(standard), atol=1e-3)
 
 
 def test_features_are_standardised():
     features, target = problem(3)
-    head = fit_head(features, target, 3, features, target)
+    head = fitted(features, target, 3, features, target)
     standard = (features - head.mean) / head.scale
     torch.testing.assert_close(standard.mean(0), torch.zeros(6), rtol=0, atol=1e-4)
     torch.testing.assert_close(standard.std(0), torch.ones(6), rtol=0, atol=0.02)
 
 
-def test_raw_features_keep_their_scale():
+def test_terms_and_features_share_one_objective():
+    """Terms are features that are not standardised: the same numbers, given either way, give the same head."""
     features, target = problem(3)
-    head = fit_head(features, target, 3, features, target, raw=2)
-    assert head.mean[-2:].tolist() == [0, 0]
-    assert head.scale[-2:].tolist() == [1, 1]
-    standard = (features - head.mean) / head.scale
-    torch.testing.assert_close(standard[:, :-2].mean(0), torch.zeros(4), rtol=0, atol=1e-4)
-    assert torch.equal(standard[:, -2:], features[:, -2:])
+    counts = torch.randint(1, 3, (90,), generator=torch.Generator().manual_seed(4)).float()
+    places = torch.arange(90) % 2
+    texts = Bags(places, counts, torch.arange(91))
+    dictionary = Dictionary(torch.tensor([5, 9], dtype=torch.int32), torch.ones(2))
+    found = fit_head(Evidence(features, texts), target, 3, Evidence(features, texts), target, dictionary, [0.03])
+    dense = torch.zeros(90, 2)
+    dense[torch.arange(90), places] = counts
+    whole = torch.cat([(features - found.mean) / found.scale, dense], dim=1)
+    expected = minimise(Evidence(whole, bags(90)), target, Weights.zero(3, 8, 0), found.penalty)
+    torch.testing.assert_close(found.weights.features, expected.features[:, :6], rtol=0, atol=1e-3)
+    torch.testing.assert_close(found.weights.terms.T, expected.features[:, 6:], rtol=0, atol=1e-3)
+    torch.testing.assert_close(found.weights.bias, expected.bias, rtol=0, atol=1e-3)
 
 
 def test_the_penalty_is_chosen_by_the_loss_on_dev():
     """Dev labels that contradict training want the strongest penalty, those that follow it the weakest."""
     features, target = problem(3)
-    agrees = fit_head(features, target, 3, features, target)
-    contradicts = fit_head(features, target, 3, features, (target + 1) % 3)
+    agrees = fitted(features, target, 3, features, target)
+    contradicts = fitted(features, target, 3, features, (target + 1) % 3)
     assert agrees.penalty == pytest.approx(1 / (max(STRENGTHS) * 90))
     assert contradicts.penalty == pytest.approx(1 / (min(STRENGTHS) * 90))
 
@@ -83,49 +107,47 @@ def test_the_choice_is_the_best_of_separate_fits():
     dev, dev_target = dev.flip(0) + 0.5, dev_target.flip(0)
     losses = {}
     for strength in STRENGTHS:
-        head = fit_head(features, target, 4, dev, dev_target, [strength])
-        losses[strength] = float(
-            F.cross_entropy((dev - head.mean) / head.scale @ head.weight.T + head.bias, dev_target)
-        )
+        head = fitted(features, target, 4, dev, dev_target, [strength])
+        losses[strength] = float(F.cross_entropy(logits(head, dev), dev_target))
     best = min(losses, key=losses.get)
-    alone = fit_head(features, target, 4, dev, dev_target, [best])
-    path = fit_head(features, target, 4, dev, dev_target)
+    alone = fitted(features, target, 4, dev, dev_target, [best])
+    path = fitted(features, target, 4, dev, dev_target)
     assert path.penalty == alone.penalty
-    torch.testing.assert_close(path.weight, alone.weight, rtol=0, atol=2e-3)
+    torch.testing.assert_close(path.weights.features, alone.weights.features, rtol=0, atol=2e-3)
 
 
 def test_a_class_that_training_never_saw_gets_finite_weights_and_little_probability():
     features, target = problem(3)
-    head = fit_head(features, target, 5, features, target)
-    assert head.weight.shape == (5, 6)
-    assert head.weight.isfinite().all()
-    assert head.bias.isfinite().all()
-    probabilities = torch.softmax((features - head.mean) / head.scale @ head.weight.T + head.bias, dim=1)
+    head = fitted(features, target, 5, features, target)
+    assert head.weights.features.shape == (5, 6)
+    assert head.weights.features.isfinite().all()
+    assert head.weights.bias.isfinite().all()
+    probabilities = torch.softmax(logits(head, features), dim=1)
     assert probabilities[:, 3:].max() < 0.05
 
 
 def test_constant_features_and_single_texts_of_a_class_are_harmless():
     features = torch.tensor([[1.0, 5.0], [2.0, 5.0]])
-    head = fit_head(features, torch.tensor([0, 1]), 2, features, torch.tensor([0, 1]))
-    logits = (features - head.mean) / head.scale @ head.weight.T + head.bias
-    assert logits.isfinite().all()
-    assert logits.argmax(1).tolist() == [0, 1]
+    head = fitted(features, torch.tensor([0, 1]), 2, features, torch.tensor([0, 1]))
+    found = logits(head, features)
+    assert found.isfinite().all()
+    assert found.argmax(1).tolist() == [0, 1]
 
 
 def test_fitting_is_deterministic_and_draws_nothing():
     features, target = problem(3)
     before = torch.get_rng_state()
-    first, second = (fit_head(features, target, 3, features, target) for _ in range(2))
-    assert torch.equal(first.weight, second.weight)
+    first, second = (fitted(features, target, 3, features, target) for _ in range(2))
+    assert torch.equal(first.weights.features, second.weights.features)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_minimise_leaves_its_start_alone():
     features, target = problem(2)
-    weight, bias = torch.ones(2, 6), torch.ones(2)
-    minimise(features, target, weight, bias, 0.1)
-    assert torch.equal(weight, torch.ones(2, 6))
-    assert torch.equal(bias, torch.ones(2))
+    start = Weights(torch.ones(2, 6), torch.ones(0, 2), torch.ones(2))
+    minimise(Evidence(features, bags(90)), target, start, 0.1)
+    assert torch.equal(start.features, torch.ones(2, 6))
+    assert torch.equal(start.bias, torch.ones(2))
 
 
 def test_folding_by_hand():

@@ -16,7 +16,7 @@ from continual.tuning import TUNINGS, build_tuning
 from continual.tuning.base import Tuning, pad_stack
 
 ALL = torch.arange(len(TEXTS))
-PLAIN = Readout(words=0)
+PLAIN = Readout(terms=0)
 CLOSE = {"rtol": 0.0, "atol": 1e-5}
 
 SPECS = {
@@ -128,7 +128,7 @@ def test_features_are_the_same_with_and_without_kept_lower_layers(tiny_encoder, 
     torch.testing.assert_close(kept, computed, rtol=0, atol=1e-4)
     # And both are what running everything from the token ids gives.
     hidden, mask = last(encoder, tuning, fresh(encoder, tuning))
-    below = PLAIN.width(encoder) - 2 * WIDTH
+    below = PLAIN.width(encoder) - 3 * WIDTH
     torch.testing.assert_close(kept[:, below : below + WIDTH], encoder.pool(hidden, mask), rtol=0, atol=1e-4)
 
 

@@ -1,0 +1,113 @@
+"""The terms that a task's own texts are told apart by, and texts as weighted bags of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from continual.backbone.terms import FIRST_RUN
+from continual.backbone.texts import Ragged
+
+_LENGTH = 42.0
+"""Euclidean length of a text's word pieces, and of its character runs. Standardised features have a length of about the
+square root of their number (90 for 8,064), so that one penalty suits both."""
+
+_FEWEST_RUNS = 2
+"""A run of characters in one text only says nothing that its word pieces do not say."""
+
+
+@dataclass(frozen=True)
+class Bags:
+    """For each text its terms as places in a dictionary, with their values.
+
+    Attributes:
+        places: Of all texts end to end, [total].
+        values: Likewise, [total].
+        offsets: Where each text begins, and the end, [texts + 1].
+    """
+
+    places: Tensor
+    values: Tensor
+    offsets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def logits(self, weight: Tensor) -> Tensor:
+        """What the terms add to the logits, [texts, labels].
+
+        Args:
+            weight: [terms, labels]
+        """
+        if not len(weight) or not len(self.places):
+            return weight.new_zeros(len(self), weight.shape[1])
+        return F.embedding_bag(
+            self.places, weight, self.offsets, mode="sum", per_sample_weights=self.values, include_last_offset=True
+        )
+
+
+@dataclass(frozen=True)
+class Dictionary:
+    """The terms of a task with their inverse document frequencies (Spärck Jones 1972).
+
+    Attributes:
+        terms: int32, rising, [terms].
+        surprise: `log(texts / texts with the term)`, in nats, [terms].
+    """
+
+    terms: Tensor
+    surprise: Tensor
+
+    def __len__(self) -> int:
+        return len(self.terms)
+
+    @classmethod
+    def empty(cls) -> "Dictionary":
+        """A dictionary without terms: every bag is empty."""
+        return cls(torch.zeros(0, dtype=torch.int32), torch.zeros(0))
+
+    @classmethod
+    def of(cls, texts: Ragged, limit: int) -> "Dictionary":
+        """The dictionary of some texts.
+
+        Args:
+            texts: The different terms of each text.
+            limit: The most terms to keep; those in the most texts come first, equal ones by number.
+        """
+        terms, counts = torch.unique(texts.values, return_counts=True)
+        known = (terms < FIRST_RUN) | (counts >= _FEWEST_RUNS)
+        terms, counts = terms[known], counts[known]
+        if len(terms) > limit:
+            kept = torch.sort(torch.argsort(-counts, stable=True)[:limit]).values
+            terms, counts = terms[kept], counts[kept]
+        return cls(terms, torch.log(len(texts) / counts.float()))
+
+    def bags(self, texts: Ragged) -> Bags:
+        """Texts as bags of the known among their terms, word pieces and character runs of length 42 each."""
+        if not len(self):
+            return Bags(torch.zeros(0, dtype=torch.long), torch.zeros(0), torch.zeros(len(texts) + 1, dtype=torch.long))
+        places = torch.searchsorted(self.terms, texts.values).clamp(max=len(self) - 1)
+        known = self.terms[places] == texts.values
+        owners = torch.repeat_interleave(torch.arange(len(texts)), texts.lengths)[known]
+        places = places[known]
+        values = self.surprise[places]
+        # Two groups for each text: its word pieces and its runs, each brought to one length.
+        groups = owners * 2 + (self.terms[places] >= FIRST_RUN)
+        squares = torch.zeros(2 * len(texts), dtype=torch.float64).index_add_(0, groups, values.double() ** 2)
+        values = values * _LENGTH / squares.sqrt().clamp(min=1e-6).float()[groups]
+        offsets = torch.zeros(len(texts) + 1, dtype=torch.long)
+        offsets[1:] = torch.cumsum(torch.bincount(owners, minlength=len(texts)), 0)
+        return Bags(places, values, offsets)
+
+
+def stored_terms(dictionary: Dictionary, weight: Tensor) -> dict[str, Tensor]:
+    """A dictionary and its terms' weights [terms, labels] as tensors of a stored prompt."""
+    return {"head.terms": dictionary.terms, "head.terms.surprise": dictionary.surprise, "head.terms.weight": weight}
+
+
+def loaded_terms(tensors: Mapping[str, Tensor]) -> tuple[Dictionary, Tensor]:
+    """The dictionary of a stored prompt and its terms' weights [terms, labels]."""
+    dictionary = Dictionary(tensors["head.terms"], tensors["head.terms.surprise"])
+    return dictionary, tensors["head.terms.weight"]
