@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from continual.backbone.frozen import FrozenView
+from continual.backbone.texts import EncodedTexts
 from continual.errors import RunError
 from continual.evaluation.task_metrics import accuracy, macro_f1
 from continual.files import replacing
 from continual.learner import Evaluation, Learner
 from continual.pool.store import PromptPool
 from continual.predictor import Predictor
-from continual.router import Route, route, superseded
+from continual.router import Route, route
 
 if TYPE_CHECKING:
     from streams import Task
@@ -38,6 +38,21 @@ class TaskScore:
     prompts: list[str]
 
 
+@dataclass(frozen=True)
+class _Test:
+    """A test split. Its view may leave the cache; what routing needs of it stays.
+
+    Attributes:
+        texts: The tokenised texts.
+        labels: Their label numbers, [texts].
+        embedding: Their unit vectors, [texts, width].
+    """
+
+    texts: EncodedTexts
+    labels: np.ndarray
+    embedding: torch.Tensor
+
+
 class Assessor:
     """Scores tasks on their test splits and remembers predictions of prompts that cannot change.
 
@@ -51,13 +66,12 @@ class Assessor:
         self._learner = learner
         self._memory = memory
         self._predicted: dict[str, torch.Tensor] = _load(memory)
-        self._tests: dict[str, tuple[FrozenView, np.ndarray]] = {}
+        self._tests: dict[str, _Test] = {}
 
     def aware(self, task: "Task") -> TaskScore:
         """The task is told: its newest prompt answers."""
         record = self._learner.prompt_of(task.name)
-        view, _ = self._test(task)
-        return self._score(task, [Route(record.id, 1.0, True)] * len(view))
+        return self._score(task, [Route(record.id, 1.0, True)] * len(task.test))
 
     def reread(self, tasks: "Iterable[Task]") -> None:
         """Forgets what the tasks' own prompts answered and opens the pool on disk anew.
@@ -71,8 +85,7 @@ class Assessor:
 
     def routed(self, task: "Task") -> TaskScore:
         """The task is not told: every text goes to the prompt with the nearest key."""
-        view, _ = self._test(task)
-        return self._score(task, self._learner.routes(view))
+        return self._score(task, self._learner.routes(self._test(task).embedding))
 
     def unseen(self, task: "Task", hidden: Collection[str] = ()) -> TaskScore | None:
         """A task that has not been learned, answered by the nearest prompts with the same labels; None without any.
@@ -83,11 +96,10 @@ class Assessor:
         """
         pool = self._learner.pool
         strangers = {record.id for record in pool.records() if set(record.labels) != set(task.labels)}
-        exclude = strangers | superseded(pool) | set(hidden)
+        exclude = strangers | pool.superseded() | set(hidden)
         if len(exclude) == len(pool):
             return None
-        view, _ = self._test(task)
-        return self._score(task, route(pool, view.embedding, exclude))
+        return self._score(task, route(pool, self._test(task).embedding, exclude))
 
     def save(self) -> None:
         """Writes the remembered predictions to disk."""
@@ -99,8 +111,8 @@ class Assessor:
             save_file(self._predicted, temporary)
 
     def _score(self, task: "Task", routes: list[Route]) -> TaskScore:
-        view, true = self._test(task)
-        answers = self._labels(task, view, [item.prompt for item in routes])
+        true = self._test(task).labels
+        answers = self._labels(task, [item.prompt for item in routes])
         owners = {prompt: self._learner.pool.record(prompt).task for prompt in {item.prompt for item in routes}}
         evaluation = Evaluation(
             accuracy=accuracy(true, answers, len(task.labels)),
@@ -110,16 +122,17 @@ class Assessor:
         )
         return TaskScore(evaluation, [item.prompt for item in routes])
 
-    def _labels(self, task: "Task", view: FrozenView, prompts: list[str]) -> np.ndarray:
+    def _labels(self, task: "Task", prompts: list[str]) -> np.ndarray:
         """For each text the number of the task's label that its prompt gives, or `FOREIGN`."""
         numbers = {prompt: self._numbers(task, prompt) for prompt in set(prompts)}
-        known = {prompt: self._remembered(task.name, prompt, len(view)) for prompt in numbers}
+        known = {prompt: self._remembered(task.name, prompt, len(prompts)) for prompt in numbers}
         missing = [row for row, prompt in enumerate(prompts) if known[prompt][row] == NOT_PREDICTED]
-        wanted = [prompts[row] for row in missing]
-        for row, prompt, logits in zip(
-            missing, wanted, self._learner.predictor.logits(view, missing, wanted), strict=True
-        ):
-            known[prompt][row] = numbers[prompt][int(logits.argmax())]
+        if missing:
+            wanted = [prompts[row] for row in missing]
+            view = self._learner.view(self._test(task).texts)
+            answers = self._learner.predictor.logits(view, missing, wanted)
+            for row, prompt, logits in zip(missing, wanted, answers, strict=True):
+                known[prompt][row] = numbers[prompt][int(logits.argmax())]
         return np.array([int(known[prompt][row]) for row, prompt in enumerate(prompts)])
 
     def _numbers(self, task: "Task", prompt: str) -> list[int]:
@@ -134,15 +147,15 @@ class Assessor:
             self._predicted[key] = torch.full((texts,), NOT_PREDICTED, dtype=torch.int32)
         return self._predicted[key]
 
-    def _test(self, task: "Task") -> tuple[FrozenView, np.ndarray]:
-        """The task's test texts as the frozen model sees them, and their labels."""
+    def _test(self, task: "Task") -> _Test:
+        """The task's test texts, read by the frozen model once."""
         if task.name not in self._tests:
             split = task.test
             pairs = list(split["text_pair"]) if "text_pair" in split.column_names else None
             texts = self._learner.encoder.tokenize(list(split["text"]), pairs)
-            self._tests[task.name] = (texts, np.array(split["label"], dtype=np.int64))
-        texts, labels = self._tests[task.name]
-        return self._learner.view(texts), labels
+            embedding = self._learner.view(texts).embedding.clone()
+            self._tests[task.name] = _Test(texts, np.array(split["label"], dtype=np.int64), embedding)
+        return self._tests[task.name]
 
 
 def evaluate_task(learner: Learner, task: "Task", told: bool) -> Evaluation:

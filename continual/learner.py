@@ -23,17 +23,20 @@ from continual.pool.search import Hit
 from continual.pool.store import PromptPool
 from continual.predictor import Predictor
 from continual.registry import suggestion
-from continual.router import THRESHOLD, Route, route, stranger_threshold, superseded
+from continual.router import THRESHOLD, Route, route, stranger_threshold
+from continual.seeding import seed_of
 from continual.settings import LearnerSettings
 from continual.training.checkpoint import Checkpoints, NoCheckpoints
 from continual.training.examples import Examples
+from continual.training.ground import Ground, lay_ground
 from continual.training.watch import Silent, Watcher
 from continual.transfer import TRANSFERABILITY
 from continual.transfer.probe import probe_version
 from continual.transfer.signature import Prober, signature_tensors, stored_signature
 from continual.tuning import build_tuning
 from continual.tuning.base import TRAINED, trained_tensors
-from continual.tuning.dictionary import stored_terms
+from continual.tuning.head import Head
+from continual.tuning.stored import stored_ground
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -154,13 +157,17 @@ class Learner:
         """
         started = time.monotonic()
         train, dev = self.fingerprint(task)
+        ground = lay_ground(train, dev, len(task.labels), seed_of(self.settings.seed, task.name))
         keys = self.keys(train)
         hits = self.recall(keys)
-        lesson = self.lesson(task, train, dev, keys, hits, checkpoints, watcher)
+        lesson = self.lesson(task, ground, keys, hits, checkpoints, watcher)
         learned = self.method.learn(lesson)  # ranks its sources and adapts them
         earlier = sum(stage.earlier_seconds for stage in lesson.stages)
         facts = {"seconds": time.monotonic() - started + earlier, "recalled": [asdict(hit) for hit in hits]}
-        return self.store(lesson, learned, facts | provenance)
+        record = self.store(lesson, learned, ground.final(self.cache.space), facts | provenance)
+        for part in (train, dev):
+            self.cache.drop(part.view.texts)
+        return record
 
     def fingerprint(self, task: "Task") -> tuple[Examples, Examples]:
         """The frozen backbone reads the task's train and dev texts."""
@@ -169,7 +176,7 @@ class Learner:
                 f"Task {task.name!r} is of kind {task.kind!r}, but the backbone {self.encoder.name!r} is an encoder, "
                 "which learns classification tasks only; choose another backbone or another stream."
             )
-        return self._examples(task.train), self._examples(task.dev)
+        return tuple(self._examples(split, len(task.labels)) for split in (task.train, task.dev))
 
     def keys(self, train: Examples) -> Tensor:
         """The search keys of a task: unit centroids of its texts, [keys, width]."""
@@ -181,7 +188,7 @@ class Learner:
         if not len(self.pool) or not self.settings.transfer.recall:
             return []
         best: dict[str, float] = {}
-        for hits in self.pool.search(keys, self.settings.transfer.recall, superseded(self.pool)):
+        for hits in self.pool.search(keys, self.settings.transfer.recall, self.pool.superseded()):
             for hit in hits:
                 best[hit.prompt_id] = max(hit.score, best.get(hit.prompt_id, -1.0))
         ordered = sorted(best.items(), key=lambda item: (-item[1], item[0]))
@@ -190,8 +197,7 @@ class Learner:
     def lesson(
         self,
         task: "Task",
-        train: Examples,
-        dev: Examples,
+        ground: Ground,
         keys: Tensor,
         hits: Sequence[Hit],
         checkpoints: Checkpoints | None = None,
@@ -201,11 +207,10 @@ class Learner:
         return Lesson(
             task=task.name,
             labels=tuple(task.labels),
-            train=train,
-            dev=dev,
+            train=ground.train,
+            dev=ground.dev,
             encoder=self.encoder,
             tuning=self.tuning,
-            readout=self.settings.readout,
             training=self.settings.training,
             metric=self.settings.transfer.metric,
             sources=[source for hit in hits if (source := self._source(hit.prompt_id)) is not None],
@@ -216,9 +221,9 @@ class Learner:
             watcher=watcher or Silent(),
         )
 
-    def store(self, lesson: Lesson, learned: Learned, facts: dict[str, Any]) -> PromptRecord:
+    def store(self, lesson: Lesson, learned: Learned, ground: Head, facts: dict[str, Any]) -> PromptRecord:
         """Puts what was learned into the pool, whole or not at all."""
-        model = lesson.refit(learned.model)
+        model = learned.model
         tensors = {name: value.detach() for name, value in model.prompt.items()}
         weight, bias = model.folded_head()
         signature = self.prober.signature(self.tuning, tensors, lesson.fresh(), lesson.keys)
@@ -234,7 +239,7 @@ class Learner:
             method=self.method.name,
             tensors={f"{TRAINED}{name}": value for name, value in tensors.items()}
             | {"head.weight": weight, "head.bias": bias, "keys": lesson.keys}
-            | stored_terms(model.dictionary, model.term_weight)
+            | stored_ground(ground)
             | signature_tensors(signature),
             provenance={
                 "seed": self.settings.seed,
@@ -247,7 +252,7 @@ class Learner:
                 "candidates": [{"prompt": item.prompt, "scores": dict(item.scores)} for item in learned.ranked],
                 "stages": [_stage(stage) for stage in lesson.stages],
                 "dev_accuracy": chosen.dev_accuracy,
-                "trained_parameters": model.size,
+                "trained_parameters": model.size + ground.size,
                 THRESHOLD: stranger_threshold(lesson.keys, lesson.dev.view.embedding, quantile),
             }
             | facts,
@@ -300,14 +305,19 @@ class Learner:
             return self.cache.view(texts, self.entry, self.settings.readout)
         return FrozenCache(self.encoder, self.settings.cache_mb).view(texts, self.entry, self.settings.readout)
 
-    def routes(self, view: FrozenView, told: PromptRecord | None = None) -> list[Route]:
-        """Which prompt each text of a view goes to: the one of the told task, or the nearest."""
-        if not len(view):
+    def routes(self, embedding: Tensor, told: PromptRecord | None = None) -> list[Route]:
+        """Which prompt each text goes to: the one of the told task, or the nearest.
+
+        Args:
+            embedding: Unit vectors of the texts, [texts, width], see `FrozenView`.
+            told: The told task's prompt.
+        """
+        if not len(embedding):
             return []
         if told is None:
-            return route(self.pool, view.embedding, superseded(self.pool))
+            return route(self.pool, embedding, self.pool.superseded())
         keys = self.pool.get(told.id).tensors["keys"]
-        nearest = (view.embedding @ keys.T).amax(dim=1)
+        nearest = (embedding @ keys.T).amax(dim=1)
         return [Route(told.id, float(similarity), True) for similarity in nearest]
 
     def prompt_of(self, task: str) -> PromptRecord:
@@ -332,16 +342,16 @@ class Learner:
             self._prober = Prober(self.encoder)
         return self._prober
 
-    def _examples(self, split: "Dataset") -> Examples:
+    def _examples(self, split: "Dataset", labels: int) -> Examples:
         pairs = list(split["text_pair"]) if "text_pair" in split.column_names else None
         texts = self.encoder.tokenize(list(split["text"]), pairs)
-        return Examples(self.view(texts), torch.tensor(list(split["label"]), dtype=torch.long))
+        return Examples.bare(self.view(texts), torch.tensor(list(split["label"]), dtype=torch.long), labels)
 
     def _predict(
         self, texts: Sequence[str], pairs: Sequence[str] | None, told: PromptRecord | None
     ) -> list[Prediction]:
         view = self.view(self.encoder.tokenize(texts, pairs), keep=False)
-        routes = self.routes(view, told)
+        routes = self.routes(view.embedding, told)
         logits = self.predictor.logits(view, range(len(view)), [item.prompt for item in routes])
         records = {prompt: self.pool.record(prompt) for prompt in {item.prompt for item in routes}}
         return [_prediction(item, records[item.prompt], scores) for item, scores in zip(routes, logits, strict=True)]

@@ -16,8 +16,8 @@ from continual.backbone.texts import by_length
 from continual.pool.prompt import Prompt
 from continual.pool.store import PromptPool
 from continual.tuning import build_tuning
-from continual.tuning.base import Tuning, trained_tensors
-from continual.tuning.dictionary import Dictionary, loaded_terms
+from continual.tuning.base import Tuning, final_states, trained_tensors
+from continual.tuning.stored import StoredGround, loaded_ground
 
 _KEPT_PROMPTS = 256
 
@@ -31,8 +31,7 @@ class _Ready:
     tensors: dict[str, Tensor]
     weight: Tensor
     bias: Tensor
-    dictionary: Dictionary
-    term_weight: Tensor
+    ground: StoredGround
 
     def kind(self, stepwise: bool) -> tuple[str, str]:
         """Prompts of equal kind can share a batch.
@@ -94,14 +93,12 @@ class Predictor:
             same = all(other is ready[0] for other in ready)
             tensors = first.tuning.stack([item.tensors for item in ready[: 1 if same else None]])
             hidden, mask = view.states.batch(chosen[batch])
-            layers = first.tuning.layers(self._encoder, hidden, mask, tensors)
-            entry = first.tuning.entry(self._encoder)
-            features = first.readout.prompted(self._encoder, entry, view.features[chosen[batch]], layers, mask)
-            for number, vector, item in zip(batch.tolist(), features, ready, strict=True):
+            pooled = self._encoder.pool(final_states(first.tuning, self._encoder, hidden, mask, tensors), mask)
+            for number, vector, item in zip(batch.tolist(), pooled, ready, strict=True):
                 results[places[number]] = item.weight @ vector + item.bias
-        self._add_terms(view, rows, prompts, places, results)
+        self._add_ground(view, rows, prompts, places, results)
 
-    def _add_terms(
+    def _add_ground(
         self,
         view: FrozenView,
         rows: Sequence[int],
@@ -109,14 +106,13 @@ class Predictor:
         places: list[int],
         results: list[Tensor],
     ) -> None:
-        """Adds to the results at `places` what each text's terms say to its prompt."""
+        """Adds to the results at `places` what is known of each text without its prompt."""
         by_prompt: dict[str, list[int]] = defaultdict(list)
         for place in places:
             by_prompt[prompts[place]].append(place)
         for prompt, own in by_prompt.items():
-            ready = self._prepared(prompt)
-            terms = view.terms.take(torch.tensor([rows[place] for place in own]))
-            for place, logits in zip(own, ready.dictionary.bags(terms).logits(ready.term_weight), strict=True):
+            known = self._prepared(prompt).ground.logits(view, torch.tensor([rows[place] for place in own]))
+            for place, logits in zip(own, known, strict=True):
                 results[place] = results[place] + logits
 
     def _fitting(self, view: FrozenView, ready: _Ready) -> FrozenView:
@@ -139,5 +135,11 @@ def _take_apart(prompt: Prompt) -> _Ready:
     spec = dict(prompt.tuning)
     readout = Readout(**spec.pop("readout"))
     stored = prompt.tensors
-    head = (stored["head.weight"], stored["head.bias"], *loaded_terms(stored))
-    return _Ready(build_tuning(spec), readout, trained_tensors(stored), *head)
+    return _Ready(
+        build_tuning(spec),
+        readout,
+        trained_tensors(stored),
+        stored["head.weight"],
+        stored["head.bias"],
+        loaded_ground(stored),
+    )

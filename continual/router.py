@@ -46,13 +46,6 @@ def route(pool: PromptPool, embeddings: Tensor, exclude: Collection[str] = ()) -
     return routes
 
 
-def superseded(pool: PromptPool) -> set[str]:
-    """Ids of prompts that have a newer version: they stay addressable, but no text is routed to them."""
-    records = pool.records()
-    newest = {record.task: record.id for record in records}
-    return {record.id for record in records if newest[record.task] != record.id}
-
-
 def stranger_threshold(keys: Tensor, own: Tensor, quantile: float) -> float:
     """The similarity below which a text is a stranger: a low quantile over held-out texts of the task.
 

@@ -121,6 +121,7 @@ class _Execution:
         from continual.backbone import BACKBONES
         from continual.construction import construct_named
         from continual.learner import Learner
+        from continual.team import current_team
         from continual.tracking.tracker import open_tracker
         from streams import build_stream
 
@@ -137,7 +138,7 @@ class _Execution:
         tracking = self.config.tracking
         self.tracker: Tracker = open_tracker(
             self.folder.parent,
-            enabled=tracking.enabled,
+            enabled=tracking.enabled and current_team().leads,
             uri=tracking.uri,
             experiment=tracking.experiment,
             run_id=self.results.tracking_id,

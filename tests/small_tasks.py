@@ -5,25 +5,14 @@ import torch
 from continual.backbone.encoder import Encoder
 from continual.backbone.frozen import freeze
 from continual.backbone.readout import Readout
-from continual.backbone.texts import join
 from continual.training.examples import Examples
-from continual.training.model import PromptModel
 from continual.tuning.base import Tuning
-from continual.tuning.dictionary import Dictionary
-from continual.tuning.head import fit_head
 
 READOUT = Readout(terms=64)
 """As by default, with a smaller dictionary."""
 
 FILLER = ("the", "was", "and", "that", "in", "a", "of", "to", "he", "it")
 CUES = (("police", "suspect", "injured"), ("soup", "waiter", "rude"), ("rain", "north", "weekend"), ("album", "sound"))
-
-
-def headed(plain: PromptModel, train: Examples, dev: Examples, labels: int = 2) -> PromptModel:
-    """The model with the head that every training begins with."""
-    dictionary = Dictionary.of(join([train.view.terms, dev.view.terms]), READOUT.terms)
-    seen, held_out = (plain.evidence(part.view, dictionary) for part in (train, dev))
-    return plain.with_head(fit_head(seen, train.labels, labels, held_out, dev.labels, dictionary))
 
 
 def sentences(labels: int, count: int, seed: int, filler: int = 7) -> tuple[list[str], list[int]]:
@@ -47,9 +36,9 @@ def sentences(labels: int, count: int, seed: int, filler: int = 7) -> tuple[list
 def examples(
     encoder: Encoder, tuning: Tuning, labels: int = 2, count: int = 40, seed: int = 0, noise: float = 0.0
 ) -> Examples:
-    """Frozen views of `sentences`; a share `noise` of the labels is moved to the next one."""
+    """Frozen views of `sentences` without ground; a share `noise` of the labels is moved to the next one."""
     texts, numbers = sentences(labels, count, seed)
     target = torch.tensor(numbers)
     wrong = torch.rand(count, generator=torch.Generator().manual_seed(seed + 1)) < noise
     target = torch.where(wrong, (target + 1) % labels, target)
-    return Examples(freeze(encoder, encoder.tokenize(texts), tuning.entry(encoder), READOUT), target)
+    return Examples.bare(freeze(encoder, encoder.tokenize(texts), tuning.entry(encoder), READOUT), target, labels)

@@ -1,5 +1,6 @@
 """What the frozen model makes of texts, computed once in one pass and kept while memory allows."""
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -8,9 +9,11 @@ from torch import Tensor
 
 from continual.backbone.encoder import Encoder
 from continual.backbone.readout import Readout
+from continual.backbone.space import Space
 from continual.backbone.states import CHUNK, ComputedStates, KeptStates, States
 from continual.backbone.terms import no_terms, surface_terms
 from continual.backbone.texts import EncodedTexts, Ragged, by_length
+from continual.team import current_team
 
 
 @dataclass(frozen=True)
@@ -43,17 +46,17 @@ class FrozenCache:
     """Makes frozen views and keeps as many as `limit_mb` megabytes hold; the least recently used goes first.
 
     A set of texts is always computed whole and in the same batches, so that its numbers have the same bits whether
-    they were kept, dropped and computed again, or computed after a restart. Where the hidden states alone would
-    exceed the limit, they are computed batch by batch whenever they are needed.
+    they were kept, dropped and computed again, or computed after a restart. What does not fit beside nothing else
+    is kept on disk, see `Space`.
 
     Args:
         encoder: The frozen model.
-        limit_mb: Memory for kept views in megabytes; 0 keeps nothing.
+        limit_mb: Memory for kept views, and for whatever else is taken from `space`, in megabytes.
     """
 
     def __init__(self, encoder: Encoder, limit_mb: float = 2048) -> None:
         self.encoder = encoder
-        self._limit = int(limit_mb * 1e6)
+        self.space = Space(limit_mb)
         self._kept: OrderedDict[tuple[int, int, Readout], FrozenView] = OrderedDict()
 
     def view(self, texts: EncodedTexts, entry: int, readout: Readout) -> FrozenView:
@@ -63,31 +66,56 @@ class FrozenCache:
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
-        size = self._bytes(texts, readout)
-        if size > self._limit:
-            return freeze(self.encoder, texts, entry, readout, keep_states=False)
-        while self._kept and self._used() + size > self._limit:
-            self._kept.popitem(last=False)
-        self._kept[key] = freeze(self.encoder, texts, entry, readout)
+        self.make_room(view_bytes(self.encoder, texts, readout))
+        self._kept[key] = freeze(self.encoder, texts, entry, readout, space=self.space)
         return self._kept[key]
 
-    def _bytes(self, texts: EncodedTexts, readout: Readout) -> int:
-        states = len(texts.ids.values) * self.encoder.width
-        return 4 * (states + len(texts) * readout.width(self.encoder))
+    def make_room(self, size: int) -> None:
+        """Drops views that were not used for long, until `size` bytes fit; none where dropping all is not enough."""
+        if size > self.space.limit:
+            return
+        while self._kept and not self.space.fits(size):
+            self._kept.popitem(last=False)
 
-    def _used(self) -> int:
-        return sum(self._bytes(view.texts, view.readout) for view in self._kept.values())
+    def drop(self, texts: EncodedTexts) -> None:
+        """Forgets all views of `texts`: they will not be used again."""
+        for key in [key for key in self._kept if key[0] == id(texts)]:
+            del self._kept[key]
+
+
+def view_bytes(encoder: Encoder, texts: EncodedTexts, readout: Readout) -> int:
+    """The size of a view's arrays."""
+    features = len(texts) * (readout.width(encoder) + encoder.width)
+    return 4 * (len(texts.ids.values) * encoder.width + features)
 
 
 @torch.no_grad()
-def freeze(encoder: Encoder, texts: EncodedTexts, entry: int, readout: Readout, keep_states: bool = True) -> FrozenView:
-    """Runs the frozen model once over `texts` and takes states, features and embeddings on the way."""
+def freeze(
+    encoder: Encoder,
+    texts: EncodedTexts,
+    entry: int,
+    readout: Readout,
+    keep_states: bool = True,
+    space: Space | None = None,
+) -> FrozenView:
+    """Runs the frozen model once over `texts` and takes states, features and embeddings on the way.
+
+    Args:
+        encoder: The frozen model.
+        texts: The texts.
+        entry: The layer whose input states are wanted.
+        readout: What the features are made of.
+        keep_states: Whether to keep those states; they are computed for each batch otherwise.
+        space: Where the arrays are made; in memory by default.
+    """
+    space = space or Space(math.inf)
     lengths = texts.ids.lengths
-    states = torch.empty(len(texts.ids.values) if keep_states else 0, encoder.width)
-    features = torch.empty(len(texts), readout.width(encoder))
-    embedding = torch.empty(len(texts), encoder.width)
+    states = space.zeros(len(texts.ids.values) if keep_states else 0, encoder.width)
+    features = space.zeros(len(texts), readout.width(encoder))
+    embedding = space.zeros(len(texts), encoder.width)
     source = ComputedStates(encoder, texts, layer=0)
-    for rows in by_length(lengths, CHUNK):
+    team = current_team()
+    for rows in team.share(by_length(lengths, CHUNK)):
         hidden, mask = source.batch(rows)
         parts = []
         for layer in range(encoder.depth + 1):
@@ -97,13 +125,17 @@ def freeze(encoder: Encoder, texts: EncodedTexts, entry: int, readout: Readout, 
                 states[_places(texts.ids, rows, hidden.shape[1])[mask]] = hidden[mask]
             if readout.takes(layer, encoder):
                 parts.append(readout.summarise(encoder, hidden, mask))
-        features[rows] = torch.cat(parts, dim=1)
+        if parts:
+            features[rows] = torch.cat(parts, dim=1)
         embedding[rows] = encoder.pool(hidden, mask)
     kept: States = (
         KeptStates(Ragged(states, texts.ids.offsets)) if keep_states else ComputedStates(encoder, texts, entry)
     )
+    for whole in (states, features, embedding):
+        team.gather(whole)
     terms = surface_terms(encoder, texts) if readout.terms else no_terms(len(texts))
-    return FrozenView(texts, entry, readout, kept, features, terms, torch.nn.functional.normalize(embedding, dim=1))
+    torch.nn.functional.normalize(embedding, dim=1, out=embedding)
+    return FrozenView(texts, entry, readout, kept, features, terms, embedding)
 
 
 def _places(ragged: Ragged, rows: Tensor, longest: int) -> Tensor:

@@ -1,11 +1,10 @@
-"""What a classification head sees of a text: its states summarised over tokens, from several layers.
+"""What the ground of a task is read from: a text's frozen states summarised over tokens, from several layers.
 
 The last layer alone hides much that a task may need, and all of them blur single words, so the head is told the text's
 surface terms too (`backbone/terms.py`). Layer 0 is the embedding layer.
 Layers below a prompt do not change while it is trained, so their summaries are computed once for each text.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +22,8 @@ class Readout:
     """Which layers and summaries make a text's features.
 
     Attributes:
-        layers: `all` takes the states before the first layer and after each; `last` takes the last layer only.
+        layers: `all` takes the states before the first layer and after each, `last` the last layer only, `none` no
+            states. With `none` and no terms a prompt alone classifies, as in plain prompt tuning.
         summaries: Of the tokens' states: `pool` is the backbone's own pooling (mean or [CLS]), `max` and `min` the
             largest and smallest value of each dimension.
         terms: How many surface terms (word pieces and character runs) a task's dictionary may have; 0 leaves them out.
@@ -34,8 +34,8 @@ class Readout:
     terms: int = 16384
 
     def __post_init__(self) -> None:
-        if self.layers not in ("all", "last"):
-            raise ConfigError(f"readout.layers is {self.layers!r}, expected all or last.")
+        if self.layers not in ("all", "last", "none"):
+            raise ConfigError(f"readout.layers is {self.layers!r}, expected all, last or none.")
         if (
             isinstance(self.summaries, str)
             or not self.summaries
@@ -54,36 +54,16 @@ class Readout:
 
     def takes(self, layer: int, encoder: Encoder) -> bool:
         """Whether states after `layer` layers are part of the features (0: before the first layer)."""
-        return self.layers == "all" or layer == encoder.depth
+        return self.layers == "all" or (self.layers == "last" and layer == encoder.depth)
 
     def width(self, encoder: Encoder) -> int:
         """The number of features of a text."""
-        return self.width_below(encoder, encoder.depth)
-
-    def width_below(self, encoder: Encoder, entry: int) -> int:
-        """How many of the features, the first ones, come from states after at most `entry` layers."""
-        taken = sum(self.takes(layer, encoder) for layer in range(entry + 1))
+        taken = sum(self.takes(layer, encoder) for layer in range(encoder.depth + 1))
         return taken * len(self.summaries) * encoder.width
 
     def summarise(self, encoder: Encoder, hidden: Tensor, mask: Tensor) -> Tensor:
         """The features that one layer's states contribute, [batch, summaries * width]."""
         return torch.cat([_summary(name, encoder, hidden, mask) for name in self.summaries], dim=1)
-
-    def prompted(self, encoder: Encoder, entry: int, frozen: Tensor, layers: Iterable[Tensor], mask: Tensor) -> Tensor:
-        """The features of a batch under a prompt, [batch, width].
-
-        Args:
-            encoder: The backbone.
-            entry: The first layer that the prompt touches.
-            frozen: The features without a prompt, [batch, width], of which the untouched ones are used.
-            layers: States after each layer from `entry` on under the prompt, each [batch, length, width].
-            mask: True where a token is real, [batch, length].
-        """
-        parts = [frozen[:, : self.width_below(encoder, entry)]]
-        for number, hidden in enumerate(layers, start=entry + 1):
-            if self.takes(number, encoder):
-                parts.append(self.summarise(encoder, hidden, mask))
-        return torch.cat(parts, dim=1)
 
 
 def _summary(name: str, encoder: Encoder, hidden: Tensor, mask: Tensor) -> Tensor:

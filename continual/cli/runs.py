@@ -1,5 +1,6 @@
 """The commands around runs: run, resume, predict, report, compare, validate."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,6 @@ from continual.cli.output import format_option, pick, print_table, show
 
 if TYPE_CHECKING:
     from continual.progress import Progress
-    from continual.run import Run
 
 _COMPARED = ("n", "average", "routed_average", "forgetting", "macro_f1", "total_seconds")
 _TASK_COLUMNS = ("task", "aware", "routed", "macro_f1", "sources", "seconds")
@@ -38,7 +38,7 @@ def run(name: str, overrides: tuple[str, ...], runs_dir: Path, run_name: str | N
 
     config = compose(name, overrides)
     folder = runs_dir / (run_name or _free_name(runs_dir, Path(name).stem, config))
-    _execute(Run.create(folder, config), form)
+    _execute(lambda: Run.create(folder, config).folder, form)
 
 
 @click.command()
@@ -48,7 +48,7 @@ def resume(folder: Path, form: str) -> None:
     """Continues a run that was stopped or killed; the results are those of an undisturbed run."""
     from continual.run import Run
 
-    _execute(Run(folder), form)
+    _execute(lambda: Run(folder).folder, form)
 
 
 @click.command()
@@ -184,28 +184,32 @@ def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
     show(form, value, lambda: print_table(columns, pick(rows, *columns), numbers=columns[1:]))
 
 
-def _execute(opened: "Run", form: str) -> None:
+def _execute(make: Callable[[], Path], form: str) -> None:
+    """Executes the run whose folder `make` makes or finds, alone or as one of several processes."""
     from continual.errors import Interrupted
-
-    try:
-        opened.execute(_progress())
-    except (Interrupted, KeyboardInterrupt):
-        raise Interrupted(
-            "Stopped as you asked; everything finished so far is on disk. Continue with: "
-            f"continual resume {opened.folder}"
-        ) from None
     from continual.evaluation.summary import load_summary
+    from continual.run import Run
+    from continual.team import current_team
 
-    summary = load_summary(opened.folder).to_dict()
-    show(form, summary, lambda: _print_summary(summary, opened.folder))
+    team = current_team()
+    with team.folder(make) as folder:
+        try:
+            Run(folder).execute(_progress(silent=not team.leads))
+        except (Interrupted, KeyboardInterrupt):
+            raise Interrupted(
+                f"Stopped as you asked; everything finished so far is on disk. Continue with: continual resume {folder}"
+            ) from None
+        if team.leads:
+            summary = load_summary(folder).to_dict()
+            show(form, summary, lambda: _print_summary(summary, folder))
 
 
-def _progress() -> "Progress":
+def _progress(silent: bool) -> "Progress":
     from rich.console import Console
 
     from continual.progress import Progress
 
-    return Progress(Console(stderr=True, highlight=False))
+    return Progress(None if silent else Console(stderr=True, highlight=False))
 
 
 def _print_summary(summary: dict[str, Any], folder: Path) -> None:

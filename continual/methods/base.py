@@ -2,15 +2,12 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from continual.backbone.encoder import Encoder
-from continual.backbone.readout import Readout
-from continual.backbone.texts import join
 from continual.seeding import seed_of
 from continual.training.checkpoint import Checkpoints
 from continual.training.config import TrainingConfig
@@ -22,8 +19,6 @@ from continual.transfer.metrics import Signature
 from continual.transfer.ranking import Ranked, rank
 from continual.transfer.signature import Prober
 from continual.tuning.base import Tensors, Tuning
-from continual.tuning.dictionary import Dictionary
-from continual.tuning.head import Evidence, Head, fit_head, minimise
 
 
 @dataclass(frozen=True)
@@ -48,11 +43,10 @@ class Lesson:
     Attributes:
         task: Its name.
         labels: Its label names.
-        train: Texts to learn from.
-        dev: Texts that choose epochs, penalties and sources.
+        train: Texts to learn from, with what is known of them without a prompt.
+        dev: Texts that choose epochs and sources, likewise.
         encoder: The frozen backbone.
         tuning: What is trained.
-        readout: What the head sees.
         training: How it is trained.
         metric: The transferability metric that ranks.
         sources: The recalled prompts of the pool, of the same tuning, most similar texts first.
@@ -70,7 +64,6 @@ class Lesson:
     dev: Examples
     encoder: Encoder
     tuning: Tuning
-    readout: Readout
     training: TrainingConfig
     metric: str
     sources: list[Source]
@@ -90,17 +83,9 @@ class Lesson:
         generator = torch.Generator().manual_seed(seed_of(self.seed, "initial prompt"))
         return self.tuning.initial(self.encoder, self.train.view.states, generator)
 
-    @cached_property
-    def dictionary(self) -> Dictionary:
-        """The terms of the task's training and dev texts; labels play no part in it."""
-        return Dictionary.of(join([self.train.view.terms, self.dev.view.terms]), self.readout.terms)
-
     def begin(self, tensors: Tensors) -> PromptModel:
-        """A model that starts from `tensors`, with the best head for the features they give."""
-        plain = PromptModel(self.encoder, self.tuning, self.readout, tensors)
-        train, dev = (plain.evidence(part.view, self.dictionary) for part in (self.train, self.dev))
-        labels = len(self.labels)
-        return plain.with_head(fit_head(train, self.train.labels, labels, dev, self.dev.labels, self.dictionary))
+        """A model that starts from `tensors` and says nothing yet."""
+        return PromptModel.begin(self.encoder, self.tuning, tensors, len(self.labels), self.train.view)
 
     def fit(self, stage: str, tensors: Tensors, objective: Objective | None = None) -> PromptModel:
         """Trains a prompt from `tensors` and returns the model with the weights that were best on dev."""
@@ -118,20 +103,6 @@ class Lesson:
         )
         self.stages.append(result)
         return model
-
-    def refit(self, model: PromptModel) -> PromptModel:
-        """The same prompt with its head fitted again on train and dev together.
-
-        Dev has chosen epoch and penalty and has no other use; the fit is convex, so nothing is left to choose. The
-        strength of the penalty for each text stays as it was.
-        """
-        views = (self.train.view, self.dev.view)
-        features = torch.cat([model.standardise(model.raw_features(view)) for view in views])
-        bags = self.dictionary.bags(join([view.terms for view in views]))
-        labels = torch.cat([self.train.labels, self.dev.labels])
-        penalty = model.penalty * len(self.train) / len(labels)
-        weights = minimise(Evidence(features, bags), labels, model.head_weights(), penalty)
-        return model.with_head(Head(weights, self.dictionary, model.mean, model.scale, penalty))
 
     def rank(self, model: PromptModel) -> list[Ranked]:
         """The recalled sources, most transferable first, judged against a prompt of this task."""

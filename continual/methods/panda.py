@@ -61,7 +61,7 @@ class Panda(Method):
         if not used:  # nothing to learn from: the task's own prompt is the student
             return Learned(probe, "probe", ranked)
         teachers = [
-            lesson.fit(f"teacher-{number}", lesson.tensors_of(item.prompt)).logits(lesson.train.view)
+            lesson.fit(f"teacher-{number}", lesson.tensors_of(item.prompt)).logits(lesson.train)
             for number, item in enumerate(used, start=1)
         ]
         objective = self._objective(teachers, used, lesson.training.label_smoothing)

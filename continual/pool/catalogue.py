@@ -16,7 +16,7 @@ from typing import NamedTuple
 from continual.errors import PoolError, StorageError
 from continual.pool.prompt import PromptRecord, task_slug
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the tables. A catalogue of any other version is rebuilt."""
 
 _TABLES = (
@@ -28,6 +28,7 @@ _TABLES = (
     # PromptRecord as JSON, apart from the rest because it is long and opening a pool does not need it.
     "CREATE TABLE records (position INTEGER PRIMARY KEY, record TEXT NOT NULL)",
     "CREATE INDEX by_slug ON prompts (slug, version)",
+    "CREATE INDEX by_task ON prompts (task, position)",
     "CREATE INDEX by_tensors ON prompts (tensors_sha256)",
     f"PRAGMA user_version = {SCHEMA}",
 )
@@ -122,6 +123,12 @@ class Catalogue:
         with self._reading() as connection:
             query = "SELECT task FROM prompts GROUP BY task ORDER BY MIN(position)"
             return [row[0] for row in connection.execute(query)]
+
+    def superseded(self) -> set[str]:
+        """The ids of all prompts whose task has a newer one."""
+        query = "SELECT id FROM prompts WHERE position NOT IN (SELECT MAX(position) FROM prompts GROUP BY task)"
+        with self._reading() as connection:
+            return {row[0] for row in connection.execute(query)}
 
     def count(self) -> int:
         """Number of prompts."""

@@ -75,7 +75,8 @@ def nearest_prompts(
     answers: list[list[Hit]] = [[] for _ in queries]
     waiting = np.arange(len(queries))
     excluded = frozenset(exclude)
-    width = _first_width(index, owners, k + len(excluded))
+    # Few of many excluded prompts are near any one query; where they are, more rows are fetched.
+    width = _first_width(index, owners, k + min(len(excluded), 4 * k))
     while len(waiting) and k > 0 and len(index):
         scores, rows = index.search(queries[waiting], width)
         complete = rows.shape[1] >= len(index)

@@ -14,6 +14,7 @@ import numpy as np
 from continual.errors import PoolError
 from continual.pool import format as prompt_format
 from continual.pool import layout
+from continual.pool.catalogue import State
 from continual.pool.format import EncodedPrompt
 from continual.pool.index import EXACT_LIMIT
 from continual.pool.prompt import Prompt, PromptRecord, is_prompt_id, make_id, task_slug
@@ -70,6 +71,7 @@ class PromptPool:
         self._index = KeptIndex(self.path, self._shelf, self._lock, self.notes, read_only, exact_limit)
         self._cache: OrderedDict[str, Prompt] = OrderedDict()
         self._cache_lock = threading.Lock()
+        self._superseded: tuple[State, frozenset[str]] | None = None
         self._index.reconcile()
 
     @property
@@ -114,6 +116,13 @@ class PromptPool:
     def latest(self, task: str) -> PromptRecord | None:
         """The record of the newest version for `task`, None if the task has no prompt."""
         return self._index.read(lambda index: index.catalogue.latest(task))
+
+    def superseded(self) -> frozenset[str]:
+        """Ids of prompts that have a newer version: they stay addressable, but no text is routed to them."""
+        state = self._index.read(lambda index: index.catalogue.state())
+        if self._superseded is None or self._superseded[0] != state:
+            self._superseded = (state, frozenset(self._index.read(lambda index: index.catalogue.superseded())))
+        return self._superseded[1]
 
     def folder(self, prompt_id: str) -> Path:
         """The folder of a prompt, whether it exists or not.

@@ -14,13 +14,13 @@ def _setting(default: float, help: str) -> Any:
 class TrainingConfig:
     """How a prompt and its head are trained. Every method uses the same, so that budgets are equal."""
 
-    epochs: int = _setting(6, "passes over the training texts at most")
-    min_steps: int = _setting(60, "small tasks get more epochs until this many steps are possible")
+    epochs: int = _setting(8, "passes over the training texts at most")
+    min_steps: int = _setting(150, "small tasks get more epochs until this many steps are possible")
     batch_size: int = _setting(16, "texts in a step")
     learning_rate: float = _setting(0.01, "peak learning rate of the prompt (AdamW)")
-    head_learning_rate: float = _setting(0.0003, "peak learning rate of the classification head")
+    head_learning_rate: float = _setting(0.003, "peak learning rate of the classification head")
     warmup: float = _setting(0.1, "share of the steps over which the learning rate rises; it then falls linearly to 0")
-    patience: int = _setting(3, "stop after this many epochs without a better dev score; 0 never stops early")
+    patience: int = _setting(4, "stop after this many epochs without a better dev score; 0 never stops early")
     dropout: float = _setting(0.1, "dropout on the text's vector before the head")
     average: float = _setting(
         0.98, "decay of the moving average of the weights that is kept and used; 0 keeps the last"

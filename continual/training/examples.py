@@ -19,10 +19,17 @@ class Examples:
     Attributes:
         view: What the frozen model makes of the texts.
         labels: Label numbers, [texts].
+        ground: Logits that the prompt adds to, [texts, labels]; see `continual/training/ground.py`.
     """
 
     view: FrozenView
     labels: Tensor
+    ground: Tensor
+
+    @classmethod
+    def bare(cls, view: FrozenView, labels: Tensor, num_labels: int) -> "Examples":
+        """Texts of which nothing is known yet."""
+        return cls(view, labels, torch.zeros(len(labels), num_labels))
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -67,6 +67,13 @@ class Tuning(ABC):
         """The prompt as a list of vectors, [tokens, width], for metrics that compare prompts directly."""
 
 
+def final_states(tuning: Tuning, encoder: Encoder, hidden: Tensor, mask: Tensor, tensors: Tensors) -> Tensor:
+    """The states of the text's own tokens after the last layer, [batch, length, width]; see `Tuning.layers`."""
+    for states in tuning.layers(encoder, hidden, mask, tensors):
+        hidden = states
+    return hidden
+
+
 def trained_tensors(stored: Tensors) -> dict[str, Tensor]:
     """The tensors of a stored prompt that its tuning trained, under the tuning's own names."""
     return {name.removeprefix(TRAINED): value for name, value in stored.items() if name.startswith(TRAINED)}

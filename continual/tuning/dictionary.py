@@ -1,6 +1,5 @@
 """The terms that a task's own texts are told apart by, and texts as weighted bags of them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -100,14 +99,3 @@ class Dictionary:
         offsets = torch.zeros(len(texts) + 1, dtype=torch.long)
         offsets[1:] = torch.cumsum(torch.bincount(owners, minlength=len(texts)), 0)
         return Bags(places, values, offsets)
-
-
-def stored_terms(dictionary: Dictionary, weight: Tensor) -> dict[str, Tensor]:
-    """A dictionary and its terms' weights [terms, labels] as tensors of a stored prompt."""
-    return {"head.terms": dictionary.terms, "head.terms.surprise": dictionary.surprise, "head.terms.weight": weight}
-
-
-def loaded_terms(tensors: Mapping[str, Tensor]) -> tuple[Dictionary, Tensor]:
-    """The dictionary of a stored prompt and its terms' weights [terms, labels]."""
-    dictionary = Dictionary(tensors["head.terms"], tensors["head.terms.surprise"])
-    return dictionary, tensors["head.terms.weight"]

@@ -1,7 +1,7 @@
-"""Classification heads: a convex start on what the frozen model sees, the optimum that training continues from."""
+"""Linear classifiers on what the frozen model sees: regularised, convex, solved to their optimum."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -28,6 +28,34 @@ class Evidence:
     features: Tensor
     bags: Bags
 
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How features are standardised: `(features - mean) / scale`.
+
+    Nothing is ever standardised in memory, where the features are the largest thing: the weights carry the scaling.
+
+    Attributes:
+        mean: [features].
+        scale: [features].
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    @classmethod
+    def of(cls, features: Tensor) -> "Scaling":
+        """The scaling that gives `features` [texts, features] mean 0 and deviation 1."""
+        return cls(features.mean(0), features.std(0, correction=0) + _MINIMUM_SCALE)
+
+    def fold(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Weight and bias for raw features of a classifier of standardised ones."""
+        raw = weight / self.scale
+        return raw, bias - raw @ self.mean
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -48,9 +76,10 @@ class Weights:
         """Weights that know nothing."""
         return cls(torch.zeros(labels, features), torch.zeros(terms, labels), torch.zeros(labels))
 
-    def logits(self, evidence: Evidence) -> Tensor:
+    def logits(self, evidence: Evidence, scaling: Scaling) -> Tensor:
         """Scores of the labels, [texts, labels]."""
-        return evidence.features @ self.features.T + evidence.bags.logits(self.terms) + self.bias
+        weight, bias = scaling.fold(self.features, self.bias)
+        return evidence.features @ weight.T + evidence.bags.logits(self.terms) + bias
 
 
 @dataclass(frozen=True)
@@ -60,22 +89,27 @@ class Head:
     Attributes:
         weights: What it has learned.
         dictionary: The terms that it knows.
-        mean: What is subtracted from the features, [features].
-        scale: What they are then divided by, [features].
-        penalty: Factor of the squared norm of the weights in the objective that they minimise.
+        scaling: How its features are standardised.
+        strength: Inverse strength C of its penalty.
     """
 
     weights: Weights
     dictionary: Dictionary
-    mean: Tensor
-    scale: Tensor
-    penalty: float
+    scaling: Scaling
+    strength: float
 
+    def logits(self, evidence: Evidence) -> Tensor:
+        """Scores of the labels, [texts, labels]."""
+        return self.weights.logits(evidence, self.scaling)
 
-def fold(weight: Tensor, bias: Tensor, mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    """Weight and bias of the same classifier on raw features: the standardisation moves into them."""
-    raw = weight / scale
-    return raw, bias - raw @ mean
+    def refitted(self, evidence: Evidence, labels: Tensor) -> "Head":
+        """The same head at its optimum on other texts."""
+        return replace(self, weights=minimise(evidence, labels, self.weights, self.scaling, self.strength))
+
+    @property
+    def size(self) -> int:
+        """How many numbers were learned."""
+        return sum(value.numel() for value in (self.weights.features, self.weights.terms, self.weights.bias))
 
 
 def fit_head(
@@ -92,44 +126,61 @@ def fit_head(
     It minimises `mean cross-entropy + |W|^2 / (C n)` over n texts, for the best inverse strength C.
 
     Args:
-        train: What is seen of the training texts, features not standardised.
+        train: What is seen of the training texts.
         labels: Their labels, [texts].
         num_labels: How many labels the task has.
-        dev: What is seen of held-out texts, likewise.
+        dev: What is seen of held-out texts.
         dev_labels: Their labels, [dev texts].
         dictionary: Whose terms the bags hold.
         strengths: The values of C to choose from, rising.
     """
-    mean, scale = train.features.mean(0), train.features.std(0, correction=0) + _MINIMUM_SCALE
-    standard = Evidence((train.features - mean) / scale, train.bags)
-    dev_standard = Evidence((dev.features - mean) / scale, dev.bags)
+    scaling = Scaling.of(train.features)
     weights = Weights.zero(num_labels, train.features.shape[1], len(dictionary))
     best: tuple[float, Head] | None = None
     for strength in strengths:
-        penalty = 1 / (strength * len(labels))
         # The path is walked from strong to weak penalties, each optimum being a good start for the next.
-        weights = minimise(standard, labels, weights, penalty)
-        loss = float(F.cross_entropy(weights.logits(dev_standard), dev_labels))
+        weights = minimise(train, labels, weights, scaling, strength)
+        loss = float(F.cross_entropy(weights.logits(dev, scaling), dev_labels))
         if best is None or loss < best[0]:
-            best = (loss, Head(weights, dictionary, mean, scale, penalty))
+            best = (loss, Head(weights, dictionary, scaling, strength))
     assert best is not None  # strengths is never empty
     return best[1]
 
 
-def minimise(evidence: Evidence, labels: Tensor, start: Weights, penalty: float) -> Weights:
-    """The weights that minimise `mean cross-entropy + penalty * |W|^2`, from a start, by L-BFGS; the bias is free."""
+def minimise(
+    evidence: Evidence,
+    labels: Tensor,
+    start: Weights,
+    scaling: Scaling,
+    strength: float,
+    counted: Tensor | None = None,
+) -> Weights:
+    """The weights that minimise `mean cross-entropy + |W|^2 / (C n)`, from a start, by L-BFGS; the bias is free.
+
+    Args:
+        evidence: What is seen of the texts.
+        labels: Their labels, [texts].
+        start: Where to start; it is left as it is.
+        scaling: How the features are standardised.
+        strength: C.
+        counted: True for the n texts that count, [texts]; all by default. The others stay where they are, since
+            a copy of some of the features would be as large as the features.
+    """
     features, terms, bias = (
         value.detach().clone().requires_grad_() for value in (start.features, start.terms, start.bias)
     )
     weights = Weights(features, terms, bias)
+    share = torch.ones(len(labels)) if counted is None else counted.float()
+    share = share / share.sum()
+    penalty = 1 / (strength * (len(labels) if counted is None else int(counted.sum())))
     optimiser = torch.optim.LBFGS(
         [features, terms, bias], max_iter=_ITERATIONS, tolerance_grad=1e-5, line_search_fn="strong_wolfe"
     )
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        norm = features.square().sum() + terms.square().sum()
-        loss = F.cross_entropy(weights.logits(evidence), labels) + penalty * norm
+        losses = F.cross_entropy(weights.logits(evidence, scaling), labels, reduction="none")
+        loss = losses @ share + penalty * (features.square().sum() + terms.square().sum())
         loss.backward()
         return loss
 

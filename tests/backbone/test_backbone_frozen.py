@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny_models import DEPTH, TEXTS, WIDTH
 
-from continual.backbone.frozen import FrozenCache, freeze
+from continual.backbone.frozen import FrozenCache, freeze, view_bytes
 from continual.backbone.readout import Readout
 from continual.backbone.states import ComputedStates, KeptStates
 from continual.backbone.texts import EncodedTexts
@@ -22,7 +22,7 @@ def many() -> list[str]:
 
 
 def megabytes(texts: EncodedTexts, readout: Readout, encoder) -> float:
-    return 4 * (len(texts.ids.values) * encoder.width + len(texts) * readout.width(encoder)) / 1e6
+    return view_bytes(encoder, texts, readout) / 1e6
 
 
 @pytest.mark.parametrize("entry", range(DEPTH + 1))
@@ -118,13 +118,29 @@ def test_the_limit_is_respected(tiny_encoder, many):
         assert held <= limit
 
 
-def test_what_exceeds_the_limit_alone_is_computed_and_drops_nothing_for_nothing(tiny_encoder, many):
+def test_what_exceeds_the_limit_alone_is_kept_on_disk_and_drops_nothing_for_nothing(tiny_encoder, many):
     encoder = tiny_encoder("bert")
     small, large = encoder.tokenize(many[:5]), encoder.tokenize(many)
     cache = FrozenCache(encoder, 0.5 * megabytes(large, SEEN, encoder))
     kept = cache.view(small, 1, SEEN)
-    assert isinstance(cache.view(large, 1, SEEN).states, ComputedStates)
+    spilled = cache.view(large, 1, SEEN)
+    assert cache.space.spilled > 0
     assert cache.view(small, 1, SEEN) is kept
+    assert cache.view(large, 1, SEEN) is spilled
+    plain = freeze(encoder, large, 1, SEEN)
+    assert torch.equal(spilled.features, plain.features)
+    rows = torch.arange(len(many))
+    assert torch.equal(spilled.states.batch(rows)[0], plain.states.batch(rows)[0])
+
+
+def test_views_of_texts_that_are_done_with_are_dropped(tiny_encoder, many):
+    encoder = tiny_encoder("bert")
+    cache = FrozenCache(encoder)
+    done, other = encoder.tokenize(many), encoder.tokenize(many)
+    first, kept = cache.view(done, 1, SEEN), cache.view(other, 1, SEEN)
+    cache.drop(done)
+    assert cache.view(other, 1, SEEN) is kept
+    assert cache.view(done, 1, SEEN) is not first
 
 
 # ---------------------------------------------------------------- readouts
@@ -136,7 +152,6 @@ def test_features_by_hand(tiny_encoder, entry):
     texts = encoder.tokenize(TEXTS)
     view = freeze(encoder, texts, entry, SEEN)
     assert SEEN.width(encoder) == (DEPTH + 1) * 2 * WIDTH
-    assert SEEN.width_below(encoder, 0) == 2 * WIDTH
     for row in ALL.tolist():
         expected = []
         for layer in range(DEPTH + 1):
@@ -151,15 +166,13 @@ def test_features_by_hand(tiny_encoder, entry):
         (Readout("last", ("pool",), terms=0), WIDTH),
         (Readout("last", ("pool", "max"), terms=5), 2 * WIDTH),
         (Readout("all", ("max",), terms=0), (DEPTH + 1) * WIDTH),
+        (Readout("none", terms=0), 0),
     ],
 )
 def test_widths(tiny_encoder, readout, width):
     encoder = tiny_encoder("bert")
     view = freeze(encoder, encoder.tokenize(TEXTS), 1, readout)
     assert readout.width(encoder) == width == view.features.shape[1]
-    assert readout.width_below(encoder, DEPTH) == width
-    if readout.layers == "last":
-        assert readout.width_below(encoder, DEPTH - 1) == 0
 
 
 def test_the_summaries_ignore_padding(tiny_encoder):
@@ -167,24 +180,6 @@ def test_the_summaries_ignore_padding(tiny_encoder):
     mask = torch.tensor([[True, True, False]])
     found = Readout(summaries=("max", "pool", "min")).summarise(tiny_encoder("bert"), hidden, mask)
     assert found.tolist() == [[-1.0, 2.0, -2.0, 1.5, -3.0, 1.0]]
-
-
-@pytest.mark.parametrize("entry", range(DEPTH))
-@pytest.mark.parametrize("layers", ["all", "last"])
-def test_prompted_features_take_the_rest_from_the_frozen_ones(tiny_encoder, entry, layers):
-    encoder = tiny_encoder("bert")
-    readout = Readout(layers, ("max",))
-    view = freeze(encoder, encoder.tokenize(TEXTS), entry, readout)
-    hidden, mask = view.states.batch(ALL)
-    above = [torch.full_like(hidden, float(layer)) for layer in range(entry + 1, DEPTH + 1)]
-    found = readout.prompted(encoder, entry, view.features, above, mask)
-    own = readout.width_below(encoder, entry)
-    assert found.shape == view.features.shape
-    assert torch.equal(found[:, :own], view.features[:, :own])
-    wanted = range(entry + 1, DEPTH + 1) if layers == "all" else [DEPTH]
-    assert found[:, own:].reshape(len(TEXTS), -1, WIDTH).unique(dim=2).squeeze(2).tolist() == [
-        [float(layer) for layer in wanted]
-    ] * len(TEXTS)
 
 
 def test_readouts_say_what_they_are():

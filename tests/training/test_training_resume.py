@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 from safetensors.torch import save_file
-from small_tasks import READOUT, examples, headed
+from small_tasks import examples
 
 from continual.errors import Interrupted, StorageError
 from continual.training import loop
@@ -51,13 +51,12 @@ def train(request, tiny_encoder):
     }
 
     tensors = tuning.initial(encoder, None, torch.Generator().manual_seed(1))
-    plain = PromptModel(encoder, tuning, READOUT, tensors)
 
     def run(checkpoints=None, watcher=None, **settings):
         config = TrainingConfig(
             **{"epochs": EPOCHS, "min_steps": 0, "batch_size": 8, "patience": 0, "average": 0.8} | settings
         )
-        model = headed(plain, split["train"], split["dev"])
+        model = PromptModel.begin(encoder, tuning, tensors, 2, split["train"].view)
         result = loop.fit(
             model,
             split["train"],

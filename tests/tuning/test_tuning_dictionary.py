@@ -7,7 +7,7 @@ import torch
 
 from continual.backbone.terms import FIRST_RUN
 from continual.backbone.texts import Ragged
-from continual.tuning.dictionary import Bags, Dictionary, loaded_terms, stored_terms
+from continual.tuning.dictionary import Bags, Dictionary
 
 A, B = FIRST_RUN + 3, FIRST_RUN + 8
 """Two runs of characters; smaller numbers are word pieces."""
@@ -62,15 +62,6 @@ def test_nothing_known_adds_nothing():
     assert bags.logits(torch.zeros(0, 3)).tolist() == [[0.0] * 3] * 4
     stranger = Dictionary.of(TEXTS, 10).bags(ragged([77], []))
     assert stranger.logits(torch.ones(4, 2)).tolist() == [[0.0, 0.0]] * 2
-
-
-def test_a_stored_dictionary_comes_back():
-    dictionary = Dictionary.of(TEXTS, 10)
-    weight = torch.randn(4, 2)
-    found, found_weight = loaded_terms(stored_terms(dictionary, weight))
-    assert torch.equal(found.terms, dictionary.terms)
-    assert torch.equal(found.surprise, dictionary.surprise)
-    assert torch.equal(found_weight, weight)
 
 
 def test_taking_rows_is_taking_bags():

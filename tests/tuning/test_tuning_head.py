@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from continual.backbone.texts import Ragged
 from continual.tuning.dictionary import Bags, Dictionary
-from continual.tuning.head import STRENGTHS, Evidence, Head, Weights, fit_head, fold, minimise
+from continual.tuning.head import STRENGTHS, Evidence, Head, Scaling, Weights, fit_head, minimise
 
 
 def problem(labels: int, texts: int = 90, features: int = 6, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -31,7 +31,11 @@ def fitted(features, target, labels, dev, dev_target, strengths=STRENGTHS) -> He
 
 
 def logits(head: Head, features):
-    return (features - head.mean) / head.scale @ head.weights.features.T + head.weights.bias
+    return head.logits(Evidence(features, bags(len(features))))
+
+
+def standardised(head: Head, features):
+    return (features - head.scaling.mean) / head.scaling.scale
 
 
 def objective(features, labels, weight, bias, penalty):
@@ -43,12 +47,12 @@ def objective(features, labels, weight, bias, penalty):
 def test_the_head_is_the_optimum_of_its_objective(labels, strength):
     features, target = problem(labels)
     head = fitted(features, target, labels, features, target, [strength])
-    assert head.penalty == pytest.approx(1 / (strength * 90))
-    standard = (features - head.mean) / head.scale
+    assert head.strength == strength
+    standard = standardised(head, features)
     weight, bias = head.weights.features.requires_grad_(), head.weights.bias.requires_grad_()
-    objective(standard, target, weight, bias, head.penalty).backward()
+    objective(standard, target, weight, bias, 1 / (strength * 90)).backward()
     # The objective is strongly convex in the weights, so this bounds their distance from the optimum.
-    assert weight.grad.abs().max() / (2 * head.penalty) < 5e-4
+    assert weight.grad.abs().max() * (strength * 90) / 2 < 5e-4
     assert bias.grad.abs().max() < 5e-4
 
 
@@ -59,7 +63,7 @@ def test_the_head_agrees_with_scikit_learn(strength):
 
     features, target = problem(3)
     head = fitted(features, target, 3, features, target, [strength])
-    standard = ((features - head.mean) / head.scale).double().numpy()
+    standard = (standardised(head, features)).double().numpy()
     theirs = LogisticRegression(C=strength / 2, tol=1e-9, max_iter=10_000).fit(standard, target.numpy())
     np.testing.assert_allclose(head.weights.features.numpy(), theirs.coef_, atol=1e-3)
     ours = torch.softmax(torch.from_numpy(standard).float() @ head.weights.features.T + head.weights.bias, dim=1)
@@ -69,7 +73,7 @@ def test_the_head_agrees_with_scikit_learn(strength):
 def test_features_are_standardised():
     features, target = problem(3)
     head = fitted(features, target, 3, features, target)
-    standard = (features - head.mean) / head.scale
+    standard = standardised(head, features)
     torch.testing.assert_close(standard.mean(0), torch.zeros(6), rtol=0, atol=1e-4)
     torch.testing.assert_close(standard.std(0), torch.ones(6), rtol=0, atol=0.02)
 
@@ -81,11 +85,13 @@ def test_terms_and_features_share_one_objective():
     places = torch.arange(90) % 2
     texts = Bags(places, counts, torch.arange(91))
     dictionary = Dictionary(torch.tensor([5, 9], dtype=torch.int32), torch.ones(2))
-    found = fit_head(Evidence(features, texts), target, 3, Evidence(features, texts), target, dictionary, [0.03])
+    seen = Evidence(features, texts)
+    found = fit_head(seen, target, 3, seen, target, dictionary, [0.03])
     dense = torch.zeros(90, 2)
     dense[torch.arange(90), places] = counts
-    whole = torch.cat([(features - found.mean) / found.scale, dense], dim=1)
-    expected = minimise(Evidence(whole, bags(90)), target, Weights.zero(3, 8, 0), found.penalty)
+    plain = Scaling(torch.zeros(8), torch.ones(8))
+    whole = torch.cat([standardised(found, features), dense], dim=1)
+    expected = minimise(Evidence(whole, bags(90)), target, Weights.zero(3, 8, 0), plain, 0.03)
     torch.testing.assert_close(found.weights.features, expected.features[:, :6], rtol=0, atol=1e-3)
     torch.testing.assert_close(found.weights.terms.T, expected.features[:, 6:], rtol=0, atol=1e-3)
     torch.testing.assert_close(found.weights.bias, expected.bias, rtol=0, atol=1e-3)
@@ -96,8 +102,8 @@ def test_the_penalty_is_chosen_by_the_loss_on_dev():
     features, target = problem(3)
     agrees = fitted(features, target, 3, features, target)
     contradicts = fitted(features, target, 3, features, (target + 1) % 3)
-    assert agrees.penalty == pytest.approx(1 / (max(STRENGTHS) * 90))
-    assert contradicts.penalty == pytest.approx(1 / (min(STRENGTHS) * 90))
+    assert agrees.strength == max(STRENGTHS)
+    assert contradicts.strength == min(STRENGTHS)
 
 
 def test_the_choice_is_the_best_of_separate_fits():
@@ -112,7 +118,7 @@ def test_the_choice_is_the_best_of_separate_fits():
     best = min(losses, key=losses.get)
     alone = fitted(features, target, 4, dev, dev_target, [best])
     path = fitted(features, target, 4, dev, dev_target)
-    assert path.penalty == alone.penalty
+    assert path.strength == alone.strength
     torch.testing.assert_close(path.weights.features, alone.weights.features, rtol=0, atol=2e-3)
 
 
@@ -145,24 +151,34 @@ def test_fitting_is_deterministic_and_draws_nothing():
 def test_minimise_leaves_its_start_alone():
     features, target = problem(2)
     start = Weights(torch.ones(2, 6), torch.ones(0, 2), torch.ones(2))
-    minimise(Evidence(features, bags(90)), target, start, 0.1)
+    minimise(Evidence(features, bags(90)), target, start, Scaling.of(features), 0.1)
     assert torch.equal(start.features, torch.ones(2, 6))
     assert torch.equal(start.bias, torch.ones(2))
 
 
+def test_texts_that_do_not_count_change_nothing():
+    """Leaving texts out by the mask is fitting to the others alone, with the same scaling."""
+    features, target = problem(3)
+    scaling, start = Scaling.of(features), Weights.zero(3, 6, 0)
+    counted = torch.arange(90) % 3 > 0
+    masked = minimise(Evidence(features, bags(90)), target, start, scaling, 0.1, counted)
+    alone = minimise(Evidence(features[counted], bags(60)), target[counted], start, scaling, 0.1)
+    torch.testing.assert_close(masked.features, alone.features, rtol=0, atol=1e-3)
+
+
+def test_a_refitted_head_is_the_optimum_elsewhere():
+    features, target = problem(3)
+    other, other_target = problem(3, seed=4)
+    head = fitted(features, target, 3, features, target, [0.1])
+    again = head.refitted(Evidence(other, bags(90)), other_target)
+    start = Weights.zero(3, 6, 0)
+    expected = minimise(Evidence(other, bags(90)), other_target, start, head.scaling, 0.1)
+    torch.testing.assert_close(again.weights.features, expected.features, rtol=0, atol=2e-3)
+    assert again.scaling is head.scaling
+
+
 def test_folding_by_hand():
-    weight, bias = fold(
-        torch.tensor([[2.0, 6.0]]), torch.tensor([1.0]), mean=torch.tensor([3.0, -1.0]), scale=torch.tensor([2.0, 3.0])
-    )
+    scaling = Scaling(mean=torch.tensor([3.0, -1.0]), scale=torch.tensor([2.0, 3.0]))
+    weight, bias = scaling.fold(torch.tensor([[2.0, 6.0]]), torch.tensor([1.0]))
     assert weight.tolist() == [[1.0, 2.0]]
-    assert bias.tolist() == [1 - (3 - 2)]
-
-
-def test_folding_changes_no_logit():
-    generator = torch.Generator().manual_seed(0)
-    features, mean = (torch.randn(20, 9, generator=generator, dtype=torch.double) for _ in range(2))
-    weight, scale = torch.randn(4, 9, generator=generator, dtype=torch.double), torch.rand(9).double() + 0.1
-    bias = torch.randn(4, generator=generator, dtype=torch.double)
-    raw, shifted = fold(weight, bias, mean[0], scale)
-    expected = (features - mean[0]) / scale @ weight.T + bias
-    torch.testing.assert_close(features @ raw.T + shifted, expected, rtol=0, atol=1e-12)
+    assert bias.tolist() == [0.0]

@@ -121,15 +121,13 @@ def test_pad_stack_by_hand():
 def test_features_are_the_same_with_and_without_kept_lower_layers(tiny_encoder, family, kind):
     encoder, tuning = tiny_encoder(family), build_tuning(SPECS[kind])
     texts, entry = encoder.tokenize(TEXTS), tuning.entry(encoder)
-    model = PromptModel(encoder, tuning, PLAIN, fresh(encoder, tuning))
-    kept, computed = (
-        model.raw_features(freeze(encoder, texts, entry, PLAIN, keep_states=keep)) for keep in (True, False)
-    )
-    torch.testing.assert_close(kept, computed, rtol=0, atol=1e-4)
+    kept, computed = (freeze(encoder, texts, entry, PLAIN, keep_states=keep) for keep in (True, False))
+    model = PromptModel.begin(encoder, tuning, fresh(encoder, tuning), 2, kept)
+    torch.testing.assert_close(model.all_features(kept), model.all_features(computed), rtol=0, atol=1e-3)
     # And both are what running everything from the token ids gives.
     hidden, mask = last(encoder, tuning, fresh(encoder, tuning))
-    below = PLAIN.width(encoder) - 3 * WIDTH
-    torch.testing.assert_close(kept[:, below : below + WIDTH], encoder.pool(hidden, mask), rtol=0, atol=1e-4)
+    found = model.all_features(kept) * model.scaling.scale + model.scaling.mean
+    torch.testing.assert_close(found, encoder.pool(hidden, mask), rtol=0, atol=1e-4)
 
 
 # ---------------------------------------------------------------- the arithmetic, by hand

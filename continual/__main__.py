@@ -1,0 +1,5 @@
+"""`python -m continual`, for launchers that start modules: `accelerate launch -m continual run ...`."""
+
+from continual.cli import main
+
+main()

@@ -1,0 +1,86 @@
+"""Two processes that learn one run together give what one gives with twice the batch."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+SETTINGS = (
+    "stream.tasks=2",
+    "stream.train=48",
+    "stream.test=24",
+    "stream.dev=16",
+    "training.epochs=2",
+    "training.min_steps=0",
+    "training.average=0.5",
+    "threads=1",
+    "method=panda",
+)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def arguments(folder: Path, name: str, batch: int, *more: str) -> list[str]:
+    settings = [*SETTINGS, f"training.batch_size={batch}", "tracking.enabled=false", *more]
+    return ["run", "simulated", *settings, "--runs-dir", str(folder), "--name", name]
+
+
+def together(words: list[str], **environment: str) -> subprocess.CompletedProcess:
+    """Starts two processes as `accelerate launch` does."""
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    launch += ["--main_process_port", str(free_port()), "--num_cpu_threads_per_process", "1", "-m", "continual", *words]
+    return subprocess.run(
+        launch, capture_output=True, text=True, timeout=300, check=False, env=os.environ | environment
+    )
+
+
+def alone(words: list[str]) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "continual", *words], capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def results(folder: Path) -> dict:
+    return json.loads((folder / "summary.json").read_text())
+
+
+def prompts(folder: Path) -> dict[str, dict]:
+    return {file.parent.name: load_file(file) for file in sorted((folder / "pool").rglob("tensors.safetensors"))}
+
+
+@pytest.mark.timeout(600)
+def test_two_processes_are_one_with_twice_the_batch(tmp_path):
+    both = together(arguments(tmp_path, "both", 4), TMPDIR=str(tmp_path / "temporary"))
+    assert both.returncode == 0, both.stderr[-3000:]
+    single = alone(arguments(tmp_path, "single", 8))
+    assert single.returncode == 0, single.stderr[-3000:]
+    assert results(tmp_path / "both")["aware"]["matrix"] == results(tmp_path / "single")["aware"]["matrix"]
+    expected = prompts(tmp_path / "single")
+    found = prompts(tmp_path / "both")
+    assert found.keys() == expected.keys()
+    for prompt, tensors in expected.items():
+        for name, value in tensors.items():
+            # Sums are taken in another order, nothing else differs.
+            largest = max(1.0, float(value.abs().max()))
+            assert (found[prompt][name] - value).abs().max() <= 2e-3 * largest, (prompt, name)
+    assert both.stdout.count("report:") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["both", "single"]
+
+
+@pytest.mark.timeout(300)
+def test_what_the_leader_refuses_ends_all(tmp_path):
+    words = arguments(tmp_path, "taken", 4)
+    (tmp_path / "taken").mkdir()
+    found = together(words)
+    assert found.returncode != 0
+    assert found.stderr.count("exists already") == 1
