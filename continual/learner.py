@@ -155,6 +155,11 @@ class Learner:
         Returns:
             The record of the stored prompt. Its provenance tells how it was learned.
         """
+        if not self.encoder.exact:
+            raise LearningError(
+                f"The backbone {self.encoder.name!r} computes in int8, which is for prediction only; "
+                "learn on the original one."
+            )
         started = time.monotonic()
         train, dev = self.fingerprint(task)
         ground = lay_ground(train, dev, len(task.labels), seed_of(self.settings.seed, task.name))

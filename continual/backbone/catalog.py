@@ -37,17 +37,23 @@ def minilm(pooling: str = "mean", max_length: int = 128) -> "Encoder":
     return _load(folder, "minilm", pooling, max_length)
 
 
-def hub(path: str | None = None, pooling: str = "mean", max_length: int = 128) -> "Encoder":
+def hub(
+    path: str | None = None, pooling: str = "mean", max_length: int = 128, memory_mb: float | None = None
+) -> "Encoder":
     """Any Hugging Face encoder.
 
     Args:
         path: A local folder or the model's name on the hub.
         pooling: `mean` or `cls`.
         max_length: Texts are cut after this many tokens.
+        memory_mb: Megabytes of weights to hold in memory; what exceeds them is read from a temporary file whenever a
+            layer needs it, by `accelerate`. None holds all.
 
     Raises:
         BackboneError: There is no such model, or it is not an encoder.
     """
+    if memory_mb is not None and memory_mb <= 0:
+        raise BackboneError(f"backbone.memory_mb is {memory_mb}, expected a number above 0, or null to hold all.")
     if not path:
         raise BackboneError("The backbone 'hub' needs the model's name or folder; add backbone.path=NAME_OR_FOLDER.")
     folder = Path(path).expanduser()
@@ -55,24 +61,27 @@ def hub(path: str | None = None, pooling: str = "mean", max_length: int = 128) -
         raise BackboneError(
             f"There is no folder {folder}; give one with config.json, weights and tokenizer, or a name on the hub."
         )
-    return _load(folder if folder.is_dir() else path, folder.name, pooling, max_length)
+    return _load(folder if folder.is_dir() else path, folder.name, pooling, max_length, memory_mb)
 
 
-def _load(path: str | Path, name: str, pooling: str, max_length: int) -> "Encoder":
+def _load(path: str | Path, name: str, pooling: str, max_length: int, memory_mb: float | None = None) -> "Encoder":
     declare_missing_operators()
     from transformers import AutoConfig, AutoModel, AutoTokenizer
     from transformers.utils import logging
 
     from continual.backbone.encoder import Encoder
+    from continual.backbone.offload import Offload
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()  # the load report lists the unused pooler as a surprise
+    offload = Offload(memory_mb)
     try:
         config = AutoConfig.from_pretrained(path)
         _check_encoder(config, path)
         model, report = AutoModel.from_pretrained(
-            path, dtype="float32", output_loading_info=True, **_without_pooler(config)
+            path, dtype="float32", output_loading_info=True, **_without_pooler(config), **offload.options()
         )
+        offload.belongs_to(model)
         tokenizer = AutoTokenizer.from_pretrained(path)
     except BackboneError:
         raise

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from continual.backbone.blocks import FAMILIES, KeyValue
 from continual.backbone.body import ActivationObserver, BlockwiseBody, Body, WholeModelBody
+from continual.backbone.offload import weights_of
 from continual.backbone.texts import EncodedTexts
 from continual.errors import BackboneError
 
@@ -47,6 +49,7 @@ class Encoder:
         depth: Number of layers that can be entered one by one (1 for families that are run as a whole).
         positions: How many positions the model has for tokens.
         max_length: Texts are cut after this many tokens: what was asked for, or `positions` if that is less.
+        exact: False where weights were rounded, see `quantized`.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Encoder:
         self.pooling = pooling
         self.positions = _positions(model)
         self.max_length = min(max_length, self.positions)
+        self.exact = True
         self.body: Body = BlockwiseBody(model) if self.family in FAMILIES else WholeModelBody(model)
 
     @property
@@ -98,12 +102,27 @@ class Encoder:
         }
         digest.update(json.dumps(about, sort_keys=True).encode())
         digest.update(json.dumps(self.tokenizer.get_vocab(), sort_keys=True).encode())
-        for name, tensor in sorted(self.model.state_dict().items()):
+        for name, tensor in weights_of(self.model):
             if name.startswith("pooler."):  # takes no part, and is drawn anew at each load where a checkpoint lacks it
                 continue
             digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
             digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
         return digest.hexdigest()
+
+    def quantized(self) -> "Encoder":
+        """A copy for prediction whose linear layers compute in int8 (dynamic quantisation), on the CPU.
+
+        Its states are near those of this encoder, so it takes the same prompts and has the same fingerprint; what is
+        learned on it would not fit the original, so learners refuse to learn on it.
+        """
+        # An operator of torch that its successor (torchao) has not replaced for x86 CPUs yet.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = torch.ao.quantization.quantize_dynamic(self.model, {nn.Linear}, dtype=torch.qint8)
+        copy = Encoder(model, self.tokenizer, self.name, self.pooling, self.max_length)
+        copy.fingerprint = self.fingerprint
+        copy.exact = False
+        return copy
 
     def tokenize(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> EncodedTexts:
         """Token ids of `texts`, each followed by its second text where `pairs` are given, cut to `max_length`."""

@@ -1,6 +1,7 @@
 """What the frozen model makes of texts, computed once in one pass and kept while memory allows."""
 
 import math
+import weakref
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -71,11 +72,22 @@ class FrozenCache:
         return self._kept[key]
 
     def make_room(self, size: int) -> None:
-        """Drops views that were not used for long, until `size` bytes fit; none where dropping all is not enough."""
+        """Drops views that were not used for long, until `size` bytes fit; none where dropping all is not enough.
+
+        A view that someone works with stays: dropping it would free nothing.
+        """
         if size > self.space.limit:
             return
+        in_use = []
         while self._kept and not self.space.fits(size):
-            self._kept.popitem(last=False)
+            key, view = self._kept.popitem(last=False)
+            alive = weakref.ref(view)
+            del view
+            if alive() is not None:
+                in_use.append((key, alive()))
+        for key, view in reversed(in_use):
+            self._kept[key] = view
+            self._kept.move_to_end(key, last=False)
 
     def drop(self, texts: EncodedTexts) -> None:
         """Forgets all views of `texts`: they will not be used again."""

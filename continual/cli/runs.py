@@ -61,10 +61,11 @@ def resume(folder: Path, form: str) -> None:
     type=click.File("r", encoding="utf-8", errors="replace"),
     help="One text a line; - for standard input.",
 )
+@click.option("--int8", is_flag=True, help="Compute in int8: faster on a CPU, with slightly other probabilities.")
 @click.option("--pair", "pairs", multiple=True, help="Second text, once for each text, for tasks on pairs.")
 @format_option
 def predict(
-    path: Path, texts: tuple[str, ...], task: str | None, source: Any, pairs: tuple[str, ...], form: str
+    path: Path, texts: tuple[str, ...], task: str | None, source: Any, int8: bool, pairs: tuple[str, ...], form: str
 ) -> None:
     """Labels texts with the prompts of a run or a pool, and tells which prompt was used."""
     from continual.deployment import open_learner
@@ -72,7 +73,7 @@ def predict(
     given = [*texts, *(line.rstrip("\n") for line in source or ())]
     if not given:
         raise click.UsageError("Give texts as arguments, or one a line with --file FILE.")
-    predictions = open_learner(path).predict(given, list(pairs) or None, task)
+    predictions = open_learner(path, int8).predict(given, list(pairs) or None, task)
     rows = [{"text": text} | asdict(item) for text, item in zip(given, predictions, strict=True)]
 
     def table() -> None:

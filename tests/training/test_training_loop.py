@@ -120,9 +120,7 @@ def test_the_peak_rates_of_prompt_and_head_are_their_own(scene):
     """Adam's first step moves every number by its rate, whatever the gradient."""
     model = scene.model()
     with torch.no_grad():
-        model.weight.copy_(
-            torch.randn(2, 32, generator=generator())
-        )
+        model.weight.copy_(torch.randn(2, 32, generator=generator()))
     before, watcher = model.trained(), Recorder(model)
     scene.fit(model, watcher=watcher, warmup=0.0, dropout=0.0, learning_rate=0.02, head_learning_rate=0.003)
     moved = {name: (value - before[name]).abs().max() for name, value in watcher.steps[0].items()}

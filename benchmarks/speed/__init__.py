@@ -1,0 +1,1 @@
+"""How fast it is: one module for each row of the table."""
