@@ -27,6 +27,8 @@ from continual.pool.index import KeyIndex
 from continual.pool.prompt import Prompt
 
 QUERIES, NEAREST = 1000, 10
+TUNING = {"name": "deep", "length": 2, "layer": 5}
+"""Small prompts, so that a hundred thousand of them fit on a disk."""
 
 
 def main() -> None:
@@ -34,11 +36,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=int, default=100_000)
     parser.add_argument("--keys", type=int, default=10)
-    parser.add_argument("--folder", type=Path, default=None, help="keeps the pool here and uses it again")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = (arguments.folder or Path(temporary)) / "pool"
-        build = {} if folder.exists() else fill(folder, arguments.prompts, arguments.keys)
+        folder = Path(temporary) / "pool"
+        build = fill(folder, arguments.prompts, arguments.keys)
         rows = [*searching(folder), adding(folder), *opening(folder, arguments.prompts), learning(folder)]
     show(rows)
     save(
@@ -66,11 +67,16 @@ def keys_of(prompts: int, keys: int, width: int, seed: int) -> np.ndarray:
 def fill(folder: Path, prompts: int, keys: int) -> dict[str, float]:
     """Writes the prompts, indexes them and makes the search graph; the seconds of each."""
     from benchmarks.speed import material
+    from continual.transfer.probe import probe_version
+    from continual.transfer.signature import Prober, signature_tensors
     from continual.tuning import build_tuning
+    from continual.tuning.base import TRAINED
 
-    encoder, tuning = material.encoder(), build_tuning({"name": "deep", "length": 16, "layer": 4})
+    encoder, tuning = material.encoder(), build_tuning(TUNING)
     pool = PromptPool(folder, encoder.fingerprint, backbone_name=encoder.name)
-    prefix = tuning.initial(encoder, None, torch.Generator().manual_seed(0))["prefix"]
+    initial = tuning.initial(encoder, None, torch.Generator().manual_seed(0))
+    signature = Prober(encoder).signature(tuning, initial, initial, torch.zeros(1, encoder.width))
+    shared = {f"{TRAINED}{name}": value for name, value in initial.items()} | signature_tensors(signature)
 
     def write() -> None:
         for start in range(0, prompts, 1000):
@@ -85,8 +91,8 @@ def fill(folder: Path, prompts: int, keys: int) -> dict[str, float]:
                     backbone=encoder.fingerprint,
                     tuning=tuning.spec(),
                     method="scratch",
-                    tensors={"tuning.prefix": prefix[:1, :, :2], "keys": torch.from_numpy(own)},
-                    provenance={"unknown_below": 0.2},
+                    tensors=shared | {"keys": torch.from_numpy(own)},
+                    provenance={"unknown_below": 0.2, "probe": probe_version()},
                 )
                 place = pool.folder(prompt.id)
                 place.mkdir(parents=True)
@@ -99,9 +105,11 @@ def fill(folder: Path, prompts: int, keys: int) -> dict[str, float]:
 
 def searching(folder: Path) -> list[Row]:
     """Recall and latency of single queries on one core."""
+    from benchmarks.speed import material
+
     torch.set_num_threads(1)
     pool = PromptPool(folder, read_only=True)
-    keys = _all_keys(folder)
+    keys = _all_keys(folder, material.encoder().width)
     queries = keys_of(QUERIES // 2, 2, keys.shape[1], seed=10**9).reshape(QUERIES, -1)
     # Half of the queries come from known tasks: their keys, moved a little.
     known = keys[np.random.default_rng(3).integers(len(keys), size=QUERIES // 2)]
@@ -212,11 +220,13 @@ def learning(folder: Path) -> Row:
     """One task learned against this pool and against one of ten prompts."""
     from benchmarks.speed import material
     from continual import Learner, LearnerSettings
+    from continual.training.config import TrainingConfig
 
     os.environ.setdefault("OMP_NUM_THREADS", "2")
     torch.set_num_threads(2)
-    task = material.task("simulated", "office")
-    settings = LearnerSettings(method={"name": "scratch"})
+    task = material.task("simulated", "office", train=80, dev=40, test=20)
+    # Sources are recalled, read and ranked; equal work is done for the task itself whatever they are.
+    settings = LearnerSettings(method={"name": "spot"}, tuning=TUNING, training=TrainingConfig(epochs=1, min_steps=0))
     seconds: dict[str, list[float]] = {"large": [], "small": []}
     with tempfile.TemporaryDirectory() as temporary:
         few = Path(temporary) / "few"
@@ -252,9 +262,9 @@ def _index(folder: Path, keys: np.ndarray) -> KeyIndex:
     return index
 
 
-def _all_keys(folder: Path) -> np.ndarray:
+def _all_keys(folder: Path, width: int) -> np.ndarray:
     (file,) = (folder / "index").glob("keys-*.f32")
-    return np.memmap(file, dtype="<f4", mode="r").reshape(-1, 384)
+    return np.memmap(file, dtype="<f4", mode="r").reshape(-1, width)
 
 
 def _exact(keys: np.ndarray, queries: np.ndarray) -> np.ndarray:

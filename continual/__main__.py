@@ -1,4 +1,4 @@
-"""`python -m continual`, for launchers that start modules: `accelerate launch -m continual run ...`."""
+"""`python -m continual`, for launchers that start modules: `torchrun -m continual run ...`."""
 
 from continual.cli import main
 

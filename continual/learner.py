@@ -162,14 +162,14 @@ class Learner:
             )
         started = time.monotonic()
         train, dev = self.fingerprint(task)
-        ground = lay_ground(train, dev, len(task.labels), seed_of(self.settings.seed, task.name))
+        ground = lay_ground(train, dev, len(task.labels), seed_of(self.settings.seed, task.name), self.cache)
         keys = self.keys(train)
         hits = self.recall(keys)
         lesson = self.lesson(task, ground, keys, hits, checkpoints, watcher)
         learned = self.method.learn(lesson)  # ranks its sources and adapts them
         earlier = sum(stage.earlier_seconds for stage in lesson.stages)
         facts = {"seconds": time.monotonic() - started + earlier, "recalled": [asdict(hit) for hit in hits]}
-        record = self.store(lesson, learned, ground.final(self.cache.space), facts | provenance)
+        record = self.store(lesson, learned, ground.final(), facts | provenance)
         for part in (train, dev):
             self.cache.drop(part.view.texts)
         return record

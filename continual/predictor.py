@@ -19,7 +19,8 @@ from continual.tuning import build_tuning
 from continual.tuning.base import Tuning, final_states, trained_tensors
 from continual.tuning.stored import StoredGround, loaded_ground
 
-_KEPT_PROMPTS = 256
+_KEPT_BYTES = 256_000_000
+"""Size of the prompts that are kept ready; those that were not used for long leave first."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class _Ready:
     weight: Tensor
     bias: Tensor
     ground: StoredGround
+    size: int
 
     def kind(self, stepwise: bool) -> tuple[str, str]:
         """Prompts of equal kind can share a batch.
@@ -54,6 +56,7 @@ class Predictor:
     def __init__(self, encoder: Encoder, pool: PromptPool) -> None:
         self._encoder, self._pool = encoder, pool
         self._ready: OrderedDict[str, _Ready] = OrderedDict()
+        self._kept_bytes = 0
 
     def logits(self, view: FrozenView, rows: Sequence[int], prompts: Sequence[str]) -> list[Tensor]:
         """Logits of texts `rows` of a view, each under a prompt of its own.
@@ -125,8 +128,9 @@ class Predictor:
     def _prepared(self, prompt_id: str) -> _Ready:
         if prompt_id not in self._ready:
             self._ready[prompt_id] = _take_apart(self._pool.get(prompt_id))
-            if len(self._ready) > _KEPT_PROMPTS:
-                self._ready.popitem(last=False)
+            self._kept_bytes += self._ready[prompt_id].size
+            while self._kept_bytes > _KEPT_BYTES and len(self._ready) > 1:
+                self._kept_bytes -= self._ready.popitem(last=False)[1].size
         self._ready.move_to_end(prompt_id)
         return self._ready[prompt_id]
 
@@ -142,4 +146,5 @@ def _take_apart(prompt: Prompt) -> _Ready:
         stored["head.weight"],
         stored["head.bias"],
         loaded_ground(stored),
+        sum(value.numel() * value.element_size() for value in stored.values()),
     )

@@ -17,6 +17,7 @@ from continual.errors import Interrupted, RunError, StorageError
 from continual.files import read_json, storage_errors, write_json, write_text
 from continual.progress import Progress
 from continual.results import Results
+from continual.team import current_team
 
 if TYPE_CHECKING:
     from continual.tracking.tracker import Tracker
@@ -121,7 +122,6 @@ class _Execution:
         from continual.backbone import BACKBONES
         from continual.construction import construct_named
         from continual.learner import Learner
-        from continual.team import current_team
         from continual.tracking.tracker import open_tracker
         from streams import build_stream
 
@@ -234,7 +234,12 @@ class _Execution:
     def _write_state(self) -> None:
         self.results.touch(time.monotonic() - self.started)
         self.started = time.monotonic()
-        state = {"schema": _SCHEMA, "stream": self.stream.state_dict(), "results": self.results.to_json()}
+        state = {
+            "schema": _SCHEMA,
+            "processes": current_team().size,
+            "stream": self.stream.state_dict(),
+            "results": self.results.to_json(),
+        }
         # The manager moves its cursor only when it is asked for the next task; this task is finished now.
         state["stream"]["cursor"] = self.results.learned
         write_json(self.folder / STATE, state)
@@ -277,6 +282,11 @@ class _Execution:
             state = read_json(path)
             if state["schema"] > _SCHEMA:
                 raise RunError(f"{path} was written by a newer version of this program; update it and try again.")
+            if state.get("processes", 1) != current_team().size:
+                raise RunError(
+                    f"{self.folder} was begun with {state.get('processes', 1)} processes and cannot be continued with "
+                    f"{current_team().size}, which would be another training; start as many as before."
+                )
             self.stream.load_state_dict(state["stream"])
             results = Results.from_json(state["results"])
             self._refuse_other_data(results)

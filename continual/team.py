@@ -8,10 +8,8 @@ The leader alone writes the run; the others follow in a copy of its folder that 
 """
 
 import contextlib
-import functools
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +19,9 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+
+_ROWS_AT_ONCE = 4096
 
 
 class Team:
@@ -55,7 +56,8 @@ class Team:
     def gather(self, whole: Tensor) -> None:
         """Completes a tensor of which each process has filled in some rows and left the others zero."""
         if self._accelerator is not None:
-            whole.copy_(self._accelerator.reduce(whole, reduction="sum"))
+            for part in whole.split(_ROWS_AT_ONCE):  # the sum is made in memory, where the whole may not fit
+                part.copy_(self._accelerator.reduce(part.clone(), reduction="sum"))
 
     @contextlib.contextmanager
     def folder(self, make: Callable[[], Path]) -> Iterator[Path]:
@@ -73,11 +75,14 @@ class Team:
         original = self._told(None)
         if original is None:
             raise SystemExit(2)  # the leader has said why
-        with tempfile.TemporaryDirectory(prefix="continual-") as temporary:
-            copy = Path(temporary) / Path(original).name
+        copy = Path(original).with_name(f".{Path(original).name}-{self.rank}.tmp")
+        shutil.rmtree(copy, ignore_errors=True)  # a killed process may have left it
+        try:
             shutil.copytree(original, copy)
             self._accelerator.wait_for_everyone()  # the leader may change the folder from here on
             yield copy
+        finally:
+            shutil.rmtree(copy, ignore_errors=True)
 
     def _opened(self, make: Callable[[], Path]) -> Path:
         assert self._accelerator is not None
@@ -97,14 +102,22 @@ class Team:
         return broadcast_object_list([word])[0]
 
 
-@functools.cache
+_team = Team()
+
+
 def current_team() -> Team:
-    """The team that this process was started in; joined at the first call."""
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
-        return Team()
-    from continual._torchvision import declare_missing_operators
+    """The team of this process: itself alone, unless `join_team` found others."""
+    return _team
 
-    declare_missing_operators()
-    from accelerate import Accelerator
 
-    return Team(Accelerator())
+def join_team() -> Team:
+    """Joins the processes that a launcher such as `accelerate launch` or `torchrun` started beside this one."""
+    global _team
+    if _team.size == 1 and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from continual._torchvision import declare_missing_operators
+
+        declare_missing_operators()
+        from accelerate import Accelerator
+
+        _team = Team(Accelerator(cpu=True))
+    return _team

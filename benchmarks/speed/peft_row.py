@@ -1,8 +1,8 @@
 """Training a task to the same dev accuracy, against PEFT prompt tuning in a Hugging Face Trainer.
 
-Both use the same frozen backbone, batch, prompt length and texts. PEFT's classifier is a linear layer on the model's
-pooled output, trained with the prompt, as PEFT does by default; its learning rate is the best of three on dev. The time
-to an accuracy is the number of steps until an epoch ends with it times the median time of a step.
+Both use the same frozen backbone, batch, prompt length and texts. PEFT's classifier is a linear layer on the pooled
+output of the checkpoint, trained with the prompt, as PEFT does by default; the best of three rates counts.
+The time to an accuracy is the number of steps to the end of the first epoch that has it, times their median time.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ import torch
 
 from benchmarks.measure import Row, Timing, seconds_of, timed
 from benchmarks.speed import material
+from continual.backbone.readout import Readout
 from continual.training.watch import Silent
 from streams.task import Task
 
@@ -22,27 +23,33 @@ RATES = (0.003, 0.01, 0.03)
 
 
 def rows() -> list[Row]:
-    """PHEME's largest event and 4,000 texts of AG News."""
-    news = {"max_train": 4000, "max_test": 500}
-    return [
-        _row("pheme's largest event", material.task("pheme", "charliehebdo"), epochs=8),
-        _row("agnews, 4,000 texts", material.task("cl5", "agnews", **news), epochs=2),
-    ]
+    """PHEME's largest event and 4,000 texts of AG News, with the ground and by the prompt alone."""
+    event = material.task("pheme", "charliehebdo")
+    news = material.task("cl5", "agnews", max_train=4000, max_test=500)
+    found = []
+    for name, task, epochs in (("pheme's largest event", event, 8), ("agnews, 4,000 texts", news, 2)):
+        theirs = max((peft(task, rate, epochs) for rate in RATES), key=lambda item: (item["best"], -item["seconds"]))
+        found.append(_row(f"learning a task to the same dev accuracy: {name}", task, theirs, Readout()))
+        alone = f"training a prompt alone, without ground, to the same dev accuracy: {name}"
+        found.append(_row(alone, task, theirs, Readout("none", terms=0)))
+    return found
 
 
-def _row(name: str, task: Task, epochs: int) -> Row:
-    theirs = max((peft(task, rate, epochs) for rate in RATES), key=lambda found: found["best"])
-    ours = to_accuracy(task, theirs["best"])
+def _row(name: str, task: Task, theirs: dict[str, Any], readout: Readout) -> Row:
+    ours = to_accuracy(task, theirs["best"], readout)
     ratio = theirs["seconds"] / ours["seconds"]
+    limits = "the forward and backward pass through the layers above the prompt"
+    if not ours["reached"]:
+        limits = "the accuracy was not reached; the time is that of the whole training"
+    elif ours["epoch"] == 0:
+        limits = "reading the texts once with the frozen model: the ground alone reaches the accuracy"
     return Row(
-        what=f"training a prompt to the same dev accuracy: {name}",
+        what=name,
         against="PEFT prompt tuning in Trainer",
         goal="at least 3 times less wall time",
         measured=ratio,
         met=ours["reached"] and ratio >= 3,
-        limits="reading the texts once with the frozen model; the ground alone reaches the accuracy"
-        if ours["epoch"] == 0
-        else "the forward and backward pass through the layers above the prompt",
+        limits=limits,
         details={"theirs": theirs, "ours": ours},
     )
 
@@ -120,12 +127,14 @@ def peft(task: Task, rate: float, epochs: int) -> dict[str, Any]:
 
 
 def _classifier(labels: int) -> torch.nn.Module:
-    from transformers import BertConfig, BertForSequenceClassification
+    """The backbone with the pooler of its checkpoint and a fresh classifier, as a user of PEFT would load it."""
+    from transformers import AutoModelForSequenceClassification
 
-    source = material.encoder().model
-    config = BertConfig(**{**source.config.to_dict(), "num_labels": labels})
-    model = BertForSequenceClassification(config)
-    model.bert.load_state_dict(source.state_dict(), strict=False)
+    folder = material.encoder().tokenizer.name_or_path
+    model, report = AutoModelForSequenceClassification.from_pretrained(
+        folder, num_labels=labels, dtype="float32", output_loading_info=True
+    )
+    assert all(name.startswith("classifier.") for name in report["missing_keys"]), report["missing_keys"]
     return model
 
 
@@ -145,11 +154,12 @@ class _Until(Silent):
             raise _Reached
 
 
-def to_accuracy(task: Task, accuracy: float) -> dict[str, Any]:
+def to_accuracy(task: Task, accuracy: float, readout: Readout) -> dict[str, Any]:
     """Wall time of `Learner.learn` until an epoch ends with the accuracy: reading, ground and training included."""
     from continual import Learner, LearnerSettings
 
-    settings = LearnerSettings(method={"name": "scratch"}, tuning={"name": "deep", "length": LENGTH, "layer": 4})
+    tuning = {"name": "deep", "length": LENGTH, "layer": 4}
+    settings = LearnerSettings(method={"name": "scratch"}, tuning=tuning, readout=readout)
     watchers: list[_Until] = []
 
     def learn() -> None:

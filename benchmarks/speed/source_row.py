@@ -14,11 +14,11 @@ from continual.transfer.signature import Prober, signature_tensors, stored_signa
 from continual.tuning import build_tuning
 from continual.tuning.base import TRAINED, trained_tensors
 
-PROMPTS, FORWARDS = 1000, 12
+PROMPTS, FORWARDS = 1000, 100
 
 
 def rows() -> list[Row]:
-    """One pool of a thousand prompts: real ones of PHEME, mixed and disturbed."""
+    """One pool of a thousand prompts, each the initial one with noise of its own."""
     encoder = material.encoder()
     tuning = build_tuning({"name": "deep", "length": 16, "layer": 4})
     prober = Prober(encoder)
@@ -35,9 +35,9 @@ def rows() -> list[Row]:
         target = stored_signature(tuning, pool.get(pool.ids()[0]).tensors)
         ids = pool.ids()[1:]
 
-        def by_signature() -> list[str]:
+        def by_signature(count: int = 5) -> list[str]:
             scores = {name: panda(stored_signature(tuning, pool.get(name).tensors), target) for name in ids}
-            return sorted(scores, key=scores.get, reverse=True)[:5]
+            return sorted(scores, key=scores.get, reverse=True)[:count]
 
         def by_forward(names: list[str]) -> dict[str, float]:
             found = {}
@@ -48,11 +48,13 @@ def rows() -> list[Row]:
             return found
 
         fast = timed(by_signature)
-        one = seconds_of(lambda: by_forward(ids[:FORWARDS])) / FORWARDS
-        best = by_signature()
-        again = by_forward(best)
-        scores = {name: panda(stored_signature(tuning, pool.get(name).tensors), target) for name in best}
-        same = sum(abs(again[name] - scores[name]) < 1e-4 for name in best)
+        # All thousand forwards take minutes: those of a random part and of the candidates decide.
+        chosen = by_signature(20)
+        some = [ids[place] for place in torch.randperm(len(ids), generator=generator)[:FORWARDS]]
+        one = seconds_of(lambda: by_forward(some)) / FORWARDS
+        scores = by_forward(list({*chosen, *some}))
+        best = sorted(scores, key=scores.get, reverse=True)[:5]
+        same = len({*best} & {*chosen[:5]})
     ratio = one * len(ids) / fast.median
     return [
         Row(
@@ -62,7 +64,7 @@ def rows() -> list[Row]:
             measured=ratio,
             met=ratio >= 10 and same >= 4,
             limits="reading and checking the tensors of each prompt",
-            details={"stored": vars(fast), "one forward": one, "scores equal to those of a forward, of 5": same},
+            details={"stored": vars(fast), "one forward": one, "same of the top 5": same},
         )
     ]
 

@@ -107,14 +107,14 @@ def _savings() -> Row:
         "as key/value prefixes (default)": (training("charliehebdo", 16, deep), True),
     }
     found = alternately({name: (lambda item=item: _epoch(*item)) for name, item in runs.items()}, repeats=5)
-    first, last = (list(found.values())[place] for place in (0, -1))
-    ratio = first.median / last.median
+    medians = [timing.median for timing in found.values()]
+    ratio = medians[0] / medians[-1]
     return Row(
         what="an epoch with every saving",
         against="the same epoch without any",
-        goal="each saving is shown",
+        goal="no saving makes it slower",
         measured=ratio,
-        met=True,
+        met=medians == sorted(medians, reverse=True),
         details={name: vars(timing) for name, timing in found.items()},
     )
 

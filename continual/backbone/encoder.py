@@ -115,6 +115,11 @@ class Encoder:
         Its states are near those of this encoder, so it takes the same prompts and has the same fingerprint; what is
         learned on it would not fit the original, so learners refuse to learn on it.
         """
+        if any(value.is_meta for value in self.model.parameters()):
+            raise BackboneError(
+                f"The backbone {self.name!r} is partly on disk, and int8 needs all of it in memory; "
+                "set backbone.memory_mb=null or do without int8."
+            )
         # An operator of torch that its successor (torchao) has not replaced for x86 CPUs yet.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -2,7 +2,7 @@
 
 The last layer alone hides much that a task may need, and all of them blur single words, so the head is told the text's
 surface terms too (`backbone/terms.py`). Layer 0 is the embedding layer.
-Layers below a prompt do not change while it is trained, so their summaries are computed once for each text.
+No prompt takes part in it, so it is computed once for each text.
 """
 
 from dataclasses import dataclass

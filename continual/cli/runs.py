@@ -187,16 +187,20 @@ def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
 
 def _execute(make: Callable[[], Path], form: str) -> None:
     """Executes the run whose folder `make` makes or finds, alone or as one of several processes."""
-    from continual.errors import Interrupted
+    from continual.errors import Interrupted, UserError
     from continual.evaluation.summary import load_summary
     from continual.run import Run
-    from continual.team import current_team
+    from continual.team import join_team
 
-    team = current_team()
+    team = join_team()
     with team.folder(make) as folder:
         try:
             Run(folder).execute(_progress(silent=not team.leads))
-        except (Interrupted, KeyboardInterrupt):
+        except (Interrupted, KeyboardInterrupt, UserError) as error:
+            if not team.leads:
+                raise SystemExit(2) from None  # the leader says why
+            if isinstance(error, UserError) and not isinstance(error, Interrupted):
+                raise
             raise Interrupted(
                 f"Stopped as you asked; everything finished so far is on disk. Continue with: continual resume {folder}"
             ) from None

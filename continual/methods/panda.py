@@ -5,6 +5,7 @@ from torch import Tensor
 from continual.distillation.logits import DECAYS, logit_mse, ramp
 from continual.errors import ConfigError
 from continual.methods.base import Learned, Lesson, Method
+from continual.team import current_team
 from continual.training.loop import Objective, cross_entropy
 from continual.transfer.ranking import Ranked
 
@@ -75,7 +76,7 @@ class Panda(Method):
             loss = hard(logits, labels, rows, progress)
             strength = self.weight * ramp(self.decay, progress)
             if self.divide_by_batch:
-                strength /= len(rows)
+                strength /= len(rows) * current_team().size
             for teacher, item in zip(teachers, used, strict=True):
                 loss = loss + strength * max(0.0, item.score) * logit_mse(logits, teacher[rows])
             return loss

@@ -15,8 +15,8 @@ from continual.pool.prompt import KEYS, Prompt, PromptRecord, TensorInfo, check_
 if TYPE_CHECKING:
     import torch
 
-SCHEMA = 1
-"""Version of the layout of `prompt.json`. A file with a larger number was written by a newer program."""
+SCHEMA = 2
+"""Version of the layout of a prompt. 2 added the ground; a larger number was written by a newer program."""
 
 PROMPT_FILE = "prompt.json"
 TENSORS_FILE = "tensors.safetensors"
@@ -107,6 +107,11 @@ def decode_record(data: bytes, file: Path, backbone: str | None = None) -> Promp
     if value["schema"] > SCHEMA:
         raise PoolError(
             f"{file} has schema {value['schema']} but this program reads up to {SCHEMA}; upgrade continual-prompts."
+        )
+    if value["schema"] < SCHEMA:
+        raise PoolError(
+            f"{file} has schema {value['schema']}, of an older program, but this one reads {SCHEMA}; "
+            "learn its task again."
         )
     if value.pop("sha256", None) != _seal(value):
         raise PoolError(f"{file} was altered after it was stored (its checksum is wrong); {_RESTORE}.")

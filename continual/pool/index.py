@@ -8,6 +8,7 @@ here: it cannot be retrained in place.
 """
 
 import contextlib
+import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,10 @@ EXACT_LIMIT = 100_000
 
 _NEIGHBOURS = 32
 _BUILD_BREADTH = 80
-_SEARCH_BREADTH = 128
+_SEARCH_BREADTH = 256
+_BULK = 50_000
+"""From this many rows on, the graph is extended by all threads; an hour matters more than equal bits then."""
+
 _CHUNK_VALUES = 4_000_000
 
 
@@ -95,13 +99,16 @@ class KeyIndex:
         return self._recent.ntotal > (self._exact_limit if self.is_exact else self._exact_limit // 10)
 
     def compact(self) -> None:
-        """Moves all rows into the graph, on one thread: several would build another graph each time."""
+        """Moves all rows into the graph, on one thread unless they are very many.
+
+        Several threads build another graph each time, which may find other rows among those that are nearly as near.
+        """
         import faiss
 
         if self._graph is None:
             self._graph = faiss.IndexHNSWFlat(self.dimension, _NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
             self._graph.hnsw.efConstruction = _BUILD_BREADTH
-        with _faiss_threads(1):
+        with _faiss_threads(1 if self._recent.ntotal < _BULK else len(os.sched_getaffinity(0))):
             self._graph.add(self._recent.reconstruct_n(0, self._recent.ntotal))
         self._recent.reset()
 

@@ -16,7 +16,7 @@ class TrainingConfig:
 
     epochs: int = _setting(8, "passes over the training texts at most")
     min_steps: int = _setting(150, "small tasks get more epochs until this many steps are possible")
-    batch_size: int = _setting(16, "texts in a step")
+    batch_size: int = _setting(16, "texts in a step, for each process")
     learning_rate: float = _setting(0.01, "peak learning rate of the prompt (AdamW)")
     head_learning_rate: float = _setting(0.003, "peak learning rate of the classification head")
     warmup: float = _setting(0.1, "share of the steps over which the learning rate rises; it then falls linearly to 0")

@@ -1,5 +1,6 @@
 """The terms that a task's own texts are told apart by, and texts as weighted bags of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,6 +34,29 @@ class Bags:
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    @classmethod
+    def empty(cls, texts: int) -> "Bags":
+        """As many texts without terms."""
+        return cls(torch.zeros(0, dtype=torch.long), torch.zeros(0), torch.zeros(texts + 1, dtype=torch.long))
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Bags]") -> "Bags":
+        """The texts of several bags of one dictionary, one after the other."""
+        lengths = torch.cat([part.offsets[1:] - part.offsets[:-1] for part in parts])
+        return cls(
+            torch.cat([part.places for part in parts]),
+            torch.cat([part.values for part in parts]),
+            torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]),
+        )
+
+    def columns(self, start: int, stop: int) -> Tensor:
+        """The values of the terms `start` to `stop` as a dense matrix, [texts, stop - start]."""
+        owners = torch.repeat_interleave(torch.arange(len(self)), self.offsets[1:] - self.offsets[:-1])
+        own = (self.places >= start) & (self.places < stop)
+        found = torch.zeros(len(self), stop - start)
+        found[owners[own], self.places[own] - start] = self.values[own]
+        return found
 
     def logits(self, weight: Tensor) -> Tensor:
         """What the terms add to the logits, [texts, labels].
@@ -86,7 +110,7 @@ class Dictionary:
     def bags(self, texts: Ragged) -> Bags:
         """Texts as bags of the known among their terms, word pieces and character runs of length 42 each."""
         if not len(self):
-            return Bags(torch.zeros(0, dtype=torch.long), torch.zeros(0), torch.zeros(len(texts) + 1, dtype=torch.long))
+            return Bags.empty(len(texts))
         places = torch.searchsorted(self.terms, texts.values).clamp(max=len(self) - 1)
         known = self.terms[places] == texts.values
         owners = torch.repeat_interleave(torch.arange(len(texts)), texts.lengths)[known]

@@ -1,7 +1,7 @@
 """Linear classifiers on what the frozen model sees: regularised, convex, solved to their optimum."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,6 +14,8 @@ STRENGTHS = (0.01, 0.03, 0.1)
 
 _MINIMUM_SCALE = 1e-3
 _ITERATIONS = 60
+_HISTORY = 10
+"""Copies of the weights that L-BFGS keeps; with its usual hundred they would be the largest thing in memory."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ class Scaling:
 
     mean: Tensor
     scale: Tensor
+
+    @classmethod
+    def none(cls, features: int) -> "Scaling":
+        """Leaves features as they are."""
+        return cls(torch.zeros(features), torch.ones(features))
 
     @classmethod
     def of(cls, features: Tensor) -> "Scaling":
@@ -102,10 +109,6 @@ class Head:
         """Scores of the labels, [texts, labels]."""
         return self.weights.logits(evidence, self.scaling)
 
-    def refitted(self, evidence: Evidence, labels: Tensor) -> "Head":
-        """The same head at its optimum on other texts."""
-        return replace(self, weights=minimise(evidence, labels, self.weights, self.scaling, self.strength))
-
     @property
     def size(self) -> int:
         """How many numbers were learned."""
@@ -135,16 +138,31 @@ def fit_head(
         strengths: The values of C to choose from, rising.
     """
     scaling = Scaling.of(train.features)
-    weights = Weights.zero(num_labels, train.features.shape[1], len(dictionary))
-    best: tuple[float, Head] | None = None
+    start = Weights.zero(num_labels, train.features.shape[1], len(dictionary))
+    weights, strength = best_strength(train, labels, start, dev, dev_labels, scaling, strengths)
+    return Head(weights, dictionary, scaling, strength)
+
+
+def best_strength(
+    train: Evidence,
+    labels: Tensor,
+    start: Weights,
+    dev: Evidence,
+    dev_labels: Tensor,
+    scaling: Scaling,
+    strengths: Sequence[float] = STRENGTHS,
+) -> tuple[Weights, float]:
+    """The weights for the strength with the lowest log-loss on dev, and that strength; see `fit_head`."""
+    best: tuple[float, Weights, float] | None = None
+    weights = start
     for strength in strengths:
         # The path is walked from strong to weak penalties, each optimum being a good start for the next.
         weights = minimise(train, labels, weights, scaling, strength)
         loss = float(F.cross_entropy(weights.logits(dev, scaling), dev_labels))
         if best is None or loss < best[0]:
-            best = (loss, Head(weights, dictionary, scaling, strength))
+            best = (loss, weights, strength)
     assert best is not None  # strengths is never empty
-    return best[1]
+    return best[1:]
 
 
 def minimise(
@@ -174,7 +192,11 @@ def minimise(
     share = share / share.sum()
     penalty = 1 / (strength * (len(labels) if counted is None else int(counted.sum())))
     optimiser = torch.optim.LBFGS(
-        [features, terms, bias], max_iter=_ITERATIONS, tolerance_grad=1e-5, line_search_fn="strong_wolfe"
+        [features, terms, bias],
+        max_iter=_ITERATIONS,
+        tolerance_grad=1e-5,
+        history_size=_HISTORY,
+        line_search_fn="strong_wolfe",
     )
 
     def closure() -> Tensor:

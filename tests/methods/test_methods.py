@@ -7,6 +7,7 @@ import torch
 from small_tasks import examples
 from torch.nn import functional as F
 
+from continual.backbone.frozen import FrozenCache
 from continual.construction import construct
 from continual.errors import ConfigError, Interrupted
 from continual.methods import METHODS
@@ -37,7 +38,7 @@ class School:
         self.grounds = {}
         for labels in (2, 3):
             train, dev = (examples(self.encoder, self.tuning, labels, count=24, seed=seed) for seed in (0, 5))
-            self.grounds[labels] = lay_ground(train, dev, labels, seed=0)
+            self.grounds[labels] = lay_ground(train, dev, labels, 0, FrozenCache(self.encoder))
 
     def source(self, number: int) -> Source:
         """A stored prompt of another task; nothing of it depends on how many labels that task had."""

@@ -167,7 +167,7 @@ def test_a_member_that_would_fill_the_memory(archive: Path, tmp_path: Path) -> N
         ("pool.json", b'{"schema": 9, "backbone": null, "backbone_name": null}', "upgrade"),
         ("prompts/one-v1/prompt.json", None, r"lacks the member prompts/one-v1/prompt\.json"),
         ("prompts/one-v1/prompt.json", b"{}", r"one-v1/prompt\.json does not describe"),
-        ("prompts/one-v1/prompt.json", b'{"schema": 2}', "upgrade"),
+        ("prompts/one-v1/prompt.json", b'{"schema": 3}', "upgrade"),
         ("prompts/one-v1/tensors.safetensors", None, "lacks the member"),
         ("prompts/one-v1/tensors.safetensors", b"short", r"tensors\.safetensors is damaged"),
     ],

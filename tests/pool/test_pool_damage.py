@@ -283,8 +283,8 @@ def test_a_newer_pool_asks_for_an_upgrade(path: Path) -> None:
 
 
 def test_a_newer_prompt_asks_for_an_upgrade(path: Path) -> None:
-    (path / "prompts" / "ferguson-v1" / "prompt.json").write_text('{"schema": 2}')
-    with pytest.raises(PoolError, match=r"ferguson-v1/prompt\.json has schema 2 .* upgrade"):
+    (path / "prompts" / "ferguson-v1" / "prompt.json").write_text('{"schema": 3}')
+    with pytest.raises(PoolError, match=r"ferguson-v1/prompt\.json has schema 3 .* upgrade"):
         PromptPool(path).get("ferguson-v1")
 
 

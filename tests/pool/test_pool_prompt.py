@@ -224,8 +224,15 @@ def test_garbage_instead_of_json(tmp_path: Path, content: bytes) -> None:
 
 def test_a_newer_schema_asks_for_an_upgrade(tmp_path: Path) -> None:
     folder = _stored(tmp_path)
-    (folder / "prompt.json").write_text('{"schema": 2, "anything": "else"}')
-    with pytest.raises(PoolError, match=r"prompt\.json has schema 2 .* up to 1; upgrade"):
+    (folder / "prompt.json").write_text('{"schema": 3, "anything": "else"}')
+    with pytest.raises(PoolError, match=r"prompt\.json has schema 3 .* up to 2; upgrade"):
+        prompt_format.read_prompt(folder)
+
+
+def test_an_older_schema_asks_for_learning_again(tmp_path: Path) -> None:
+    folder = _stored(tmp_path)
+    (folder / "prompt.json").write_text('{"schema": 1, "anything": "else"}')
+    with pytest.raises(PoolError, match=r"prompt\.json has schema 1, .* reads 2; learn its task again"):
         prompt_format.read_prompt(folder)
 
 

@@ -8,7 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from run_samples import work, write_config
 from safetensors.torch import load_file
+
+from continual.config import compose
+from continual.run import Run
 
 SETTINGS = (
     "stream.train=48",
@@ -74,7 +78,7 @@ def test_two_processes_are_one_with_twice_the_batch(tmp_path):
             largest = max(1.0, float(value.abs().max()))
             assert (found[prompt][name] - value).abs().max() <= 2e-3 * largest, (prompt, name)
     assert both.stdout.count("report:") == 1
-    assert not list(tmp_path.glob("continual-*"))
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
 @pytest.mark.timeout(300)
@@ -84,3 +88,14 @@ def test_what_the_leader_refuses_ends_all(tmp_path):
     found = together(words)
     assert found.returncode != 0
     assert found.stderr.count("exists already") == 1
+
+
+@pytest.mark.timeout(300)
+def test_a_run_is_continued_with_as_many_processes(tmp_path, tiny_folder):
+    config = compose(str(write_config(tmp_path / "small.yaml", tiny_folder("bert"))))
+    run = Run.create(tmp_path / "run", config)
+    work(str(run.folder))
+    found = together(["resume", str(run.folder)])
+    assert found.returncode != 0
+    assert found.stderr.count("was begun with 1 processes and cannot be continued with 2") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "small.yaml"]

@@ -166,17 +166,6 @@ def test_texts_that_do_not_count_change_nothing():
     torch.testing.assert_close(masked.features, alone.features, rtol=0, atol=1e-3)
 
 
-def test_a_refitted_head_is_the_optimum_elsewhere():
-    features, target = problem(3)
-    other, other_target = problem(3, seed=4)
-    head = fitted(features, target, 3, features, target, [0.1])
-    again = head.refitted(Evidence(other, bags(90)), other_target)
-    start = Weights.zero(3, 6, 0)
-    expected = minimise(Evidence(other, bags(90)), other_target, start, head.scaling, 0.1)
-    torch.testing.assert_close(again.weights.features, expected.features, rtol=0, atol=2e-3)
-    assert again.scaling is head.scaling
-
-
 def test_folding_by_hand():
     scaling = Scaling(mean=torch.tensor([3.0, -1.0]), scale=torch.tensor([2.0, 3.0]))
     weight, bias = scaling.fold(torch.tensor([[2.0, 6.0]]), torch.tensor([1.0]))
