@@ -18,7 +18,7 @@ class TrainingConfig:
     min_steps: int = _setting(150, "small tasks get more epochs until this many steps are possible")
     batch_size: int = _setting(16, "texts in a step, for each process")
     learning_rate: float = _setting(0.01, "peak learning rate of the prompt (AdamW)")
-    head_learning_rate: float = _setting(0.003, "peak learning rate of the classification head")
+    head_learning_rate: float = _setting(0.0003, "peak learning rate of the classification head")
     warmup: float = _setting(0.1, "share of the steps over which the learning rate rises; it then falls linearly to 0")
     patience: int = _setting(4, "stop after this many epochs without a better dev score; 0 never stops early")
     dropout: float = _setting(0.1, "dropout on the text's vector before the head")
