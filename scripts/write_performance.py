@@ -14,12 +14,25 @@ RESULTS = ROOT / "benchmarks" / "results"
 PAGES = (ROOT / "docs" / "performance.md", ROOT / "docs" / "scaling.md")
 FIGURE = ROOT / "docs" / "figures" / "performance.svg"
 FILES = ("speed", "pool", "scaling")
+SAVINGS = "an epoch with every saving"
+NOT_YET = "Not measured yet."
+
+
+def result(name: str) -> dict[str, Any]:
+    """A result file; nothing where it has not been measured."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"groups": {}, "sizes": {}}
 
 
 def rows(name: str) -> list[dict[str, Any]]:
     """The rows of a result file, in order."""
-    value = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-    return [row for group in value["groups"].values() for row in group]
+    return [row for group in result(name)["groups"].values() for row in group]
+
+
+def details(start: str) -> dict[str, dict[str, float]]:
+    """What lies behind the row of the speed table that begins with `start`."""
+    found = [row["details"] for row in rows("speed") if row["what"].startswith(start)]
+    return found[0] if found else {}
 
 
 def table(name: str) -> str:
@@ -33,21 +46,22 @@ def table(name: str) -> str:
         measured = f"{row['measured']:.3g} {row['unit']}".strip()
         cells = (row["what"], row["against"] or "–", row["goal"], measured, verdict, row["limits"] or "–")
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return "\n".join(lines) if len(lines) > 2 else NOT_YET
 
 
 def savings() -> str:
     """What each saving of a training step is worth."""
-    (row,) = [row for row in rows("speed") if row["what"].startswith("an epoch with every saving")]
     lines = ["| an epoch of PHEME's largest event | seconds (median of 5) | lowest and highest |", "|---|---|---|"]
-    for name, timing in row["details"].items():
+    for name, timing in details(SAVINGS).items():
         lines.append(f"| {name} | {timing['median']:.2f} | {timing['low']:.2f} to {timing['high']:.2f} |")
-    return "\n".join(lines)
+    return "\n".join(lines) if len(lines) > 2 else NOT_YET
 
 
 def sizes() -> str:
     """What one learned task takes on disk."""
-    found = json.loads((RESULTS / "scaling.json").read_text(encoding="utf-8"))["sizes"]
+    found = result("scaling")["sizes"]
+    if not found:
+        return NOT_YET
     lines = ["| part of a prompt (PHEME's largest event) | kilobytes |", "|---|---|"]
     return "\n".join([*lines, *(f"| `{name}` | {value / 1e3:.1f} |" for name, value in found.items())])
 
@@ -66,20 +80,20 @@ def filled(text: str) -> str:
 
 def draw() -> None:
     """Bars of the savings, and of prediction throughput."""
+    savings, predict = details(SAVINGS), details("prediction throughput")
+    if not savings or not predict:
+        return
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    speed = rows("speed")
-    (row,) = [row for row in speed if row["what"].startswith("an epoch with every saving")]
-    (predict,) = [row for row in speed if row["what"].startswith("prediction throughput") and "int8" not in row["what"]]
     matplotlib.rcParams.update({"svg.hashsalt": "continual", "font.size": 9, "svg.fonttype": "none"})
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 2.8), layout="constrained", width_ratios=(3, 2))
-    _bars(left, row["details"], "seconds of an epoch, median with range")
+    _bars(left, savings, "seconds of an epoch, median with range")
     _bars(
         right,
-        {name: predict["details"][name] for name in ("transformers", "continual", "continual int8")},
+        {name: predict[name] for name in ("transformers", "continual", "continual int8")},
         "seconds for 1,024 texts, median with range",
     )
     FIGURE.parent.mkdir(exist_ok=True)
