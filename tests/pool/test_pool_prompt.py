@@ -285,7 +285,7 @@ def test_the_files_are_what_others_expect(tmp_path: Path) -> None:
     folder = _stored(tmp_path)
     assert torch.equal(safetensors.load_file(folder / "tensors.safetensors")["keys"], make_prompt().tensors["keys"])
     value = json.loads((folder / "prompt.json").read_text())
-    assert value["schema"] == 1
+    assert value["schema"] == 2
     assert {
         "id",
         "task",
