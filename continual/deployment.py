@@ -15,7 +15,7 @@ def open_learner(path: Path, int8: bool = False) -> Learner:
 
     Args:
         path: The run or the pool.
-        int8: Compute in int8: about twice as fast on a CPU, with slightly other probabilities (docs/performance.md).
+        int8: Compute in int8: faster on a CPU and less exact, see `Encoder.quantized`; try it on labelled texts first.
 
     Raises:
         PoolError: There is neither, or the backbone of a pool cannot be told.

@@ -112,8 +112,9 @@ class Encoder:
     def quantized(self) -> "Encoder":
         """A copy for prediction whose linear layers compute in int8 (dynamic quantisation), on the CPU.
 
-        Its states are near those of this encoder, so it takes the same prompts and has the same fingerprint; what is
-        learned on it would not fit the original, so learners refuse to learn on it.
+        It takes the same prompts and has the same fingerprint, though its text vectors turn by some degrees (MiniLM:
+        cosine .91 to .97 with the original ones), so routing and probabilities change with them. Learners refuse to
+        learn on it.
         """
         if any(value.is_meta for value in self.model.parameters()):
             raise BackboneError(
@@ -123,7 +124,9 @@ class Encoder:
         # An operator of torch that its successor (torchao) has not replaced for x86 CPUs yet.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            model = torch.ao.quantization.quantize_dynamic(self.model, {nn.Linear}, dtype=torch.qint8)
+            # One scale for each output: with one for a whole matrix, MiniLM's text vectors turn by up to 39 degrees.
+            kinds = {nn.Linear: torch.ao.quantization.per_channel_dynamic_qconfig}
+            model = torch.ao.quantization.quantize_dynamic(self.model, kinds, dtype=torch.qint8)
         copy = Encoder(model, self.tokenizer, self.name, self.pooling, self.max_length)
         copy.fingerprint = self.fingerprint
         copy.exact = False

@@ -61,7 +61,9 @@ def resume(folder: Path, form: str) -> None:
     type=click.File("r", encoding="utf-8", errors="replace"),
     help="One text a line; - for standard input.",
 )
-@click.option("--int8", is_flag=True, help="Compute in int8: faster on a CPU, with slightly other probabilities.")
+@click.option(
+    "--int8", is_flag=True, help="Compute in int8: faster on a CPU and less exact; try it on labelled texts first."
+)
 @click.option("--pair", "pairs", multiple=True, help="Second text, once for each text, for tasks on pairs.")
 @format_option
 def predict(

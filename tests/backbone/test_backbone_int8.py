@@ -19,11 +19,15 @@ def test_it_is_near_the_original_and_takes_its_prompts():
     assert (encoder.exact, rounded.exact) == (True, False)
     views = [freeze(one, one.tokenize(TEXTS), one.depth, Readout()) for one in (encoder, rounded)]
     assert not torch.equal(views[0].embedding, views[1].embedding)
-    assert (views[0].embedding * views[1].embedding).sum(1).min() > 0.97
+    assert (views[0].embedding * views[1].embedding).sum(1).min() > 0.9
 
 
 def test_nothing_is_learned_on_it(tmp_path, tiny_encoder):
-    learner = Learner(tmp_path / "pool", tiny_encoder("bert").quantized(), LearnerSettings())
+    learner = Learner(
+        tmp_path / "pool",
+        tiny_encoder("bert").quantized(),
+        LearnerSettings(tuning={"name": "late", "length": 2, "layer": 1}),
+    )
     task = next(iter(StreamManager(SimulatedSource(train=8, dev=8, test=8))))
     with pytest.raises(LearningError, match="int8, which is for prediction only"):
         learner.learn(task)
