@@ -66,11 +66,13 @@ class EncodedTexts:
         ids: Token ids, one ragged row for each text.
         types: Segment ids of the same shape where texts come in pairs and the model tells segments apart, else None.
         pairs: Whether the texts come in pairs.
+        marks: For each token a number that says what it is for a tuning which puts texts into templates, else None.
     """
 
     ids: Ragged
     types: Ragged | None = None
     pairs: bool = False
+    marks: Ragged | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

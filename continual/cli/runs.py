@@ -161,27 +161,23 @@ def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
     from continual.backbone import BACKBONES
     from continual.config import compose
     from continual.construction import construct_named
+    from continual.learner import check_pairs
     from continual.methods import METHODS
     from continual.transfer import TRANSFERABILITY
     from continual.tuning import build_tuning
     from streams import build_stream
 
     config = compose(name, overrides)
-    construct_named(METHODS, config.learner.method, "method")
+    method = construct_named(METHODS, config.learner.method, "method")
     TRANSFERABILITY.entry(config.learner.transfer.metric)
     encoder = construct_named(BACKBONES, config.backbone, "backbone")
     build_tuning(config.learner.tuning).entry(encoder)
     stream = build_stream(config.stream, config.seed)
-    rows = [
-        {
-            "task": task.name,
-            "labels": len(task.labels),
-            "train": len(task.train),
-            "dev": len(task.dev),
-            "test": len(task.test),
-        }
-        for task in stream
-    ]
+    rows = []
+    for task in stream:
+        check_pairs(method, task)
+        sizes = {split: len(getattr(task, split)) for split in ("train", "dev", "test")}
+        rows.append({"task": task.name, "labels": len(task.labels)} | sizes)
     columns = ("task", "labels", "train", "dev", "test")
     value = {"stream": stream.name, "config": config.resolved, "tasks": rows}
     show(form, value, lambda: print_table(columns, pick(rows, *columns), numbers=columns[1:]))

@@ -20,6 +20,9 @@ from continual.training.watch import Silent, Watcher
 Objective = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 """`(logits [rows, labels], labels [rows], rows, progress in [0, 1]) -> loss`, a scalar."""
 
+Penalty = Callable[[PromptModel, Tensor], Tensor]
+"""`(model, rows) -> loss` beside the objective, a scalar: what concerns the tensors themselves, or the frozen texts."""
+
 _SECONDS_BETWEEN_CHECKPOINTS = 2.0
 
 
@@ -69,6 +72,7 @@ def fit(
     stage: str = "train",
     checkpoints: Checkpoints | None = None,
     watcher: Watcher | None = None,
+    penalty: Penalty | None = None,
 ) -> FitResult:
     """Trains the prompt and head of `model` and leaves the weights that were best on dev in it.
 
@@ -85,6 +89,7 @@ def fit(
         stage: The name under which checkpoints are kept and the watcher is told.
         checkpoints: Where to keep the state; nowhere by default.
         watcher: Whom to tell; nobody by default.
+        penalty: What is added to the objective; nothing by default.
 
     Raises:
         Interrupted: The watcher was asked to stop. The last finished epoch that was saved is on disk.
@@ -99,6 +104,7 @@ def fit(
         stage,
         checkpoints or NoCheckpoints(),
         watcher or Silent(),
+        penalty,
     )
     return training.run()
 
@@ -116,6 +122,7 @@ class _Training:
     stage: str
     checkpoints: Checkpoints
     watcher: Watcher
+    penalty: Penalty | None = None
     epoch: int = 0
     step: int = 0
     seconds: float = 0.0
@@ -192,6 +199,8 @@ class _Training:
             features = features * self.team.share(dropped)
         logits = self.train.ground[own] + self.model.classify(features)
         loss = self.objective(logits, self.train.labels[own], own, self.step / self.total)
+        if self.penalty is not None:
+            loss = loss + self.penalty(self.model, own)
         return loss * (len(own) / len(rows))
 
     def _schedule(self) -> float:
@@ -205,7 +214,7 @@ class _Training:
         """Factors [texts, features] from this training's own generator, so that nothing else can change the result."""
         if not self.config.dropout:
             return None
-        kept = torch.rand(texts, self.model.encoder.width, generator=self.generator) >= self.config.dropout
+        kept = torch.rand(texts, self.model.weight.shape[1], generator=self.generator) >= self.config.dropout
         return kept / (1 - self.config.dropout)
 
     def _update_average(self) -> None:
@@ -279,7 +288,10 @@ def _part(tensors: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
 
 
 def _optimiser(model: PromptModel, config: TrainingConfig) -> torch.optim.AdamW:
-    prompt = {"params": list(model.prompt.parameters()), "peak": config.learning_rate}
+    by_pace: dict[float, list[torch.nn.Parameter]] = {}
+    for name, value in model.prompt.items():
+        by_pace.setdefault(model.tuning.pace(name), []).append(value)
+    prompt = [{"params": own, "peak": config.learning_rate * pace} for pace, own in by_pace.items()]
     head = {"params": [model.weight, model.bias], "peak": config.head_learning_rate}
     # lr is set anew before each step, so this value is never used.
-    return torch.optim.AdamW([prompt, head], lr=1.0, weight_decay=0.0)
+    return torch.optim.AdamW([*prompt, head], lr=1.0, weight_decay=0.0)

@@ -11,7 +11,7 @@ from continual.backbone.states import CHUNK, ComputedStates
 from continual.backbone.texts import by_length
 from continual.transfer.metrics import Signature
 from continual.transfer.probe import PROBE_TEXTS
-from continual.tuning.base import Tensors, Tuning, trained_tensors
+from continual.tuning.base import Tensors, Tuning
 
 SIGNATURE = "signature."
 
@@ -85,10 +85,16 @@ def signature_tensors(signature: Signature) -> dict[str, Tensor]:
     }
 
 
-def stored_signature(tuning: Tuning, tensors: Mapping[str, Tensor]) -> Signature:
-    """The signature of a stored prompt from its tensors."""
+def stored_signature(tuning: Tuning, lent: Tensors, tensors: Mapping[str, Tensor]) -> Signature:
+    """The signature of a stored prompt.
+
+    Args:
+        tuning: The tuning of what it lends.
+        lent: That.
+        tensors: Everything that is stored of it.
+    """
     return Signature(
-        tokens=tuning.tokens(trained_tensors(tensors)),
+        tokens=tuning.tokens(lent),
         shift=tensors[f"{SIGNATURE}shift"],
         state=tensors[f"{SIGNATURE}state"],
         neurons=tensors[f"{SIGNATURE}neurons"],

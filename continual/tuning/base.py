@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from continual.backbone.encoder import Encoder
+from continual.backbone.frozen import Seen
 from continual.backbone.states import States
+from continual.backbone.texts import EncodedTexts
 
 Tensors = Mapping[str, Tensor]
 
@@ -20,10 +22,50 @@ class Tuning(ABC):
     """A way to steer a frozen encoder with a few trained tensors.
 
     The tensors live outside: one object serves all prompts of its shape, and one batch may carry a different
-    prompt for each example (`stack`).
+    prompt for each example (`stack`). A tuning may also be a *composition* (`continual/tuning/composed`): it makes the
+    tensors of another tuning, its `base`, for each text anew.
     """
 
     name: ClassVar[str]
+
+    per_text: ClassVar[bool] = False
+    """Whether `compose` makes tensors for each text."""
+
+    reading: str = ""
+    """What tells this way to read a text (`texts`, `read`) from others; texts that are read alike share a batch."""
+
+    @property
+    def base(self) -> "Tuning":
+        """The tuning whose tensors enter the network; this one unless it is a composition."""
+        return self
+
+    def compose(self, tensors: Tensors, seen: Seen) -> Tensors:
+        """The tensors of `base` for a batch: as they are, or one set for each text with a leading batch axis."""
+        return tensors
+
+    def fixed(self, name: str) -> bool:
+        """Whether training leaves the tensor `name` alone."""
+        return False
+
+    def pace(self, name: str) -> float:
+        """Factor on the learning rate of the tensor `name`."""
+        return 1.0
+
+    def texts(self, encoder: Encoder, texts: EncodedTexts) -> EncodedTexts:
+        """The texts as the prompt wants to read them: as they are, or put into a template."""
+        return texts
+
+    def read(self, encoder: Encoder, seen: Seen, states: Tensor) -> Tensor:
+        """The vector that is classified, [batch, `reading_width`], from the last states [batch, length, width]."""
+        return encoder.pool(states, seen.mask)
+
+    def reading_width(self, encoder: Encoder) -> int:
+        """The size of what `read` gives."""
+        return encoder.width
+
+    def lent(self, tensors: Tensors) -> "Tensors | None":
+        """What other tasks may start from, as tensors of `base`; None where there is no such thing."""
+        return tensors
 
     @abstractmethod
     def spec(self) -> dict[str, Any]:
@@ -72,6 +114,12 @@ def final_states(tuning: Tuning, encoder: Encoder, hidden: Tensor, mask: Tensor,
     for states in tuning.layers(encoder, hidden, mask, tensors):
         hidden = states
     return hidden
+
+
+def pooled_state(tuning: Tuning, encoder: Encoder, seen: Seen, tensors: Tensors) -> Tensor:
+    """One vector for each text under the prompt, [batch, `reading_width`]."""
+    tensors = tuning.compose(tensors, seen)
+    return tuning.read(encoder, seen, final_states(tuning.base, encoder, seen.hidden, seen.mask, tensors))
 
 
 def trained_tensors(stored: Tensors) -> dict[str, Tensor]:

@@ -1,13 +1,13 @@
 """One check that every method must pass, and what each promises beyond it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from small_tasks import examples
+from small_tasks import READOUT, examples
 from torch.nn import functional as F
 
-from continual.backbone.frozen import FrozenCache
+from continual.backbone.frozen import FrozenCache, freeze
 from continual.construction import construct
 from continual.errors import ConfigError, Interrupted
 from continual.methods import METHODS
@@ -15,6 +15,7 @@ from continual.methods.base import Learned, Lesson, Method, Source
 from continual.training import loop
 from continual.training.checkpoint import FolderCheckpoints, NoCheckpoints
 from continual.training.config import TrainingConfig
+from continual.training.examples import Examples
 from continual.training.ground import lay_ground
 from continual.training.loop import evaluate
 from continual.training.watch import Silent
@@ -36,9 +37,13 @@ class School:
     def __post_init__(self):
         self.prober = Prober(self.encoder)
         self.grounds = {}
-        for labels in (2, 3):
-            train, dev = (examples(self.encoder, self.tuning, labels, count=24, seed=seed) for seed in (0, 5))
-            self.grounds[labels] = lay_ground(train, dev, labels, 0, FrozenCache(self.encoder))
+
+    def ground(self, labels: int, pairs: bool):
+        if (labels, pairs) not in self.grounds:
+            second = "weather" if pairs else None
+            train, dev = (examples(self.encoder, self.tuning, labels, 24, seed, second=second) for seed in (0, 5))
+            self.grounds[labels, pairs] = lay_ground(train, dev, labels, 0, FrozenCache(self.encoder))
+        return self.grounds[labels, pairs]
 
     def source(self, number: int) -> Source:
         """A stored prompt of another task; nothing of it depends on how many labels that task had."""
@@ -46,12 +51,20 @@ class School:
             self.tuning.initial(self.encoder, None, torch.Generator().manual_seed(seed)) for seed in (99, 100 + number)
         )
         keys = F.normalize(torch.randn(4, self.encoder.width, generator=torch.Generator().manual_seed(number)), dim=1)
-        return Source(f"other-v{number}", tensors, self.prober.signature(self.tuning, tensors, initial, keys))
+        signature = self.prober.signature(self.tuning, tensors, initial, keys)
+        return Source(f"other-v{number}", tensors, signature, train_examples=1000)
 
     def lesson(
-        self, sources: int | list[Source] = 2, labels: int = 2, seed: int = 0, metric: str = "panda", **changes
+        self,
+        sources: int | list[Source] = 2,
+        labels: int = 2,
+        seed: int = 0,
+        metric: str = "panda",
+        name: str = "scratch",
+        **changes,
     ) -> Lesson:
-        train, dev = self.grounds[labels].train, self.grounds[labels].dev
+        ground = self.ground(labels, METHODS.load(name).pairs)
+        train, dev = ground.train, ground.dev
         given = {
             "task": "weather",
             "labels": tuple(f"label {number}" for number in range(labels)),
@@ -101,6 +114,13 @@ def same(first: Learned, second: Learned) -> bool:
     return same_tensors(tensors(first), tensors(second))
 
 
+def as_read(learned: Learned, read: Examples) -> Examples:
+    """Examples as the learned prompt reads them: in its template, if it has one."""
+    tuning, encoder = learned.model.tuning, learned.model.encoder
+    texts = tuning.texts(encoder, read.view.texts)
+    return replace(read, view=freeze(encoder, texts, tuning.entry(encoder), READOUT))
+
+
 # ---------------------------------------------------------------- what every method must do
 
 
@@ -108,11 +128,13 @@ def same(first: Learned, second: Learned) -> bool:
 @pytest.mark.parametrize(("sources", "labels"), [(0, 2), (1, 3), (2, 2)])
 def test_a_separable_task_is_learned(any_school, name, sources, labels):
     """Label spaces of source and target may differ: nothing of a source depends on its labels."""
-    lesson = any_school.lesson(sources, labels)
+    lesson = any_school.lesson(sources, labels, name=name)
     learned = method(name).learn(lesson)
-    accuracy, _ = evaluate(learned.model, lesson.dev)
-    assert accuracy >= 0.9
-    assert learned.model.logits(lesson.dev).shape == (24, labels)
+    dev = as_read(learned, lesson.dev)
+    accuracy, _ = evaluate(learned.model, dev)
+    # Of pairs the tiny ground reads less: the second text, the same for all, is a part of what it averages.
+    assert accuracy >= (0.85 if method(name).pairs else 0.9)
+    assert learned.model.logits(dev).shape == (24, labels)
     stages = [stage.stage for stage in lesson.stages]
     assert learned.stage in stages
     assert len(set(stages)) == len(stages)
@@ -128,14 +150,14 @@ def test_a_separable_task_is_learned(any_school, name, sources, labels):
 @pytest.mark.parametrize("sources", [0, 2])
 def test_learning_is_deterministic_and_follows_the_seed(school, name, sources):
     torch.manual_seed(1)
-    first = method(name).learn(lesson := school.lesson(sources))
+    first = method(name).learn(lesson := school.lesson(sources, name=name))
     curves = [stage.curve for stage in lesson.stages]
     torch.manual_seed(2)
-    again = method(name).learn(school.lesson(sources))
+    again = method(name).learn(school.lesson(sources, name=name))
     assert same(first, again)
     assert first.ranked == again.ranked
     for changes in ({"seed": 1}, {"task": "another"}):
-        lesson = school.lesson(sources, **changes)
+        lesson = school.lesson(sources, name=name, **changes)
         method(name).learn(lesson)
         assert [stage.curve for stage in lesson.stages] != curves
 
@@ -143,7 +165,8 @@ def test_learning_is_deterministic_and_follows_the_seed(school, name, sources):
 @each_method
 def test_sources_are_never_changed(school, name):
     """Nothing is forgotten because nothing that is stored is ever written to."""
-    lesson = school.lesson(2, training=TrainingConfig(epochs=3, min_steps=0, batch_size=8, learning_rate=1.0))
+    training = TrainingConfig(epochs=3, min_steps=0, batch_size=8, learning_rate=1.0)
+    lesson = school.lesson(2, name=name, training=training)
     before = [{key: value.clone() for key, value in source.tensors.items()} for source in lesson.sources]
     method(name, **({"minimum_score": -1.0} if name == "panda" else {})).learn(lesson)
     for source, copy in zip(lesson.sources, before, strict=True):
@@ -152,7 +175,7 @@ def test_sources_are_never_changed(school, name):
 
 @each_method
 def test_used_sources_are_among_the_ranked_ones(school, name):
-    learned = method(name).learn(school.lesson(2))
+    learned = method(name).learn(school.lesson(2, name=name))
     assert all(item in learned.ranked for item in learned.used)
     if learned.ranked:
         assert {item.prompt for item in learned.ranked} == {"other-v0", "other-v1"}
@@ -172,12 +195,12 @@ def test_stopped_anywhere_and_resumed_to_the_same_bits(school, name, step, tmp_p
             if self.steps == step:
                 raise Interrupted("Stopped.")
 
-    expected = method(name).learn(reference := school.lesson(2))
-    stopped = school.lesson(2, checkpoints=FolderCheckpoints(tmp_path), watcher=Stop())
+    expected = method(name).learn(reference := school.lesson(2, name=name))
+    stopped = school.lesson(2, name=name, checkpoints=FolderCheckpoints(tmp_path), watcher=Stop())
     if step <= sum(stage.steps for stage in reference.stages):
         with pytest.raises(Interrupted):
             method(name).learn(stopped)
-    resumed = school.lesson(2, checkpoints=FolderCheckpoints(tmp_path))
+    resumed = school.lesson(2, name=name, checkpoints=FolderCheckpoints(tmp_path))
     assert same(method(name).learn(resumed), expected)
     assert [stage.curve for stage in resumed.stages] == [stage.curve for stage in reference.stages]
 
@@ -214,8 +237,8 @@ def test_scratch_looks_at_no_source(school):
     assert learned.ranked == learned.used == []
 
 
-@each_method
-def test_without_sources_every_method_is_scratch(school, name):
+@pytest.mark.parametrize("name", ["spot", "panda", "vega", "attempt"])
+def test_without_sources_a_method_of_transfer_is_scratch(school, name):
     assert same(method(name).learn(school.lesson(0)), method("scratch").learn(school.lesson(0)))
 
 

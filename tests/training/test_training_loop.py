@@ -348,7 +348,7 @@ def test_features_are_standardised_over_the_texts_it_began_with(scene):
 def test_logits_with_the_folded_head(scene):
     model = scene.model()
     scene.fit(model)
-    weight, bias = model.folded_head()
+    weight, bias = model.classifier.folded()
     raw = model.all_features(scene.dev.view) * model.scaling.scale + model.scaling.mean
     dev = replace(scene.dev, ground=torch.randn(24, 2, generator=generator()))
     torch.testing.assert_close(dev.ground + raw @ weight.T + bias, model.logits(dev), rtol=0, atol=1e-3)
