@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from continual.backbone.body import Perturbation
 from continual.backbone.encoder import Encoder
 from continual.backbone.frozen import FrozenView
 from continual.backbone.states import CHUNK
@@ -52,10 +53,17 @@ class PromptModel(nn.Module):
         """The backbone."""
         return self._frozen[0]
 
-    def features(self, view: FrozenView, rows: Tensor) -> Tensor:
-        """Pooled last states of some texts under the prompt, standardised, [rows, width]."""
+    def features(self, view: FrozenView, rows: Tensor, perturb: Perturbation | None = None) -> Tensor:
+        """Pooled last states of some texts under the prompt, standardised, [rows, width].
+
+        Args:
+            view: What the frozen model makes of the texts.
+            rows: Which texts.
+            perturb: What the input of every layer from the prompt's entry on goes through first.
+        """
+        encoder = self.encoder if perturb is None else self.encoder.perturbed(perturb)
         hidden, mask = view.states.batch(rows)
-        pooled = self.encoder.pool(final_states(self.tuning, self.encoder, hidden, mask, self.prompt), mask)
+        pooled = encoder.pool(final_states(self.tuning, encoder, hidden, mask, self.prompt), mask)
         return (pooled - self.scaling.mean) / self.scaling.scale
 
     @torch.no_grad()

@@ -23,6 +23,36 @@ TUNINGS.add(
     "a trained key/value prefix in every layer from `layer` on",
     "Li and Liang 2021, Prefix-Tuning (arXiv 2101.00190); Liu et al. 2021, P-Tuning v2 (arXiv 2110.07602)",
 )
+TUNINGS.add(
+    "layer_norm",
+    "continual.tuning.layer_norm:LayerNorm",
+    "gains and biases of the layer norms from layer `layer` on",
+    "Qi et al. 2022, Parameter-Efficient Tuning on Layer Normalization (arXiv 2211.08682)",
+)
+TUNINGS.add(
+    "prefix_layer_norm",
+    "continual.tuning.layer_norm:PrefixLayerNorm",
+    "a key/value prefix and the layer norms together, from layer `layer` on",
+    "Qi et al. 2022, Parameter-Efficient Tuning on Layer Normalization (arXiv 2211.08682)",
+)
+TUNINGS.add(
+    "compacter",
+    "continual.tuning.compacter:Compacter",
+    "adapters of shared and rank-one weights after attention and feed-forward part, and the layer norms",
+    "Karimi Mahabadi et al. 2021, Compacter (arXiv 2106.04647)",
+)
+TUNINGS.add(
+    "compacter_pp",
+    "continual.tuning.compacter:CompacterPlusPlus",
+    "the same after the feed-forward part only",
+    "Karimi Mahabadi et al. 2021, Compacter++ (arXiv 2106.04647)",
+)
+TUNINGS.add(
+    "lora",
+    "continual.tuning.lora:Lora",
+    "low-rank additions to linear layers from layer `layer` on",
+    "Hu et al. 2021, LoRA (arXiv 2106.09685)",
+)
 
 
 def build_tuning(spec: dict[str, Any]) -> Any:
