@@ -124,6 +124,8 @@ class Learner:
         TRANSFERABILITY.entry(self.settings.transfer.metric)
         self.tuning = build_tuning(self.settings.tuning)
         self.entry = self.tuning.entry(self.encoder)
+        if self.settings.training.perturbs:
+            self.encoder.perturbed(torch.nn.Identity())  # refuses now what training would refuse later
         if isinstance(pool, PromptPool):
             self.pool = pool
         else:

@@ -1,6 +1,7 @@
 """A frozen encoder: tokens in, hidden states at any layer, one vector for each text out."""
 
 import contextlib
+import copy
 import hashlib
 import json
 import warnings
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from continual.backbone.blocks import FAMILIES, KeyValue
-from continual.backbone.body import ActivationObserver, BlockwiseBody, Body, WholeModelBody
+from continual.backbone.blocks import FAMILIES
+from continual.backbone.body import ActivationObserver, BlockwiseBody, Body, Perturbation, WholeModelBody
+from continual.backbone.change import Change
 from continual.backbone.offload import weights_of
 from continual.backbone.texts import EncodedTexts
 from continual.errors import BackboneError
@@ -166,12 +168,11 @@ class Encoder:
         start: int = 0,
         stop: int | None = None,
         soft: int = 0,
-        prefixes: Mapping[int, KeyValue] | None = None,
-        prefix_mask: Tensor | None = None,
+        changes: Mapping[int, Change] | None = None,
     ) -> Tensor:
         """Runs layers `start` to `stop` (all that are left by default); see `Body.run` for the arguments."""
         stop = self.depth if stop is None else stop
-        return self.body.run(hidden, mask, start, stop, soft, prefixes, prefix_mask)
+        return self.body.run(hidden, mask, start, stop, soft, changes)
 
     @contextlib.contextmanager
     def observing(self, observer: ActivationObserver) -> Iterator[None]:
@@ -181,6 +182,24 @@ class Encoder:
             yield
         finally:
             self.body.observer = None
+
+    def perturbed(self, perturb: Perturbation) -> "Encoder":
+        """This encoder, seen so that every layer's input goes through `perturb` first; it shares all weights.
+
+        The original stays as it is, so nothing outside the caller's hands is perturbed.
+
+        Raises:
+            BackboneError: The layers cannot be entered one by one.
+        """
+        if not isinstance(self.body, BlockwiseBody):
+            raise BackboneError(
+                f"The backbone {self.name!r} of family {self.family!r} is run as a whole, so the inputs of its layers "
+                f"cannot be perturbed; set training.hype=none or use one of the families {', '.join(FAMILIES)}."
+            )
+        seen = copy.copy(self)
+        seen.body = copy.copy(self.body)
+        seen.body.perturb = perturb
+        return seen
 
     def pool(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """One vector for each text, [batch, width], from the last states of its own tokens (no soft tokens)."""

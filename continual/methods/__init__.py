@@ -63,3 +63,9 @@ METHODS.add(
     "for stance: target-aware templates and label vectors, several templates distilled into one prompt",
     "Jiang et al. 2022, TAPD (arXiv 2206.13214)",
 )
+METHODS.add(
+    "olora",
+    "continual.methods.olora:OLora",
+    "low-rank additions of all tasks summed, each orthogonal to those before; the task is never told",
+    "Wang et al. 2023, O-LoRA (arXiv 2310.14152)",
+)

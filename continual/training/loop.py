@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,10 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from continual.backbone.body import Perturbation
 from continual.team import current_team
 from continual.training.checkpoint import Checkpoints, NoCheckpoints
 from continual.training.config import TrainingConfig
 from continual.training.examples import Examples
+from continual.training.hype import Hype
 from continual.training.model import PromptModel
 from continual.training.watch import Silent, Watcher
 
@@ -191,10 +194,11 @@ class _Training:
     def _own_loss(self, rows: Tensor) -> Tensor:
         """This process's part of the loss of the batch `rows`; the parts of all processes add up to the loss."""
         dropped = self._dropout(len(rows))
+        perturb = self._perturbation(rows)
         own = self.team.share(rows)
         if not len(own):  # the last batch may have fewer texts than there are processes
             return 0 * sum(value.sum() for value in self.model.parameters())
-        features = self.model.features(self.train.view, own)
+        features = self.model.features(self.train.view, own, perturb)
         if dropped is not None:
             features = features * self.team.share(dropped)
         logits = self.train.ground[own] + self.model.classify(features)
@@ -216,6 +220,13 @@ class _Training:
             return None
         kept = torch.rand(texts, self.model.weight.shape[1], generator=self.generator) >= self.config.dropout
         return kept / (1 - self.config.dropout)
+
+    def _perturbation(self, rows: Tensor) -> Perturbation | None:
+        """Noise for the inputs of the layers, fresh for the step and from this training's own generator."""
+        if not self.config.perturbs:
+            return None
+        lengths, own = self.train.view.states.lengths[rows], self.team.share(torch.arange(len(rows)))
+        return Hype(self.config.hype, self.config.hype_scale, lengths, own, self.generator)
 
     def _update_average(self) -> None:
         if not self.config.average:
@@ -288,10 +299,10 @@ def _part(tensors: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
 
 
 def _optimiser(model: PromptModel, config: TrainingConfig) -> torch.optim.AdamW:
-    by_pace: dict[float, list[torch.nn.Parameter]] = {}
+    by_pace: dict[float, list[Tensor]] = defaultdict(list)
     for name, value in model.prompt.items():
-        by_pace.setdefault(model.tuning.pace(name), []).append(value)
-    prompt = [{"params": own, "peak": config.learning_rate * pace} for pace, own in by_pace.items()]
+        by_pace[model.tuning.pace(name)].append(value)
+    prompt = [{"params": values, "peak": config.learning_rate * pace} for pace, values in by_pace.items()]
     head = {"params": [model.weight, model.bias], "peak": config.head_learning_rate}
     # lr is set anew before each step, so this value is never used.
     return torch.optim.AdamW([*prompt, head], lr=1.0, weight_decay=0.0)

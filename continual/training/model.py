@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from continual.backbone.body import Perturbation
 from continual.backbone.encoder import Encoder
 from continual.backbone.frozen import FrozenView
 from continual.backbone.states import CHUNK
@@ -98,10 +99,17 @@ class PromptModel(nn.Module):
         """A copy of the classifier."""
         return Classifier(self.weight.detach().clone(), self.bias.detach().clone(), self.scaling)
 
-    def features(self, view: FrozenView, rows: Tensor) -> Tensor:
-        """What is read of some texts under the prompt, standardised, [rows, width]."""
-        seen = view.seen(rows)
-        return (pooled_state(self.tuning, self.encoder, seen, self.tensors) - self.scaling.mean) / self.scaling.scale
+    def features(self, view: FrozenView, rows: Tensor, perturb: Perturbation | None = None) -> Tensor:
+        """What is read of some texts under the prompt, standardised, [rows, width].
+
+        Args:
+            view: What the frozen model makes of the texts.
+            rows: Which texts.
+            perturb: What the input of every layer from the prompt's entry on goes through first.
+        """
+        encoder = self.encoder if perturb is None else self.encoder.perturbed(perturb)
+        read = pooled_state(self.tuning, encoder, view.seen(rows), self.tensors)
+        return (read - self.scaling.mean) / self.scaling.scale
 
     @torch.no_grad()
     def all_features(self, view: FrozenView) -> Tensor:

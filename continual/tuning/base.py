@@ -11,6 +11,7 @@ from continual.backbone.encoder import Encoder
 from continual.backbone.frozen import Seen
 from continual.backbone.states import States
 from continual.backbone.texts import EncodedTexts
+from continual.errors import ConfigError
 
 Tensors = Mapping[str, Tensor]
 
@@ -46,10 +47,6 @@ class Tuning(ABC):
     def fixed(self, name: str) -> bool:
         """Whether training leaves the tensor `name` alone."""
         return False
-
-    def pace(self, name: str) -> float:
-        """Factor on the learning rate of the tensor `name`."""
-        return 1.0
 
     def texts(self, encoder: Encoder, texts: EncodedTexts) -> EncodedTexts:
         """The texts as the prompt wants to read them: as they are, or put into a template."""
@@ -104,9 +101,17 @@ class Tuning(ABC):
     def stack(self, prompts: Sequence[Tensors]) -> dict[str, Tensor]:
         """The tensors of several prompts of this shape with a leading batch axis, one prompt for each example."""
 
-    @abstractmethod
     def tokens(self, tensors: Tensors) -> Tensor:
-        """The prompt as a list of vectors, [tokens, width], for metrics that compare prompts directly."""
+        """The prompt as a list of vectors, [tokens, width], for metrics that compare prompts directly.
+
+        By default there are none: the entries of most modules mean nothing apart from the layer that they change, and
+        such metrics give no score.
+        """
+        return torch.zeros(0, 0)
+
+    def pace(self, name: str) -> float:
+        """The learning rate of the tensor `name`, as a multiple of `training.learning_rate`, which suits prompts."""
+        return 1.0
 
 
 def final_states(tuning: Tuning, encoder: Encoder, hidden: Tensor, mask: Tensor, tensors: Tensors) -> Tensor:
@@ -125,6 +130,28 @@ def pooled_state(tuning: Tuning, encoder: Encoder, seen: Seen, tensors: Tensors)
 def trained_tensors(stored: Tensors) -> dict[str, Tensor]:
     """The tensors of a stored prompt that its tuning trained, under the tuning's own names."""
     return {name.removeprefix(TRAINED): value for name, value in stored.items() if name.startswith(TRAINED)}
+
+
+def equal_stack(name: str, prompts: Sequence[Tensors]) -> dict[str, Tensor]:
+    """Stacks prompts of a tuning whose tensors cannot be filled up to one size.
+
+    Args:
+        name: The tuning, for the message.
+        prompts: Tensors with equal names and shapes.
+
+    Raises:
+        ConfigError: Names or shapes differ.
+    """
+    shapes = [{key: tuple(value.shape) for key, value in tensors.items()} for tensors in prompts]
+    for other in shapes[1:]:
+        if other != shapes[0]:
+            key = next(key for key in {**shapes[0], **other} if shapes[0].get(key) != other.get(key))
+            raise ConfigError(
+                f"Prompts of tuning={name} can share a batch only where they have the same shape, but {key} is "
+                f"{shapes[0].get(key, 'missing')} in one and {other.get(key, 'missing')} in another; "
+                "give their texts in batches of their own."
+            )
+    return {key: torch.stack([tensors[key] for tensors in prompts]) for key in shapes[0]}
 
 
 def pad_stack(tensors: Sequence[Tensor], axis: int) -> tuple[Tensor, Tensor | None]:

@@ -69,7 +69,7 @@ class Attention(Composed):
 
     def pace(self, name: str) -> float:
         """See `Tuning.pace`."""
-        return self.attention_pace if name.startswith(f"{NETWORK}/") else 1.0
+        return self.attention_pace if name.startswith(f"{NETWORK}/") else super().pace(name)
 
     def network(self, width: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Fresh weights of the attention network, as `nn.Linear` draws them."""

@@ -57,6 +57,10 @@ class Composed(Tuning):
         """As the base, whose tensors `prompts` must be."""
         return self.base.stack(prompts)
 
+    def pace(self, name: str) -> float:
+        """See `Tuning.pace`: as the base for its own tensors, whichever part they belong to."""
+        return self.base.pace(name.partition("/")[2])
+
     def tokens(self, tensors: Tensors) -> Tensor:
         """See `Tuning.tokens`: of what is lent."""
         lent = self.lent(tensors)
