@@ -14,6 +14,7 @@ import torch
 
 from benchmarks.measure import Row, Timing, seconds_of, timed
 from benchmarks.speed import material
+from continual._torchvision import declare_missing_operators
 from continual.backbone.readout import Readout
 from continual.training.watch import Silent
 from streams.task import Task
@@ -56,6 +57,7 @@ def _row(name: str, task: Task, theirs: dict[str, Any], readout: Readout) -> Row
 
 def peft(task: Task, rate: float, epochs: int) -> dict[str, Any]:
     """Prompt tuning with PEFT: accuracy on dev after each epoch, and the time of a step."""
+    declare_missing_operators()
     import peft
     from transformers import DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
 
