@@ -1,7 +1,7 @@
 """What every kind of source must do, on small data made here and, where it is at hand, on the real data."""
 
 import pytest
-from stream_files import CONFIGS, resolved, write_coaid, write_pheme, write_twitter
+from stream_files import CONFIGS, resolved, write_coaid, write_pheme, write_stance, write_twitter
 
 from streams.catalog import KINDS, build_stream
 from streams.splits import text_key
@@ -38,6 +38,13 @@ def small_config(kind, tmp_path, write, write_jsonl):
         return {"kind": kind, "path": str(write_pheme(tmp_path / "pheme"))}
     if kind == "twitter":
         return {"kind": kind, "path": str(write_twitter(write, "twitter15").parent.parent)}
+    if kind == "stance":
+        return {"kind": kind, "path": str(write_stance(write))}
+    if kind == "stance_simulated":
+        return {"kind": kind, "train": 40, "dev": 10, "test": 20}
+    if kind == "joined":
+        inner = ("stance", "simulated")
+        return {"kind": kind, "parts": {name: small_config(name, tmp_path, write, write_jsonl) for name in inner}}
     return {"kind": kind, "path": write_coaid(write)}
 
 
