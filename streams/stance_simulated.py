@@ -34,7 +34,9 @@ class _Target:
 
 
 _TARGETS = {
-    task_name(words): _Target(words, name, side) for name, issue in ISSUES.items() for side, words in enumerate(issue.targets)
+    task_name(words): _Target(words, name, side)
+    for name, issue in ISSUES.items()
+    for side, words in enumerate(issue.targets)
 }
 
 
@@ -110,8 +112,8 @@ class SimulatedStanceSource:
                 seen.add(key)
                 return text
         raise StreamError(
-            f"Task {task_name(target.words)!r} of stream {self.name!r} asks for more texts with the stance {stance!r} than "
-            "its words can form; lower train, dev and test."
+            f"Task {task_name(target.words)!r} of stream {self.name!r} asks for more texts with the stance {stance!r} "
+            "than its words can form; lower train, dev and test."
         )
 
 

@@ -60,9 +60,9 @@ def stance_lines(count=20, first=1, known=True):
     """Rows of SemEval-2016 Task 6, with its line ends, its marker and its upper-case labels."""
     stances = ("FAVOR", "AGAINST", "NONE")
     rows = [
-        f"{first + n}\t{target}\tTweet {first + n} on {target.split()[0]} #SemST\t{stances[n % 3] if known else 'UNKNOWN'}"
+        f"{n}\t{target}\tTweet {n} on {target.split()[0]} #SemST\t{stances[(n - first) % 3] if known else 'UNKNOWN'}"
         for target in TARGETS
-        for n in range(count)
+        for n in range(first, first + count)
     ]
     return "\r\n".join([STANCE_HEADER, *rows]) + "\r\n"
 

@@ -142,7 +142,9 @@ def test_importing_loads_nothing_heavy():
     assert result.stdout.strip() == "set()"
 
 
-@pytest.mark.parametrize("module", ["streams", "streams.catalog", "streams.manager", "streams.stance", "streams.joined"])
+@pytest.mark.parametrize(
+    "module", ["streams", "streams.catalog", "streams.manager", "streams.stance", "streams.joined"]
+)
 def test_examples_in_docstrings_hold(module):
     outcome = doctest.testmod(importlib.import_module(module))
     assert outcome.attempted > 0

@@ -11,7 +11,9 @@ SMALL = {"kind": "simulated", "train": 12, "dev": 6, "test": 6}
 
 def test_tasks_are_those_of_the_parts_with_their_orders_and_caps():
     parts = {"a": {**SMALL, "order": ["office", "kitchen"], "max_train": 5}, "b": {**SMALL, "split_seed": 3}}
-    stream = build_stream({"kind": "joined", "parts": parts, "max_train": 9, "tasks": ["b/kitchen", "a/kitchen"]}, seed=1)
+    stream = build_stream(
+        {"kind": "joined", "parts": parts, "max_train": 9, "tasks": ["b/kitchen", "a/kitchen"]}, seed=1
+    )
     assert stream.names == ("b/kitchen", "a/kitchen")
     first, second = stream
     assert (len(first.train), len(second.train)) == (9, 5)

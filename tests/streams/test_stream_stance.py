@@ -31,7 +31,9 @@ def test_the_published_files_make_one_task_for_each_target(write):
     assert len(task.info["files"]) == 4
 
 
-@pytest.mark.parametrize(("remove", "expected"), [(True, "So true & well #not."), (False, "So true & well #SemST #not.")])
+@pytest.mark.parametrize(
+    ("remove", "expected"), [(True, "So true & well #not."), (False, "So true & well #SemST #not.")]
+)
 def test_the_marker_is_taken_out(write, remove, expected):
     lines = stance_lines().replace("Tweet 1 on Wind #SemST", "So true  &amp; well #SemST #not.")
     source = StanceSource(path=str(write("tweets.txt", lines)), remove_marker=remove)
@@ -157,7 +159,8 @@ def test_the_same_opinion_bears_opposite_labels_for_targets_at_odds():
     opposite = {"favor": "against", "against": "favor"}
     for issue in ISSUES.values():
         first, second = (
-            {statement(row.text): row.label for row in rows_of(source.load(task_name(target)))} for target in issue.targets
+            {statement(row.text): row.label for row in rows_of(source.load(task_name(target)))}
+            for target in issue.targets
         )
         shared = {key for key in first if first[key] != "none"}
         assert len(shared) == 16  # every opinion of the issue occurs
