@@ -10,7 +10,8 @@ import torch
 
 from continual.backbone.texts import EncodedTexts
 from continual.errors import RunError
-from continual.evaluation.task_metrics import accuracy, macro_f1
+from continual.evaluation.metric import find_metric
+from continual.evaluation.task_metrics import TASK_METRICS, accuracy, macro_f1
 from continual.files import replacing
 from continual.learner import Evaluation, Learner
 from continual.methods.base import TASKS
@@ -123,6 +124,7 @@ class Assessor:
             macro_f1=macro_f1(true, answers, len(task.labels)),
             routed_right=float(np.mean([serves(records[item.prompt], task.name) for item in routes])),
             unknown=float(np.mean([not item.known for item in routes])),
+            score=find_metric(TASK_METRICS, task.metric).function(true, answers, len(task.labels)),
         )
         return TaskScore(evaluation, [item.prompt for item in routes])
 

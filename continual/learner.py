@@ -80,12 +80,14 @@ class Evaluation:
         macro_f1: Mean F1 over the task's labels.
         routed_right: Share of texts that went to a prompt of this task.
         unknown: Share of texts marked as belonging to no known task.
+        score: The task's own metric, see `streams.Task.metric`.
     """
 
     accuracy: float
     macro_f1: float
     routed_right: float
     unknown: float
+    score: float
 
 
 class Learner:

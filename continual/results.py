@@ -47,6 +47,7 @@ class Results:
         peak_memory_mb: Largest resident memory of any session.
         tracking_id: The tracker's id of this run.
         digests: For each learned task a digest of its test texts.
+        own: What each learned task scored last by its own metric: `aware` and `routed`, by task.
     """
 
     run: str
@@ -66,6 +67,7 @@ class Results:
     peak_memory_mb: float = 0.0
     tracking_id: str | None = None
     digests: dict[str, str] = field(default_factory=dict)
+    own: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @classmethod
     def begun(cls, tasks: list[str], **about: Any) -> "Results":
@@ -108,6 +110,7 @@ class Results:
             for other, score in scores.items():
                 self.matrices[name].set(row, other, score.evaluation.accuracy)
                 self.matrices[f"{name}_f1"].set(row, other, score.evaluation.macro_f1)
+            self.own[name] = {other: score.evaluation.score for other, score in scores.items()}
         self.routing = _routing(routed, prompts)
         self.per_task.append(_task_record(task, record, aware[task.name], seconds))
         self.evaluate_seconds += seconds
@@ -146,7 +149,7 @@ class Results:
             tasks=self.tasks,
             aware=aware,
             routed=routed,
-            per_task=[from_json(TaskRecord, item) for item in self.per_task],
+            per_task=[from_json(TaskRecord, item | self._own_scores(item["task"])) for item in self.per_task],
             seconds=Seconds(train, self.evaluate_seconds, self.total_seconds),
             examples_per_second=self.examples_seen / train if train else None,
             trainable_parameters_per_task=self.parameters,
@@ -186,16 +189,21 @@ class Results:
         return cls(**{**value, "matrices": matrices})
 
     def _scores(self) -> tuple[Scores, RoutedScores]:
-        aware = Scores.measured(self.matrices["aware"], self.matrices["aware_f1"])
+        own = {name: sum(scores.values()) / len(scores) for name, scores in self.own.items()}
+        aware = Scores.measured(self.matrices["aware"], self.matrices["aware_f1"], own_metric=own.get("aware"))
         confusion = self.routing.get("confusion")
         routed = RoutedScores.measured(
             self.matrices["routed"],
             self.matrices["routed_f1"],
+            own_metric=own.get("routed"),
             routing_accuracy=self.routing.get("routing_accuracy"),
             unknown_rate=self.routing.get("unknown_rate"),
             confusion=None if confusion is None else Confusion(**confusion),
         )
         return aware, routed
+
+    def _own_scores(self, task: str) -> dict[str, float | None]:
+        return {key: self.own.get(name, {}).get(task) for key, name in (("score", "aware"), ("routed_score", "routed"))}
 
 
 def _routing(routed: Mapping[str, "TaskScore"], prompts: list[str]) -> dict[str, Any]:
@@ -225,6 +233,7 @@ def _task_record(task: "Task", record: "PromptRecord", score: "TaskScore", secon
         dev_accuracy=facts["dev_accuracy"],
         train_seconds=facts["seconds"],
         evaluate_seconds=seconds,
+        metric=task.metric,
     )
     parts = {key: facts[key] for key in ("sources", "candidates", "stages")}
     return asdict(whole) | parts

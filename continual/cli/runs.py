@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from continual.progress import Progress
 
 _COMPARED = ("n", "average", "routed_average", "forgetting", "macro_f1", "total_seconds")
+_OWN_COLUMNS = ("task", "metric", "score", "routed_score")
 _TASK_COLUMNS = ("task", "aware", "routed", "macro_f1", "sources", "seconds")
 
 
@@ -235,7 +236,16 @@ def _print_summary(summary: dict[str, Any], folder: Path) -> None:
     measures = ("average", "learning", "anytime", "forgetting", "bwt", "fwt", "macro_f1")
     scores = [[kind, *(summary[kind][name] for name in measures)] for kind in ("aware", "routed")]
     print_table(["", *measures], scores, numbers=measures)
+    _print_own_metrics(summary)
     _print_totals(summary, folder)
+
+
+def _print_own_metrics(summary: dict[str, Any]) -> None:
+    """What tasks score by a metric of their own, for streams that have such tasks."""
+    rows = [[item[key] for key in _OWN_COLUMNS] for item in summary["per_task"]]
+    if any(row[1] not in (None, "accuracy") for row in rows):
+        mean = ["mean", "", summary["aware"]["own_metric"], summary["routed"]["own_metric"]]
+        print_table(["task", "metric", "aware", "routed"], [*rows, mean], "by their own metric", ("aware", "routed"))
 
 
 def _print_totals(summary: dict[str, Any], folder: Path) -> None:

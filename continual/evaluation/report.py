@@ -70,6 +70,7 @@ def _details(run: Summary, config: Mapping[str, Any]) -> dict[str, Any]:
         "graph": sources.source_graph(run.per_task),
         "row_height": sources.ROW,
         "tasks": tables.task_rows(run),
+        "own_scores": tables.own_scores(run),
         "training": curves.training_panels(run.per_task, unit_of(run.metric)),
         "roles": {curves.role(stage.name) for record in run.per_task for stage in record.stages if stage.curve},
         "resources": headline.resources(run),
