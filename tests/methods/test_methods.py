@@ -1,5 +1,6 @@
 """One check that every method must pass, and what each promises beyond it."""
 
+import math
 from dataclasses import dataclass, replace
 
 import pytest
@@ -9,6 +10,7 @@ from torch.nn import functional as F
 
 from continual.backbone.frozen import FrozenCache, freeze
 from continual.construction import construct
+from continual.distillation.logits import soft_divergence
 from continual.errors import ConfigError, Interrupted
 from continual.methods import METHODS
 from continual.methods.base import Learned, Lesson, Method, Source
@@ -81,6 +83,8 @@ class School:
             "checkpoints": NoCheckpoints(),
             "watcher": Silent(),
         }
+        if name == "olora":  # the one method that is of one tuning only
+            given["tuning"] = build_tuning({"name": "lora", "layer": self.tuning.entry(self.encoder)})
         return Lesson(**given | changes)
 
 
@@ -379,3 +383,105 @@ def test_bad_options_are_refused(options, message):
 def test_methods_without_options_say_so():
     with pytest.raises(ConfigError, match=r"'scratch' has no option method\.weight; its options are: none"):
         method("scratch", weight=1.0)
+
+
+# ---------------------------------------------------------------- methods that mix, chain or share
+
+
+@pytest.mark.parametrize(
+    ("options", "sizes", "stages"),
+    [
+        ({"low_resource": 25}, [1000, 1000], ["probe", "teacher", "student"]),
+        ({"low_resource": 24}, [1000, 1000], ["student"]),  # 24 texts are not fewer than 24
+        ({"low_resource": 25}, [23, 10], ["student"]),  # no source is larger
+        ({"low_resource": 25, "larger": 0.5}, [13, 10], ["probe", "teacher", "student"]),
+    ],
+)
+def test_vega_helps_small_tasks_from_larger_ones(school, monkeypatch, options, sizes, stages):
+    rate(school, monkeypatch, [0.9, 0.5])
+    sources = [replace(school.source(number), train_examples=size) for number, size in enumerate(sizes)]
+    lesson = school.lesson(sources)
+    learned = method("vega", **options).learn(lesson)
+    assert [stage.stage for stage in lesson.stages] == stages
+    assert [item.prompt for item in learned.used] == (["other-v0"] if len(stages) > 1 else [])
+
+
+def test_vega_takes_no_source_that_scores_nothing(school, monkeypatch):
+    rate(school, monkeypatch, [-0.1, -0.2])
+    learned = method("vega").learn(school.lesson(2))
+    assert learned.stage == "probe"
+    assert learned.used == []
+
+
+def test_vegas_objective_by_hand():
+    logits, labels, rows = torch.tensor([[1.0, 3.0]]), torch.tensor([1]), torch.tensor([1])
+    teacher = torch.tensor([[9.0, 9.0], [0.0, 1.0]])
+    objective = method("vega", weight=2.0, decay="none")._objective(teacher, Ranked("a", 0.5, {}), 0.0)
+    expected = F.cross_entropy(logits, labels) + 2.0 * 0.5 * (1 + 4) / 2
+    assert float(objective(logits, labels, rows, 1.0)) == pytest.approx(float(expected))
+
+
+def test_attempt_mixes_its_sources_and_leaves_them_as_they_are(school):
+    lesson = school.lesson(3)
+    learned = method("attempt", sources=2).learn(lesson)
+    assert {item.prompt for item in learned.used} == {"other-v0", "other-v1"}
+    stored = learned.model.tensors["sources/prompt"]
+    assert torch.equal(stored, torch.stack([source.tensors["prompt"] for source in lesson.sources[:2]]))
+    assert "sources/prompt" not in learned.model.trained()
+
+
+def test_attempts_own_prompt_starts_from_the_first_source(school, monkeypatch):
+    starts = {}
+    fit = Lesson.fit
+
+    def watched(lesson, stage, tensors, objective=None, **more):
+        starts[stage] = tensors
+        return fit(lesson, stage, tensors, objective, **more)
+
+    monkeypatch.setattr(Lesson, "fit", watched)
+    lesson = school.lesson(2)
+    method("attempt").learn(lesson)
+    assert torch.equal(starts["student"]["own/prompt"], lesson.sources[0].tensors["prompt"])
+    method("attempt", start="fresh").learn(lesson)
+    assert torch.equal(starts["student"]["own/prompt"], lesson.fresh()["prompt"])
+
+
+def test_attempts_attention_learns_at_its_own_speed(school):
+    slow, fast = (method("attempt", attention_pace=pace).learn(school.lesson(2)).model.tensors for pace in (0.0, 1.0))
+    start = method("attempt").learn(school.lesson(2, training=replace(TRAINING, epochs=1, learning_rate=1e-12)))
+    torch.testing.assert_close(slow["network/down"], start.model.tensors["network/down"], rtol=0, atol=1e-6)
+    assert not torch.allclose(fast["network/down"], slow["network/down"])
+
+
+def test_a_reparametrised_chain_is_stored_folded(school):
+    learned = method("progressive", reparametrise=6).learn(school.lesson(0))
+    assert set(learned.model.tensors) == {"own/prompt"}
+    assert learned.model.tuning.name == "chain"
+
+
+def test_soft_divergence_by_hand():
+    student, teacher = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.25, 0.75]])
+    ratio = math.exp(1.0) / (math.exp(1.0) + 1)  # softened with temperature 2
+    expected = 4 * (0.25 * math.log(0.25 / ratio) + 0.75 * math.log(0.75 / (1 - ratio)))
+    assert float(soft_divergence(student, teacher, 2.0)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("attempt", {"sources": 0}, r"method\.sources is 0, expected at least 1"),
+        ("attempt", {"start": "best"}, r"method\.start is 'best', expected source or fresh"),
+        ("attempt", {"temperature": 0.0}, r"expected at least 1, above 0"),
+        ("progressive", {"links": -1}, r"method\.links is -1, expected 0 or more"),
+        ("cpt_rd", {"start": "nearest"}, r"method\.start is 'nearest', expected one of random, previous"),
+        ("cpt_rd", {"consolidation": -1.0}, r"method\.consolidation is -1\.0, expected 0 or more"),
+        ("vega", {"decay": "fast"}, r"method\.decay is 'fast'"),
+        ("tapd", {"templates": 9}, r"method\.templates is 9, expected 1 to 3"),
+        ("l2p", {"top": 11}, r"expected 1 <= top <= size"),
+        ("coda", {"orthogonality": -0.1}, r"method\.orthogonality is -0\.1, expected 0 or more"),
+        ("olora", {"decay": -1.0}, r"method\.decay is -1\.0, expected 0 or more"),
+    ],
+)
+def test_bad_options_of_the_others_are_refused(name, options, message):
+    with pytest.raises(ConfigError, match=message):
+        method(name, **options)

@@ -21,7 +21,7 @@ from continual.storing import REVISED_BY, REVISES, Storing
 from streams import build_stream
 
 SHARED = ("l2p", "coda", "olora")
-STANCE = {"kind": "simulated_stance", "train": 48, "dev": 24, "test": 24}
+STANCE = {"kind": "stance_simulated", "train": 48, "dev": 24, "test": 24, "tasks": ["wind-turbines", "coal-power"]}
 
 
 def settings(folder: Path, model: Path, name: str, **changes) -> Path:
@@ -126,7 +126,9 @@ def test_it_may_forget_and_that_is_measured(shared):
     _, run = shared
     summary = json.loads((run / "summary.json").read_text())
     assert summary["routed"]["routing_accuracy"] == 1.0
-    assert summary["aware"]["matrix"] == summary["routed"]["matrix"]  # the same labels everywhere: telling tells nothing
+    assert (
+        summary["aware"]["matrix"] == summary["routed"]["matrix"]
+    )  # the same labels everywhere: telling tells nothing
 
 
 def test_where_labels_differ_a_told_task_allows_its_own_only(tiny_encoder, tmp_path):
