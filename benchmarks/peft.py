@@ -4,8 +4,8 @@
 
 Both use the same frozen backbone, batch, prompt length and texts. PEFT's classifier is a linear layer on the pooled
 output of the checkpoint, trained with the prompt, as PEFT does by default; its learning rate is the best of three on
-the dev texts of PHEME's event. The accuracy that ours has to reach is PEFT's best over its epochs; its time is the number
-of steps to the end of the first epoch that has it, times their median time.
+the dev texts of PHEME's event. The accuracy that ours has to reach is PEFT's best over its epochs; its time is the
+number of steps to the end of the first epoch that has it, times their median time.
 """
 
 import contextlib

@@ -18,6 +18,7 @@ from continual.pool import PromptPool
 from continual.progress import Progress
 from continual.run import Run
 from continual.storing import REVISED_BY, REVISES, Storing
+from continual.tuning.composed.generated import Generated
 from streams import build_stream
 
 SHARED = ("l2p", "coda", "olora")
@@ -177,7 +178,7 @@ def test_chains_of_different_length_share_a_batch(tiny_folder, tiny_encoder, tmp
 
 @pytest.mark.parametrize("name", ["attempt", "coda", "l2p"])
 def test_prompts_made_for_each_text_share_a_batch_with_others(tiny_folder, tiny_encoder, tmp_path, name):
-    executed(tmp_path / "run", settings(tmp_path, tiny_folder("bert"), name, tuning={"name": "deep", "length": 3}))
+    executed(tmp_path / "run", settings(tmp_path, tiny_folder("bert"), name, tuning={"name": "deep", "length": 3, "layer": 0}))
     learner = opened(tmp_path / "run", tiny_encoder("bert"))
     view = learner.view(learner.encoder.tokenize(["the soup was hot", "a small boat", "slow", "the oven"]))
     ids = learner.pool.ids()
@@ -216,7 +217,10 @@ def test_a_better_prompt_becomes_a_version_and_the_old_one_stays(tiny_folder, ti
     assert pool.ids() == ["kitchen-v1", "harbour-v1", "kitchen-v2", "office-v1", "harbour-v2", "kitchen-v3"]
     old, new = pool.get("kitchen-v1"), pool.get("kitchen-v2")
     assert torch.equal(old.tensors["head.weight"], new.tensors["head.weight"])
-    assert not torch.equal(old.tensors["tuning.own/prompt"], new.tensors["tuning.own/prompt"])
+    tuning = Generated({"name": "late", "length": 4, "layer": 1})
+    network = {name: value for name, value in kept_tensors(pool.get("harbour-v1")).items() if name[:8] == "network/"}
+    written = tuning.prompt({**kept_tensors(old), **network})["prompt"]
+    torch.testing.assert_close(new.tensors["tuning.own/prompt"], written)
     assert torch.equal(old.tensors["tuning.earlier/prompt"], new.tensors["tuning.earlier/prompt"])
     assert new.provenance[REVISED_BY] == "harbour-v1"
     assert new.provenance["evidence"]["gain"] == 1.0
