@@ -386,7 +386,7 @@ class Learner:
         return Source(prompt_id, lent, signature, prompt.provenance.get("train_examples", 0))
 
 
-def check_pairs(method: Method, task: "Task") -> None:
+def check_pairs(method: Method | type[Method], task: "Task") -> None:
     """Refuses a task whose texts come alone where the method needs pairs.
 
     Raises:

@@ -203,15 +203,26 @@ class Encoder:
 
     def pool(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """One vector for each text, [batch, width], from the last states of its own tokens (no soft tokens)."""
-        if self.pooling == "cls":
-            return hidden[:, 0]
-        weights = mask.to(hidden.dtype)
-        return torch.einsum("bld,bl->bd", hidden, weights) / weights.sum(1, keepdim=True)
+        return pooled(hidden, mask, self.pooling)
 
     @property
     def pad_token(self) -> int:
         """The id that fills up short texts in a batch."""
         return self.tokenizer.pad_token_id or 0
+
+
+def pooled(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
+    """One vector for each text, [batch, width]: the mean of its tokens' states, or the state of its first token.
+
+    Args:
+        hidden: States, [batch, length, width].
+        mask: True where a position is real, [batch, length].
+        pooling: `mean` or `cls`.
+    """
+    if pooling == "cls":
+        return hidden[:, 0]
+    weights = mask.to(hidden.dtype)
+    return torch.einsum("bld,bl->bd", hidden, weights) / weights.sum(1, keepdim=True)
 
 
 def _positions(model: nn.Module) -> int:

@@ -1,12 +1,15 @@
 """Tokenised texts without padding, and the order in which they are cut into batches."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 import torch
 from torch import Tensor
+
+_SORTED_TOGETHER = 8
+"""Batches whose texts are sorted by length among themselves: little padding, and still a fresh mix each epoch."""
 
 
 @dataclass(frozen=True)
@@ -111,3 +114,19 @@ def by_length(lengths: Tensor, size: int) -> list[Tensor]:
     """
     order = torch.argsort(lengths, stable=True)
     return list(order.split(size)) if len(order) else []
+
+
+def shuffled_by_length(lengths: Tensor, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Row numbers of one epoch in random batches of up to `size` rows of like length.
+
+    Args:
+        lengths: Tokens in each row, [rows].
+        size: Rows in a batch.
+        generator: The source of randomness.
+    """
+    order = torch.randperm(len(lengths), generator=generator)
+    batches: list[Tensor] = []
+    for pool in order.split(size * _SORTED_TOGETHER):
+        batches += pool[torch.argsort(lengths[pool], stable=True)].split(size)
+    for place in torch.randperm(len(batches), generator=generator):
+        yield batches[place]

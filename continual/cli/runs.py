@@ -162,21 +162,16 @@ def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
     from continual.backbone import BACKBONES
     from continual.config import compose
     from continual.construction import construct_named
-    from continual.learner import check_pairs
-    from continual.methods import METHODS
-    from continual.transfer import TRANSFERABILITY
-    from continual.tuning import build_tuning
+    from continual.participant import check_settings, check_task, method_registry
     from streams import build_stream
 
     config = compose(name, overrides)
-    method = construct_named(METHODS, config.learner.method, "method")
-    TRANSFERABILITY.entry(config.learner.transfer.metric)
-    encoder = construct_named(BACKBONES, config.backbone, "backbone")
-    build_tuning(config.learner.tuning).entry(encoder)
+    method_registry(config.learner.method.get("name", ""))  # before the backbone is loaded, which takes a second
+    check_settings(config.learner, construct_named(BACKBONES, config.backbone, "backbone"))
     stream = build_stream(config.stream, config.seed)
     rows = []
     for task in stream:
-        check_pairs(method, task)
+        check_task(config.learner, task)
         sizes = {split: len(getattr(task, split)) for split in ("train", "dev", "test")}
         rows.append({"task": task.name, "labels": len(task.labels)} | sizes)
     columns = ("task", "labels", "train", "dev", "test")

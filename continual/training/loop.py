@@ -18,6 +18,7 @@ from continual.training.config import TrainingConfig
 from continual.training.examples import Examples
 from continual.training.hype import Hype
 from continual.training.model import PromptModel
+from continual.training.schedule import planned_epochs, rate_factor
 from continual.training.watch import Silent, Watcher
 
 Objective = Callable[[Tensor, Tensor, Tensor, float], Tensor]
@@ -136,7 +137,7 @@ class _Training:
         self.team = current_team()
         self.batch_size = self.config.batch_size * self.team.size
         per_epoch = math.ceil(len(self.train) / self.batch_size)
-        self.epochs = max(self.config.epochs, math.ceil(self.config.min_steps / per_epoch))
+        self.epochs = planned_epochs(self.config, per_epoch)
         self.total = per_epoch * self.epochs
         self.optimiser = _optimiser(self.model, self.config)
         self.average = self.model.trained()
@@ -178,7 +179,7 @@ class _Training:
 
     def _one_step(self, rows: Tensor) -> float:
         for group in self.optimiser.param_groups:
-            group["lr"] = group["peak"] * self._schedule()
+            group["lr"] = group["peak"] * rate_factor(self.config, self.step, self.total)
         self.optimiser.zero_grad(set_to_none=True)
         loss = self._own_loss(rows)
         loss.backward()
@@ -206,13 +207,6 @@ class _Training:
         if self.penalty is not None:
             loss = loss + self.penalty(self.model, own)
         return loss * (len(own) / len(rows))
-
-    def _schedule(self) -> float:
-        """Linear rise over the warm-up, then linear fall to zero."""
-        warmup = self.config.warmup * self.total
-        if self.step < warmup:
-            return min(1.0, (self.step + 1) / warmup)
-        return (self.total - self.step) / (self.total - warmup)
 
     def _dropout(self, texts: int) -> Tensor | None:
         """Factors [texts, features] from this training's own generator, so that nothing else can change the result."""

@@ -178,7 +178,10 @@ def test_chains_of_different_length_share_a_batch(tiny_folder, tiny_encoder, tmp
 
 @pytest.mark.parametrize("name", ["attempt", "coda", "l2p"])
 def test_prompts_made_for_each_text_share_a_batch_with_others(tiny_folder, tiny_encoder, tmp_path, name):
-    executed(tmp_path / "run", settings(tmp_path, tiny_folder("bert"), name, tuning={"name": "deep", "length": 3, "layer": 0}))
+    executed(
+        tmp_path / "run",
+        settings(tmp_path, tiny_folder("bert"), name, tuning={"name": "deep", "length": 3, "layer": 0}),
+    )
     learner = opened(tmp_path / "run", tiny_encoder("bert"))
     view = learner.view(learner.encoder.tokenize(["the soup was hot", "a small boat", "slow", "the oven"]))
     ids = learner.pool.ids()

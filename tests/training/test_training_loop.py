@@ -13,6 +13,7 @@ from continual.errors import ConfigError
 from continual.training.config import TrainingConfig
 from continual.training.loop import _Training, cross_entropy, evaluate, fit
 from continual.training.model import PromptModel
+from continual.training.schedule import rate_factor
 from continual.training.watch import Silent
 from continual.tuning import build_tuning
 
@@ -90,7 +91,7 @@ def rates(training: _Training, total: int, warmup: float) -> list[float]:
     training.config, training.total = TrainingConfig(**QUICK, warmup=warmup, dropout=0.25), total
     found = []
     for training.step in range(total):
-        found.append(training._schedule())
+        found.append(rate_factor(training.config, training.step, training.total))
     return found
 
 
