@@ -17,6 +17,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("example
 README = ROOT / "README.md"
 EXTENDING = ROOT / "docs" / "extending.md"
 
+SWEEPS = ROOT / "docs" / "sweeps.md"
+
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _MADE_SMALL = {
@@ -86,6 +88,21 @@ def test_examples_of_extending_run(tmp_path: Path) -> None:
     assert float(outputs["worst"]) == 0.7
 
 
+def test_sweeps_of_the_page_run(tmp_path: Path) -> None:
+    """The first commands, and the example in Python, made small by settings that the page need not show."""
+    small = ["stream.train=24", "stream.dev=12", "stream.test=12", "tracking.enabled=false", "threads=1"]
+    sweep, compare = (shlex.split(line) for line in code_blocks(SWEEPS, "bash")[0].splitlines())
+    python(tmp_path, "-m", *sweep[:3], *small, *sweep[3:])
+    printed = python(tmp_path, "-m", *compare)
+    assert all(word in printed for word in ("scratch", "spot", "p over tasks", "figure: first.html"))
+    assert (tmp_path / "first.html").stat().st_size > 10_000
+    (code,) = code_blocks(SWEEPS, "python")
+    given = '"tracking.enabled=false"]'
+    assert given in code
+    lines = python(tmp_path, "-c", code.replace(given, f"*{small}]")).splitlines()
+    assert [line.split()[:2] for line in lines[:2]] == [["method=scratch", "finished"], ["method=spot", "finished"]]
+
+
 def commands() -> list[list[str]]:
     """The words of every `continual` command in the fenced shell code of all pages."""
     lines = [line for page in PAGES for code in code_blocks(page, "bash") for line in code.splitlines()]
@@ -97,6 +114,7 @@ def commands() -> list[list[str]]:
 def test_commands_are_accepted(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     from continual.cli import command
     from continual.config import compose
+    from continual.sweep.grid import combinations, parse_axes
 
     monkeypatch.setenv("CONTINUAL_DATA", "/data/continual")
     name, *rest = words[1:]
@@ -104,8 +122,9 @@ def test_commands_are_accepted(words: list[str], monkeypatch: pytest.MonkeyPatch
     if isinstance(chosen, click.Group):  # pool
         chosen, rest = chosen.commands[rest[0]], rest[1:]
     context = chosen.make_context(name, rest)
-    if name in ("run", "validate") and not context.params["name"].endswith(".yaml"):
-        compose(context.params["name"], context.params["overrides"])
+    if name in ("run", "validate", "sweep") and not context.params["name"].endswith(".yaml"):
+        for cell in combinations(parse_axes(context.params["overrides"])):
+            compose(context.params["name"], [f"{key}={value}" for key, value in cell.items()])
 
 
 def test_yaml_recipes_give_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from continual.cli import listing, pool, runs
+from continual.cli import compare, listing, pool, runs, sweep
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -21,7 +21,8 @@ for part in (
     runs.resume,
     runs.predict,
     runs.report,
-    runs.compare,
+    compare.compare,
+    sweep.sweep,
     runs.validate,
     pool.pool,
     listing.ls,

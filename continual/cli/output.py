@@ -16,6 +16,9 @@ format_option = click.option(
 )
 
 
+_WIDE = 240
+
+
 def show(form: str, value: Any, table: Callable[[], None]) -> None:
     """Prints `value` as JSON, or calls `table`, as the user chose."""
     if form == "json":
@@ -33,6 +36,8 @@ def print_table(
     numbers: Sequence[str] = (),
 ) -> None:
     """A table on standard output; columns in `numbers` are flush right."""
+    import os
+
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -42,7 +47,10 @@ def print_table(
         table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell_text(cell)) for cell in row))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = Console(width=_WIDE)  # a file has no width at which cells have to be broken
+    console.print(table)
 
 
 def cell_text(value: Any) -> str:

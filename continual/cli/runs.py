@@ -1,4 +1,4 @@
-"""The commands around runs: run, resume, predict, report, compare, validate."""
+"""The commands around one run: run, resume, predict, report, validate."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -12,7 +12,6 @@ from continual.cli.output import format_option, pick, print_table, show
 if TYPE_CHECKING:
     from continual.progress import Progress
 
-_COMPARED = ("n", "average", "routed_average", "forgetting", "macro_f1", "total_seconds")
 _OWN_COLUMNS = ("task", "metric", "score", "routed_score")
 _TASK_COLUMNS = ("task", "aware", "routed", "macro_f1", "sources", "seconds")
 
@@ -109,48 +108,6 @@ def report(folder: Path, form: str) -> None:
     summary = load_summary(folder).to_dict()
     write_text(folder / REPORT, render_report(summary, opened.config.resolved))
     show(form, summary, lambda: _print_summary(summary, folder))
-
-
-@click.command()
-@click.argument("folders", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "markdown", "csv"]),
-    default="table",
-    show_default=True,
-    help="How to print.",
-)
-def compare(folders: tuple[Path, ...], form: str) -> None:
-    """Compares runs: means over seeds with 95 % intervals, and paired tests between methods."""
-    from continual.evaluation.compare import KEYS, cell_text, to_csv, to_markdown
-    from continual.evaluation.compare import compare as compared
-    from continual.evaluation.summary import load_summary
-
-    result = compared([load_summary(folder) for folder in folders])
-    if form == "markdown":
-        click.echo(to_markdown(result.groups))
-        return
-    if form == "csv":
-        click.echo(to_csv(result.runs), nl=False)
-        return
-
-    def table() -> None:
-        differing = [key for key in KEYS if len({row[key] for row in result.groups}) > 1]
-        columns = [*(differing or ["method"]), *_COMPARED]
-        cells = [[cell_text(row, key) for key in columns] for row in result.groups]
-        streams = ", ".join(sorted({row["stream"] for row in result.groups}))
-        print_table(columns, cells, f"{streams}: means over seeds, ± 95 % interval", numbers=_COMPARED)
-        for test in result.tests:
-            low, high = (test[f"difference_{end}"] for end in ("low", "high"))
-            click.echo(
-                f"{test['first']} minus {test['second']}: average {test['difference']:+.4f} [{low:+.4f}, {high:+.4f}], "
-                f"p = {test['p_sign_flip']:.3f} (sign flips, {len(test['seeds'])} seeds)"
-            )
-        for note in result.notes:
-            click.echo(f"note: {note}", err=True)
-
-    show(form, result.to_dict(), table)
 
 
 @click.command()

@@ -3,12 +3,24 @@
 import csv
 import io
 import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 from made_up_runs import make_summary
 
-from continual.evaluation.compare import MEASURES, cell_text, compare, to_csv, to_markdown
+from continual.errors import ConfigError, RunError
+from continual.evaluation import compare as comparing
+from continual.evaluation.compare import MEASURES, Comparison
+from continual.evaluation.formats import cell_text, to_csv, to_markdown
+from continual.evaluation.groups import Measured, load_measured, setting_text, short_keys
 from continual.evaluation.summary import Summary
+
+
+def compare(summaries: Iterable[Summary], reference: str | None = None) -> Comparison:
+    """Compares runs of which nothing but their summaries is known."""
+    return comparing.compare([Measured(summary) for summary in summaries], reference)
 
 
 def _run(seed: int, average: float, method: str = "panda", **changes) -> Summary:
@@ -137,6 +149,9 @@ def test_json(six: list[Summary]) -> None:
         ({"x": [0, 1]}, "0, 1"),
         ({"x": "late"}, "late"),
         ({"x": 7298}, "7298"),
+        ({"x": 22_713_216}, "22,713,216"),
+        ({"x": 7298, "x_low": 7298.0, "x_high": 7298.0}, "7298"),
+        ({"x": -1e-17}, "0.000"),
         ({"x": 1234.56}, "1,234.6"),
         ({"x": 0.5, "x_low": None, "x_high": None}, "0.500"),
         ({"x": 0.5, "x_low": 0.4, "x_high": 0.6}, "0.500 ± 0.100"),
@@ -144,3 +159,195 @@ def test_json(six: list[Summary]) -> None:
 )
 def test_cells(row: dict, text: str) -> None:
     assert cell_text(row, "x") == text
+
+
+def _settings(seed: int, method: str = "panda", **changes: Any) -> dict[str, Any]:
+    """The config of a run, changed by dotted names."""
+    settings: dict[str, Any] = {
+        "stream": {"kind": "table", "name": "pheme", "split_seed": seed, "order": "listed"},
+        "method": {"name": method} | ({"weight": 0.5} if method == "panda" else {}),
+        "tuning": {"name": "late", "length": 16},
+        "training": {"learning_rate": 0.01, "epochs": 8},
+        "seed": seed,
+        "threads": 1 + seed,
+        "tracking": {"enabled": seed > 0},
+    }
+    for key, value in changes.items():
+        section, _, name = key.partition("__")
+        settings[section] = {**settings[section], name: value}
+    return settings
+
+
+def _measured(seed: int, average: float, method: str = "panda", **changes: Any) -> Measured:
+    summary = _run(seed, average, method)
+    summary.run = f"{summary.run}-{changes}"
+    return Measured(summary, _settings(seed, method, **changes))
+
+
+def _names(runs: Iterable[Measured]) -> list[str]:
+    return [row["name"] for row in comparing.compare(runs).groups]
+
+
+def test_seeds_threads_and_tracking_are_no_settings() -> None:
+    (group,) = comparing.compare([_measured(seed, 0.8) for seed in range(3)]).groups
+    assert (group["n"], group["settings"], group["name"]) == (3, {}, "panda")
+
+
+def test_any_setting_that_differs_makes_groups() -> None:
+    runs = [_measured(seed, 0.8, training__learning_rate=rate) for rate in (0.01, 0.003) for seed in (0, 1)]
+    groups = comparing.compare(runs).groups
+    assert sorted(row["name"] for row in groups) == ["learning_rate=0.003", "learning_rate=0.01"]
+    assert {json.dumps(row["settings"]) for row in groups} == {
+        '{"training.learning_rate": 0.01}',
+        '{"training.learning_rate": 0.003}',
+    }
+    assert groups[0]["label"].endswith("late · training.learning_rate=0.01")
+
+
+def test_options_of_a_method_are_compared_only_among_its_runs() -> None:
+    runs = [_measured(0, 0.8), _measured(0, 0.8, method__weight=1.0), _measured(0, 0.7, "scratch")]
+    assert sorted(_names(runs)) == ["panda, weight=0.5", "panda, weight=1.0", "scratch"]
+
+
+def test_a_split_that_follows_the_seed_is_no_setting_and_one_that_does_not_is() -> None:
+    follows = [_measured(seed, 0.8) for seed in (1, 2)]
+    fixed = [_measured(seed, 0.8, stream__split_seed=7) for seed in (1, 2)]
+    assert _names(fixed) == ["panda"]
+    assert sorted(_names([*follows, *fixed])) == ["split_seed=7", "split_seed=as seed"]
+    zero = [_measured(seed, 0.8, stream__split_seed=0) for seed in (0, 1, 2)]
+    assert comparing.compare(zero).groups[0]["seeds"] == [0, 1, 2]
+
+
+def test_streams_are_not_told_apart_by_what_only_differs_between_them() -> None:
+    elsewhere = _measured(0, 0.8, training__epochs=2, stream__name="coaid")
+    elsewhere.summary.stream = "coaid"
+    assert _names([_measured(0, 0.8), elsewhere]) == ["coaid", "pheme"]
+
+
+def test_a_run_without_its_config_is_told_apart_where_settings_matter() -> None:
+    bare = Measured(_run(2, 0.8))
+    assert len(_names([_measured(0, 0.8), bare])) == 1
+    assert _names([_measured(0, 0.8), _measured(1, 0.8, training__epochs=2), bare])[-1] == "epochs=null"
+
+
+def test_configs_are_read_beside_the_summaries(tmp_path: Path) -> None:
+    _run(0, 0.8).write(tmp_path)
+    assert load_measured(tmp_path).settings is None
+    (tmp_path / "config.yaml").write_text("training: {learning_rate: 1.0e-05}\n")
+    assert load_measured(tmp_path).settings == load_measured(tmp_path / "summary.json").settings
+    assert load_measured(tmp_path).settings == {"training": {"learning_rate": 1e-5}}
+    (tmp_path / "config.yaml").write_text("a: [")
+    with pytest.raises(RunError, match=r"config\.yaml cannot be read"):
+        load_measured(tmp_path)
+
+
+def test_settings_in_tables() -> None:
+    runs = [_measured(seed, 0.8, training__average=value) for value in (0.5, 0.9) for seed in (0, 1)]
+    groups = comparing.compare(runs).groups
+    # `average` is a measure, so the setting keeps its whole name.
+    assert to_markdown(groups, ["training.average", "average"]).splitlines()[2] == "| 0.5 | 0.800 ± 0.000 |"
+    assert short_keys(["a.b", "c.b", "c.d"]) == {"a.b": "a.b", "c.b": "c.b", "c.d": "d"}
+    assert [setting_text(it) for it in (None, True, [1, "a"], 0.01, "x")] == ["null", "true", '[1, "a"]', "0.01", "x"]
+
+
+def test_a_reference_is_the_second_of_every_pair(six: list[Summary]) -> None:
+    six += [_run(seed, it, "spot") for seed, it in enumerate([0.71, 0.77, 0.66])]
+    tests = compare(six, "scratch").tests
+    assert [(row["first"].split(" · ")[1], row["second"].split(" · ")[1]) for row in tests] == [
+        ("panda", "scratch"),
+        ("spot", "scratch"),
+    ]
+    assert tests[1]["difference"] == pytest.approx((0.01 + 0.02 + 0.01) / 3)
+
+
+def test_a_reference_is_taken_under_the_same_other_settings() -> None:
+    runs = [
+        _measured(seed, base, method, training__epochs=epochs)
+        for method, base in (("panda", 0.8), ("scratch", 0.7))
+        for epochs in (4, 8)
+        for seed in (0, 1)
+    ]
+    tests = comparing.compare(runs, "scratch").tests
+    assert [(row["first"][-1], row["second"][-1]) for row in tests] == [("4", "4"), ("8", "8")]
+    tests = comparing.compare(runs, "epochs=4").tests
+    assert [(row["first"].split(" · ")[1], row["second"].split(" · ")[1]) for row in tests] == [
+        ("panda", "panda"),
+        ("scratch", "scratch"),
+    ]
+    whole = comparing.compare(runs, "scratch,training.epochs=4").tests
+    assert len(whole) == 3
+    assert comparing.compare(runs, "scratch, epochs=4").tests == whole
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"),
+    [("scrtch", r"did you mean 'scratch'.*known: panda; scratch"), ("epochs=4", "There is no group"), ("", "no group")],
+)
+def test_an_unknown_reference_is_refused(six: list[Summary], reference: str, expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected):
+        compare(six, reference)
+
+
+def test_an_ambiguous_reference_is_refused_and_a_lonely_group_is_noted() -> None:
+    weights = [_measured(seed, 0.8, method__weight=weight) for weight in (0.5, 1.0) for seed in (0, 1)]
+    scratch = [_measured(seed, 0.7, "scratch") for seed in (0, 1)]
+    with pytest.raises(ConfigError, match=r"more than one group .*weight=0\.5.*weight=1\.0"):
+        comparing.compare([*weights, *scratch], "panda")
+    lonely = [_measured(seed, 0.7, "scratch", training__epochs=2) for seed in (0, 1)]
+    several = [_measured(seed, 0.8, training__epochs=epochs) for epochs in (4, 8) for seed in (0, 1)]
+    comparison = comparing.compare([*several, *lonely], "panda")
+    assert comparison.tests == []
+    assert "has no counterpart" in comparison.notes[0]
+
+
+def _with_finals(seed: int, method: str, finals: Mapping[str, float], routed: Mapping[str, float]) -> Summary:
+    summary = _run(seed, sum(finals.values()) / len(finals), method)
+    summary.aware.matrix[-1] = list(finals.values())
+    summary.routed.matrix[-1] = list(routed.values())
+    summary.routed.average = sum(routed.values()) / len(routed)
+    return summary
+
+
+def test_differences_by_task_by_hand() -> None:
+    """Task a: +.1 and +.3, so .2; task b: -.1 and +.1, so 0. Of the 4 ways to sign (.2, 0) all are as far from 0."""
+    routed = {"a": 0.5, "b": 0.5}
+    runs = [
+        _with_finals(0, "panda", {"a": 0.8, "b": 0.6}, routed),
+        _with_finals(1, "panda", {"a": 0.9, "b": 0.8}, routed),
+        _with_finals(0, "scratch", {"a": 0.7, "b": 0.7}, {"a": 0.4, "b": 0.4}),
+        _with_finals(1, "scratch", {"a": 0.6, "b": 0.7}, {"a": 0.4, "b": 0.4}),
+    ]
+    (test,) = compare(runs, "scratch").tests
+    assert [(row["task"], row["difference"]) for row in test["per_task"]] == [
+        ("a", pytest.approx(0.2)),
+        ("b", pytest.approx(0.0)),
+    ]
+    # t for one degree of freedom is 12.706; the differences of a deviate by .1 from their mean.
+    assert test["per_task"][0]["high"] == pytest.approx(0.2 + 12.7062 * 0.1, abs=1e-4)
+    assert (test["tasks"], test["p_tasks"]) == (2, 1.0)
+    assert test["difference"] == pytest.approx(0.1)
+    assert test["routed_difference"] == pytest.approx(0.1)
+    assert (test["p_sign_flip"], test["routed_p_sign_flip"], test["routed_p_tasks"]) == (1.0, 0.5, 0.5)
+
+
+def test_only_tasks_that_all_runs_have_are_compared() -> None:
+    other = make_summary(("b", "c"), seed=0, run="x", method="scratch")
+    runs = [_run(0, 0.8), _run(1, 0.8), other, make_summary(("b", "c"), seed=1, run="y", method="scratch")]
+    (test,) = compare(runs).tests
+    assert [row["task"] for row in test["per_task"]] == ["b"]
+
+
+def test_what_is_not_measured_untold_is_left_open() -> None:
+    runs = [_run(seed, 0.8, method, routed=False) for method in ("panda", "scratch") for seed in (0, 1)]
+    (test,) = compare(runs).tests
+    assert (test["routed_difference"], test["routed_p_sign_flip"], test["routed_p_tasks"]) == (None, None, None)
+    assert test["difference"] == 0
+
+
+def test_routed_measures_stand_beside_the_others(six: list[Summary]) -> None:
+    row = compare(six).groups[0]
+    for name in ("average", "forgetting", "bwt", "fwt", "macro_f1"):
+        assert row[name] is not None
+        assert row[f"routed_{name}"] is not None
+    assert row["trainable_parameters_per_task"] == 7298
+    assert row["train_seconds"] == pytest.approx(212.4)
