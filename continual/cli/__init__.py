@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from continual.cli import listing, pool, runs
+from continual.cli import grid, listing, pool, runs
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -23,6 +23,7 @@ for part in (
     runs.report,
     runs.compare,
     runs.validate,
+    grid.grid,
     pool.pool,
     listing.ls,
 ):
