@@ -12,7 +12,7 @@ from continual.errors import BackboneError
 
 ActivationObserver = Callable[[int, Tensor], None]
 Perturbation = Callable[[Tensor], Tensor]
-"""The states that a layer is given instead of `[batch, length, width]`, of the same shape."""
+"""`states -> states`, both [batch, length, width]: what a layer is given in place of its input."""
 
 
 class Body(Protocol):

@@ -24,7 +24,7 @@ class CompacterPlusPlus(LayerTuning):
     Compacter++ (Karimi Mahabadi, Henderson and Ruder 2021, arXiv 2106.04647). An adapter is `x + up(gelu(down(x)))`,
     and each of its matrices is a sum of n Kronecker products, `W = sum_i A_i kron (s_i t_i^T)`: the n x n matrices A_i
     ("slow" weights) are one set for all layers, adapters and directions, the vectors s_i and t_i ("fast" weights) are
-    each matrix's own. It stands before the skip connection and the layer norm that follow, as in the paper's T5.
+    each matrix's own. It stands between the part's output and the skip connection around it, as in the paper's T5.
 
     Initial values are those of the released code: A_i normal with deviation 1e-4, s_i and t_i Xavier-uniform with gain
     sqrt 2, biases zero, so that a fresh adapter adds next to nothing. It also trains all layer norms; here those of
@@ -120,10 +120,10 @@ class Compacter(CompacterPlusPlus):
     Compacter (Karimi Mahabadi, Henderson and Ruder 2021, arXiv 2106.04647).
 
     Args:
-        reduction: As for `CompacterPlusPlus`.
-        phm_dim: As for `CompacterPlusPlus`.
-        layer: As for `CompacterPlusPlus`.
-        layer_norms: As for `CompacterPlusPlus`.
+        reduction: Width of the backbone divided by that of the bottleneck; 8, 16 or 32 in the paper.
+        phm_dim: The number n of Kronecker products; 4, 8 or 12 in the paper.
+        layer: First layer with adapters (0-based); the layers below are computed once and kept.
+        layer_norms: Train the layer norms of these layers too, as the released code does.
     """
 
     name = "compacter"

@@ -91,8 +91,8 @@ class PrefixLayerNorm(LayerTuning):
         length: Prefix positions in each layer.
         layer: First layer with a prefix and trained norms (0-based); the layers below are computed once and kept.
         scale: Standard deviation of fresh entries of the prefix.
-        norms: As for `LayerNorm`.
-        parts: As for `LayerNorm`.
+        norms: Which norms of a layer: `attention`, `feed_forward` or `both`.
+        parts: What of a norm: `gains`, `biases` or `both`.
     """
 
     name = "prefix_layer_norm"
