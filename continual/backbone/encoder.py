@@ -27,6 +27,8 @@ POOLINGS = ("mean", "cls")
 # A token is rarely longer than a word; what lies beyond this many characters for each token kept cannot be seen.
 _CHARACTERS_PER_TOKEN = 64
 # Fewer in pairs, where the tokenizer's time grows with the square of what is cut off.
+_TOKENISED_AT_ONCE = 1024
+
 _CHARACTERS_PER_TOKEN_OF_PAIRS = 16
 # Room for the special tokens of a pair and a few words.
 _SHORTEST = 8
@@ -141,6 +143,13 @@ class Encoder:
         second = None if pairs is None else [_whole_characters(text[:limit]) for text in pairs]
         if not first:
             return EncodedTexts.empty()
+        # What the tokenizer gives holds far more of each text than its ids, so it is given some texts at a time.
+        parts = [slice(start, start + _TOKENISED_AT_ONCE) for start in range(0, len(first), _TOKENISED_AT_ONCE)]
+        return EncodedTexts.joined(
+            [self._tokenize(first[part], None if second is None else second[part]) for part in parts]
+        )
+
+    def _tokenize(self, first: list[str], second: list[str] | None) -> EncodedTexts:
         encoded = self.tokenizer(
             first,
             second,
@@ -151,7 +160,7 @@ class Encoder:
             verbose=False,
         )
         types = encoded["token_type_ids"] if second is not None and self._has_segments else None
-        return EncodedTexts.from_lists(encoded["input_ids"], types, pairs is not None)
+        return EncodedTexts.from_lists(encoded["input_ids"], types, second is not None)
 
     @property
     def _has_segments(self) -> bool:

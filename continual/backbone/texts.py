@@ -92,6 +92,14 @@ class EncodedTexts:
         """From lists of token ids, as tokenizers give them."""
         return cls(_ragged(ids), None if types is None else _ragged(types), pairs)
 
+    @classmethod
+    def joined(cls, parts: "Sequence[EncodedTexts]") -> "EncodedTexts":
+        """The texts of several parts of one kind, one after the other; at least one part."""
+        if len(parts) == 1:
+            return parts[0]
+        types = None if parts[0].types is None else join([part.types for part in parts])
+        return cls(join([part.ids for part in parts]), types, parts[0].pairs)
+
     def batch(self, rows: Tensor, pad: int) -> tuple[Tensor, Tensor, Tensor | None]:
         """Ids, mask and segment ids (or None) of the given rows, each [batch, longest]."""
         ids, mask = self.ids.batch(rows, pad)

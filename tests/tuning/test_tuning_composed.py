@@ -15,6 +15,7 @@ from continual.tuning.composed.base import part
 from continual.tuning.composed.chain import Chain, chained
 from continual.tuning.composed.components import Components, component_weights, not_orthogonal, orthogonal_to
 from continual.tuning.composed.generated import EMBEDDING, Generated
+from continual.tuning.composed.low_rank_sum import LowRankSum
 from continual.tuning.composed.reparametrised import Reparametrised
 from continual.tuning.composed.selection import KEYS, Selection
 
@@ -216,6 +217,37 @@ def test_the_penalty_by_hand():
     assert float(not_orthogonal(rows)) == pytest.approx(3 / 4)
 
 
+# ---------------------------------------------------------------- low-rank sum
+
+
+def test_a_sum_of_products_is_one_product_of_their_factors_side_by_side():
+    tuning = LowRankSum({"name": "lora", "rank": 2, "layer": 1})
+    generator = torch.Generator().manual_seed(0)
+    own, earlier = (
+        {"query_a": torch.randn(3, 5, 2, generator=generator), "query_b": torch.randn(3, 2, 4, generator=generator)}
+        for _ in range(2)
+    )
+    tensors = part("own", own) | part("earlier", earlier)
+    whole = tuning.compose(tensors, ANY)
+    expected = own["query_a"] @ own["query_b"] + earlier["query_a"] @ earlier["query_b"]
+    torch.testing.assert_close(whole["query_a"] @ whole["query_b"], expected)
+    assert {name for name in tensors if tuning.fixed(name)} == {"earlier/query_a", "earlier/query_b"}
+
+
+def test_the_overlap_of_input_directions_by_hand():
+    tuning = LowRankSum({"name": "lora", "rank": 1, "layer": 1})
+    own = {"query_a": torch.tensor([[[1.0], [2.0]]]), "query_b": torch.zeros(1, 1, 3)}
+    earlier = {"query_a": torch.tensor([[[3.0, 2.0], [-2.0, -1.0]]]), "query_b": torch.ones(1, 2, 3)}
+    # (3, -2) . (1, 2) = -1 and (2, -1) . (1, 2) = 0
+    assert float(tuning.overlap(part("own", own) | part("earlier", earlier))) == 1.0
+    assert float(tuning.overlap(part("own", own))) == 0.0
+
+
+def test_other_tunings_cannot_be_summed():
+    with pytest.raises(ConfigError, match="tuning=late is not; use tuning=lora"):
+        LowRankSum(LATE)
+
+
 # ---------------------------------------------------------------- generated
 
 
@@ -260,6 +292,8 @@ def test_a_fresh_hypernetwork_writes_little():
 @pytest.mark.parametrize("base", [LATE, DEEP], ids=["late", "deep"])
 def test_a_spec_rebuilds_its_composition(name, base):
     options = {"template": TEMPLATES[1]} if name == "templated" else {}
+    if name == "low_rank_sum":
+        base = {"name": "lora", "layer": 1}
     tuning = COMPOSITIONS.load(name)(base, **options)
     again = build_tuning(tuning.spec())
     assert again.spec() == tuning.spec()
