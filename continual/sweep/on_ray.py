@@ -7,8 +7,10 @@ node, where the cell goes on from its folder to the same numbers.
 import contextlib
 import dataclasses
 import logging
+import os
 import platform
 import signal
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +24,7 @@ _RETRIES = 5
 _LOCK_SECONDS = 120.0
 """How long a cell waits for its folder: the process of a dead node may end, or its lock expire, a little later."""
 _LOOK_SECONDS = 0.5
+_KNOCK_SECONDS = 10.0
 
 
 class RayBackend:
@@ -81,7 +84,7 @@ class _Tasks:
 
     def _give(self, folder: Path) -> None:
         remote = self._ray.remote(_work).options(
-            name=folder.name, num_cpus=threads_of(folder), max_retries=_RETRIES, retry_exceptions=False
+            name=folder.name, num_cpus=threads_of(folder) or 1, max_retries=_RETRIES, retry_exceptions=False
         )
         self._given[remote.remote(str(folder.absolute()))] = folder
 
@@ -157,26 +160,38 @@ def _connected(address: str | None) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
+    where = address or os.environ.get("RAY_ADDRESS", "")
     try:
+        _knock(where)
         ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        where = address or "the address in RAY_ADDRESS"
-        raise ConfigError(f"No Ray cluster answers at {where} ({reason}); start one, or correct --ray-address.") from (
-            error
-        )
+        raise ConfigError(
+            f"No Ray cluster answers at {where or 'this machine'} ({reason}); start one, or correct --ray-address."
+        ) from error
     try:
         yield ray
     finally:
         ray.shutdown()
 
 
+def _knock(address: str) -> None:
+    """Tries whether anyone listens: Ray itself would take minutes to say that nobody does.
+
+    Raises:
+        OSError: Nobody does.
+    """
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_SECONDS).close()
+
+
 def _refuse_too_large(ray: Any, folders: Sequence[Path]) -> None:
     """A task that fits no node would wait for ever."""
-    needed = max(threads_of(folder) for folder in folders)
+    needed = max(threads_of(folder) or 1 for folder in folders)
     room = max((node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]), default=0)
     if needed > room:
         raise ConfigError(
             f"A cell uses {needed} threads and the largest node of the Ray cluster has {room:g} CPUs; "
-            "start a larger node, or plan the sweep anew with threads=1."
+            "start a larger node, or begin another sweep (--name) with threads=1."
         )

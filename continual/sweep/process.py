@@ -20,6 +20,7 @@ ERROR = "error.txt"
 
 _CODE = Path(__file__).resolve().parents[2]
 _TAIL_BYTES = 64 * 1024
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
 
 
 class CellProcess:
@@ -65,6 +66,7 @@ class CellProcess:
             watch: Hears of learned tasks; None for nobody.
         """
         told: dict[str, Any] = {}
+        assert self._process.stdin is not None
         assert self._process.stdout is not None
         for line in self._process.stdout:
             event = json.loads(line)
@@ -73,7 +75,8 @@ class CellProcess:
             elif watch is not None:
                 watch.learned(self._folder.name, event["learned"], event["tasks"])
         code = self._process.wait()
-        self.stop()
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
         with self._errors:
             return self._concluded(told, code)
 
@@ -98,15 +101,15 @@ class CellProcess:
             write_text(self._folder / ERROR, f"{sentence}\n\n{more}".rstrip() + "\n")
 
 
-def threads_of(folder: Path) -> int:
-    """The CPU threads that the run in a folder is to use; 1 where it does not say."""
+def threads_of(folder: Path) -> int | None:
+    """The CPU threads that the run in a folder is to use; None where its config leaves that open."""
     import yaml
 
     try:
         threads = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))["threads"]
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-        return 1  # what is wrong with the config, the cell itself says better
-    return threads if isinstance(threads, int) and threads > 0 else 1
+        return None  # what is wrong with the config, the cell itself says better
+    return threads if isinstance(threads, int) and threads > 0 else None
 
 
 def available_threads() -> int:
@@ -116,11 +119,11 @@ def available_threads() -> int:
     return int(given) if given.isdigit() and int(given) > 0 else cores
 
 
-def _environment(threads: int) -> dict[str, str]:
+def _environment(threads: int | None) -> dict[str, str]:
     # The program that the cell runs is this one, wherever it was found.
     path = os.pathsep.join(filter(None, [str(_CODE), os.environ.get("PYTHONPATH", "")]))
-    shares = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"))
-    return {**os.environ, **{name: str(threads) for name in shares}, "PYTHONPATH": path}
+    share = {} if threads is None else dict.fromkeys(_THREADS, str(threads))
+    return {**os.environ, **share, "PYTHONPATH": path}
 
 
 def _died(code: int) -> dict[str, Any]:

@@ -201,7 +201,7 @@ def test_any_setting_that_differs_makes_groups() -> None:
         '{"training.learning_rate": 0.01}',
         '{"training.learning_rate": 0.003}',
     }
-    assert groups[0]["label"].endswith("late · training.learning_rate=0.01")
+    assert groups[0]["label"].endswith("late · training.learning_rate=0.003")
 
 
 def test_options_of_a_method_are_compared_only_among_its_runs() -> None:

@@ -89,18 +89,17 @@ def test_a_name_stands_beside_its_point_where_there_is_room() -> None:
         ([7298], PARAMETERS, ["7,298"], False),
         ([7298, 22_000_000], PARAMETERS, ["10 k", "100 k", "1 M", "10 M"], True),
         ([7000, 9000], PARAMETERS, ["7 k", "8 k", "9 k"], False),
-        ([100, 140], TIME, ["90 s", "100 s", "110 s", "120 s", "130 s", "140 s", "150 s"], False),
+        ([100, 140], TIME, ["100 s", "120 s", "140 s"], False),
         ([174, 372], TIME, ["3 min", "4 min", "5 min", "6 min", "7 min"], False),
-        ([10, 600], TIME, ["10 s", "20 s", "30 s", "1 min", "2 min", "5 min", "10 min"], True),
-        ([0.5, 90_000], TIME, ["1 s", "10 s", "1 min", "10 min", "1 h", "10 h"], True),
+        ([10, 600], TIME, ["10 s", "1 min", "10 min"], True),
+        ([0.5, 90_000], TIME, ["0.1 s", "1 s", "10 s", "1 min", "10 min", "1 h", "10 h"], True),
         ([], TIME, [], False),
     ],
 )
 def test_axes_have_few_round_numbers(values: list[float], cost, ticks: list[str], is_log: bool) -> None:
     scale = scale_over(values, cost)
     assert scale.is_log == is_log
-    assert len(scale.ticks) <= 7
-    assert [text for _, text in scale.ticks] == ticks or set(ticks) >= {text for _, text in scale.ticks} > set()
+    assert [text for _, text in scale.ticks] == ticks
     low, high = scale.limits
     assert all(low < scale.place(value) < high for value in values)
 

@@ -1,6 +1,10 @@
 """Sweeps on a real Ray cluster of two nodes on this machine."""
 
 import json
+import signal
+import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 
@@ -64,6 +68,7 @@ def numbers(sweep: Sweep) -> dict:
 
 
 def test_two_nodes_give_the_same_numbers_and_repeat_nothing(cluster, second_node, config, expected, tmp_path):
+    """GRID has a cell more than there are CPUs, so one waits."""
     backend = RayBackend(cluster.address)
     sweep = Sweep.plan(tmp_path / "sweep", str(config), GRID, threads=backend.threads)
     assert [outcome.status for outcome in sweep.run(backend)] == ["finished"] * 3
@@ -73,19 +78,17 @@ def test_two_nodes_give_the_same_numbers_and_repeat_nothing(cluster, second_node
 
 def test_a_node_that_is_killed_costs_no_number(cluster, second_node, config, expected, tmp_path):
     """As soon as a cell is in work on either node, the second one is killed."""
-    import threading
-
     sweep = Sweep.plan(tmp_path / "sweep", str(config), GRID, threads=1)
     folders = [sweep.folder / cell.name for cell in sweep.chosen]
     killed_with = []
 
-    def kill() -> None:
+    def kill_second_node() -> None:
         while sum((folder / "state.json").exists() for folder in folders) < 2:
             time.sleep(0.05)
         killed_with.append([sweep.is_finished(cell) for cell in sweep.chosen])
         cluster.remove_node(second_node, allow_graceful=False)
 
-    killer = threading.Thread(target=kill)
+    killer = threading.Thread(target=kill_second_node)
     killer.start()
     outcomes = sweep.run(RayBackend(cluster.address))
     killer.join()
@@ -107,8 +110,26 @@ def test_a_cell_that_fits_no_node_is_refused(cluster, config, tmp_path):
         sweep.run(RayBackend(cluster.address))
 
 
-def test_a_cluster_out_of_reach_ends_in_one_sentence(config, tmp_path, monkeypatch):
-    monkeypatch.setenv("RAY_gcs_rpc_server_connect_timeout_s", "1")
+def test_ctrl_c_stops_the_cells_and_they_can_be_continued_elsewhere(cluster, config, expected, tmp_path):
+    where = ["--runs-dir", str(tmp_path), "--name", "sweep", "--backend", "ray", "--ray-address", cluster.address]
+    words = [sys.executable, "-m", "continual", "sweep", str(config), *GRID, *where]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    begun = tmp_path / "sweep" / "seed=0" / "state.json"
+    while not begun.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "Go on with: continual sweep" in said
+    assert "Traceback" not in said
+    sweep = Sweep.plan(tmp_path / "sweep", str(config), GRID)
+    assert not any(sweep.is_finished(cell) for cell in sweep.chosen)
+    assert [outcome.status for outcome in sweep.run(LocalBackend(jobs=2))] == ["finished"] * 3
+    assert numbers(sweep) == expected
+
+
+def test_a_cluster_out_of_reach_ends_in_one_sentence(config, tmp_path):
     sweep = Sweep.plan(tmp_path / "sweep", str(config), ["seed=0"], threads=1)
     with pytest.raises(ConfigError, match=r"No Ray cluster answers at 127\.0\.0\.1:9 .*correct --ray-address"):
         sweep.run(RayBackend("127.0.0.1:9"))

@@ -63,18 +63,18 @@ def score_limits(groups: Sequence[Row], kinds: Sequence[str]) -> tuple[float, fl
 
 def spread_out(xs: Sequence[float], box: Box) -> list[float]:
     """Positions moved apart as little as needed, so that no two are nearer than `_APART`; their order is kept."""
-    blocks: list[tuple[list[int], float]] = []  # members, and the middle of their own positions
+    blocks: list[tuple[list[int], float]] = []  # members, and where the middle of them stands
     for index in sorted(range(len(xs)), key=lambda it: xs[it]):
         blocks.append(([index], xs[index]))
         while len(blocks) > 1 and _touch(*blocks[-2:]):
             members = [*blocks[-2][0], *blocks[-1][0]]
-            blocks[-2:] = [(members, sum(xs[it] for it in members) / len(members))]
+            half = _APART * (len(members) - 1) / 2
+            middle = sum(xs[it] for it in members) / len(members)
+            blocks[-2:] = [(members, min(max(middle, box.left + half), max(box.right - half, box.left + half)))]
     moved = list(xs)
     for members, middle in blocks:
-        half = _APART * (len(members) - 1) / 2
-        middle = min(max(middle, box.left + half), max(box.right - half, box.left + half))
         for place, index in enumerate(members):
-            moved[index] = round(middle - half + _APART * place, 1)
+            moved[index] = round(middle + _APART * (place - (len(members) - 1) / 2), 1)
     return moved
 
 
@@ -121,7 +121,7 @@ def _panel(
     """One pair of axes with a point for each group that has both values; `rows` are colours and groups."""
     shown = [(colour, row) for colour, row in rows if row[kind] is not None and (row[cost.name] or 0) > 0]
     scale = scale_over([row[cost.name] for _, row in shown], cost)
-    frame = Frame(_WIDTH / 2, _HEIGHT, scale.limits, limits, left=66, right=22, top=30, bottom=54)
+    frame = Frame(_WIDTH / 2, _HEIGHT, scale.limits, limits, left=66, right=22, top=34, bottom=54)
     panel = _Panel(frame, *corner, scale, unit_of(rows[0][1]["metric"]))
     _axes(drawing, panel, kind, cost)
     if not shown:

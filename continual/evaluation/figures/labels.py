@@ -63,7 +63,7 @@ def place_labels(
         others = [point for place, point in enumerate(points) if place != index]
         best = min(
             _offers(points[index], points, width),
-            key=lambda it: it[1] + _trouble(it[2], taken, inside) + _crossed(points[index], it[0], others),
+            key=lambda it: it[1] + _trouble(it[2], taken, inside) + _crossed(points[index], it[0], others, obstacles),
         )
         placed[index] = best[0]
         taken.append(best[2])
@@ -89,8 +89,10 @@ def _offers(
                 yield Label(at, middle, anchor, away > _NEAR), price, box
 
 
-def _crossed(point: tuple[float, float], label: Label, others: Sequence[tuple[float, float]]) -> float:
-    """What it costs that a name stands behind other points, whose own it would seem to be."""
+def _crossed(
+    point: tuple[float, float], label: Label, others: Sequence[tuple[float, float]], obstacles: Sequence[Box]
+) -> float:
+    """What it costs that a name stands behind other points, whose own it would seem to be, or behind obstacles."""
     along_x, along_y = label.x - point[0], label.y - point[1]
     length = math.hypot(along_x, along_y)
     price = 0.0
@@ -99,6 +101,10 @@ def _crossed(point: tuple[float, float], label: Label, others: Sequence[tuple[fl
         along = (away_x * along_x + away_y * along_y) / length
         if 0 < along < length and abs(away_x * along_y - away_y * along_x) / length < _NAME_OF:
             price += 60.0
+    for box in obstacles:
+        share = ((box.left + box.right) / 2 - point[0]) / along_x if along_x else 0.0
+        if 0.02 < share < 1 and box.top < point[1] + share * along_y < box.bottom:
+            price += 14.0
     return price
 
 

@@ -150,5 +150,5 @@ def text_width(text: str, style: str) -> float:
     """About how wide a text will be, on the safe side for the fonts that it may be drawn in; in pixels."""
     narrow = sum(character in "il.,:;'|!Itfjr()[] " for character in text)
     wide = sum(character in "mwMW%@" for character in text)
-    share = 0.64 if STYLES[style].bold else 0.58
-    return STYLES[style].size * share * (len(text) - 0.45 * narrow + 0.5 * wide)
+    share = 0.7 if STYLES[style].bold else 0.6
+    return STYLES[style].size * share * (len(text) - 0.4 * narrow + 0.5 * wide)
