@@ -40,7 +40,8 @@ class Contestant:
 
     Attributes:
         settings: What is set for it.
-        kind: `pool` (a prompt for each task), `shared` (one model for all tasks, the task never told) or `bound`.
+        kind: `pool` (something of its own for each task, texts are routed), `shared` (one model for all tasks, which is
+            never told the task) or `bound` (all tasks at once).
         searched: The space from which its learning rate was chosen on dev.
     """
 
@@ -68,7 +69,15 @@ CONTESTANTS = {
     "l2p": _method("l2p", kind="shared"),
     "coda": _method("coda", kind="shared"),
     "olora": _method("olora", "tuning=lora", kind="shared"),
+    **{
+        name: _method(name, kind="shared", searched=FINE_TUNED)
+        for name in ("naive", "ewc", "lwf", "replay", "agem", "osf", "cumulative")
+    },
+    "joint": _method("joint", kind="bound", searched=FINE_TUNED),
+    "per_task": _method("per_task", kind="pool", searched=FINE_TUNED),
+    "linear_probe": _method("linear_probe", kind="pool", searched="penalty: on dev"),
 }
+"""All rows. Replay keeps 50 texts of each task, as by default."""
 
 
 def main() -> None:
@@ -100,7 +109,8 @@ def _execute(runs: Path, stream: str, name: str, seed: int) -> None:
         raise SystemExit(f"{path} was run with other settings; choose another --runs-dir or delete it.")
     if _finished(path) is None:
         run.execute(Progress())
-        print(stream, name, seed, {key: _finished(path)[key] for key in ("aware", "routed", "seconds")}, flush=True)
+        numbers = _finished(path) or {}
+        print(stream, name, seed, {key: numbers.get(key) for key in ("aware", "routed", "seconds")}, flush=True)
 
 
 def _finished(path: Path) -> dict[str, Any] | None:
