@@ -155,7 +155,7 @@ def test_a_finished_grid_is_only_read_and_can_be_widened(config, tmp_path):
 
 
 def test_bad_grids_are_refused(finished, config, tmp_path):
-    with pytest.raises(StreamError, match=r"the option --targets was given an unknown task 'ofice' \(did you mean"):
+    with pytest.raises(StreamError, match=r"The option --targets was given an unknown task 'ofice' \(did you mean"):
         Grid(tmp_path / "a", small_plan(config, targets=["ofice"]))
     with pytest.raises(ConfigError, match="a source and another task as target"):
         Grid(tmp_path / "a", small_plan(config, sources=["office"], targets=["office"]))
@@ -198,3 +198,15 @@ def test_the_command_prints_tables_and_json(finished, config, tmp_path, capsys):
 
 def test_examples_zero_means_all(config):
     assert "max_train" not in plan_grid(config, examples=None).configs[0].stream
+
+
+def test_what_is_done_is_said(finished):
+    import io
+
+    from rich.console import Console
+
+    from continual.grid.grid import _pair_line
+
+    place = io.StringIO()
+    Progress(Console(file=place, width=200)).done(_pair_line(finished.measured.pairs[0]))
+    assert place.getvalue().startswith("kitchen to harbour, seed 0: transfer 0.")
