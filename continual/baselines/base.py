@@ -32,25 +32,31 @@ class Bench:
 
 
 class Baseline(ABC):
-    """The options of a baseline, checked."""
+    """The options of a baseline, checked.
+
+    Attributes:
+        name: The name used in configs.
+        trains_backbone: Whether a copy of the backbone is trained, or the frozen one is enough.
+    """
 
     name: ClassVar[str]
+    trains_backbone: ClassVar[bool] = True
 
     @abstractmethod
     def open(self, bench: Bench) -> "Participant":
         """The baseline at work in a run."""
 
     def check(self, encoder: "Encoder") -> None:
-        """Refuses a backbone that cannot be trained as a whole.
+        """Refuses a backbone that nothing can be learned on.
 
         Raises:
-            BackboneError: Its weights are rounded, or partly on disk.
+            BackboneError: Its weights are rounded; or a copy is to be trained and they are partly on disk.
         """
         if not encoder.exact:
             raise BackboneError(
                 f"The backbone {encoder.name!r} computes in int8, which cannot be trained; use the original one."
             )
-        if any(value.is_meta for value in encoder.model.parameters()):
+        if self.trains_backbone and any(value.is_meta for value in encoder.model.parameters()):
             raise BackboneError(
                 f"The backbone {encoder.name!r} is partly on disk, and method={self.name} needs all of it in memory; "
                 "set backbone.memory_mb=null."

@@ -250,6 +250,7 @@ class LinearProbe(Baseline):
     """
 
     name = "linear_probe"
+    trains_backbone = False
 
     def open(self, bench: Bench) -> "Participant":
         """See `Baseline.open`."""

@@ -35,7 +35,7 @@ TASKS = {
 """For each task its labels and their themes. The second has the labels of the first, the third its own."""
 
 SIZES = {"train": 30, "dev": 12, "test": 18}
-TRAINING = TrainingConfig(epochs=4, min_steps=0, batch_size=6, patience=0, dropout=0.0)
+TRAINING = TrainingConfig(epochs=8, min_steps=0, batch_size=6, patience=0, dropout=0.0)
 RATE = 3e-3
 
 

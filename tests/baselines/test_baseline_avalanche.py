@@ -94,18 +94,18 @@ def test_a_strategy_of_avalanche_trains_our_model_on_the_benchmark(encoder):
     with quiet():
         strategy = Naive(
             model=model,
-            optimizer=torch.optim.AdamW(model.parameters(), lr=2e-3),
+            optimizer=torch.optim.AdamW(model.parameters(), lr=3e-3),
             train_mb_size=6,
-            train_epochs=4,
+            train_epochs=10,
             eval_mb_size=6,
             evaluator=EvaluationPlugin(accuracy_metrics(experience=True)),
         )
-        for experience in list(benchmark.train_stream)[::2]:
-            strategy.train(experience)
-        found = strategy.eval([benchmark.test_stream[2]])
+        for place in (2, 0):
+            strategy.train(benchmark.train_stream[place])
+        found = strategy.eval([benchmark.test_stream[0]])
     assert model.head.weight.shape == (5, encoder.width)
     (accuracy,) = (value for name, value in found.items() if name.startswith("Top1_Acc_Exp"))
-    assert accuracy > 0.4
+    assert accuracy > 0.7
 
 
 @pytest.mark.parametrize("told", [True, False])

@@ -1,21 +1,15 @@
-"""One check that every baseline must pass, and whole runs of some."""
+"""One check that every baseline must pass."""
 
-import json
 import math
 import random
-from pathlib import Path
 
 import pytest
 import torch
 from baseline_samples import SIZES, learn, opened, step, stream
-from run_samples import write_config
 
 from continual.baselines import BASELINES, training
 from continual.baselines.states import FOLDER
-from continual.config import compose
 from continual.errors import Interrupted, RunError
-from continual.progress import Progress
-from continual.run import Run
 from continual.training.watch import Silent
 
 NAMES = BASELINES.names()
@@ -187,48 +181,3 @@ def test_a_missing_state_is_one_sentence(encoder, tmp_path):
     (tmp_path / FOLDER / "0001.safetensors").unlink()
     with pytest.raises(RunError, match=r"0001\.safetensors is missing or damaged, .*; start a new run\.$"):
         opened("naive", tmp_path, encoder, tasks).unseen(tasks.task("coast"), 1)
-
-
-# ---------------------------------------------------------------- whole runs
-
-
-class StopInTask(Progress):
-    """Asks to stop after some steps."""
-
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self.steps = steps
-
-    def advance(self, steps: int) -> None:
-        self.steps -= steps
-        if not self.steps:
-            self._stopping.set()
-
-
-def numbers(folder: Path) -> dict:
-    summary = json.loads((folder / "summary.json").read_text())
-    assert summary["finished"]
-    return {key: summary[key] for key in ("aware", "routed", "tasks", "method", "tuning")}
-
-
-@pytest.mark.parametrize("name", ["ewc", "joint", "per_task"])
-def test_a_run_that_is_stopped_and_resumed_has_the_same_summary(name, tiny_folder, tmp_path):
-    method = {"name": name, "learning_rate": 3e-3}
-    training = {"epochs": 2, "min_steps": 0, "batch_size": 16}
-    config = compose(str(write_config(tmp_path / "c.yaml", tiny_folder("bert"), method=method, training=training)))
-    whole, stopped = (Run.create(tmp_path / folder, config) for folder in ("whole", "stopped"))
-    whole.execute(Progress())
-    with pytest.raises(Interrupted):
-        stopped.execute(StopInTask(8))
-    Run(stopped.folder).execute(Progress())
-    assert numbers(stopped.folder) == numbers(whole.folder)
-    summary = json.loads((whole.folder / "summary.json").read_text())
-    assert summary["tuning"] is None
-    assert summary["trainable_parameters_per_task"] > 30_000
-    assert summary["examples_per_second"] > 0
-    matrix = summary["aware"]["matrix"]
-    assert None not in matrix[0] + matrix[3]
-    assert (matrix[1] == [None] * 3) == (name == "joint")
-    assert (summary["routed"]["routing_accuracy"] is None) == (name != "per_task")
-    assert "<html" in (whole.folder / "report.html").read_text()
-    assert not (whole.folder / FOLDER).exists()
