@@ -79,17 +79,20 @@ class EwcMemory(Memory):
         """See `Memory.plugins`."""
         plugin = EWCPlugin(self._lambda, self._mode, self._decay)
         for place in range(past.learned) if self.needs_all else range(past.learned)[-1:]:
-            for name, value in past.tensors(place + 1).items():
-                start, _, weight = name.partition("/")
-                kept = plugin.importances if f"{start}/" == IMPORTANCE else plugin.saved_params
-                kept[place][weight] = ParamData(weight, init_tensor=value)
+            tensors = past.tensors(place + 1)
+            for weight in past.facts["weights"]:
+                plugin.importances[place][weight] = ParamData(weight, init_tensor=tensors[f"{IMPORTANCE}{weight}"])
+                plugin.saved_params[place][weight] = ParamData(weight, init_tensor=tensors[f"{MODEL}{weight}"])
         return [plugin]
 
     def kept(self, plugins: list[SupervisedPlugin], past: Past) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """See `Memory.kept`; the weights themselves are stored as the model's."""
+        """See `Memory.kept`; the weights themselves are stored as the model's.
+
+        Their order is stored too, which files do not keep: the plugin compares old and new ones side by side.
+        """
         (plugin,) = plugins
         found = plugin.importances[past.learned]
-        return {f"{IMPORTANCE}{name}": value.data for name, value in found.items()}, {}
+        return {f"{IMPORTANCE}{name}": value.data for name, value in found.items()}, {"weights": list(found)}
 
 
 class LwfMemory(Memory):

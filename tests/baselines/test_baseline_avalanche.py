@@ -96,7 +96,7 @@ def test_a_strategy_of_avalanche_trains_our_model_on_the_benchmark(encoder):
             model=model,
             optimizer=torch.optim.AdamW(model.parameters(), lr=3e-3),
             train_mb_size=6,
-            train_epochs=10,
+            train_epochs=20,
             eval_mb_size=6,
             evaluator=EvaluationPlugin(accuracy_metrics(experience=True)),
         )
@@ -111,7 +111,8 @@ def test_a_strategy_of_avalanche_trains_our_model_on_the_benchmark(encoder):
 @pytest.mark.parametrize("told", [True, False])
 def test_the_pool_as_a_strategy_scores_what_the_learner_scores(benchmark, encoder, tmp_path, told):
     learner = Learner(tmp_path, encoder, SETTINGS)
-    evaluator = EvaluationPlugin(accuracy_metrics(experience=True))
+    with quiet():
+        evaluator = EvaluationPlugin(accuracy_metrics(experience=True))
     strategy = PromptPoolStrategy(learner=learner, told=told, eval_mb_size=7, evaluator=evaluator)
     strategy.train(benchmark.train_stream)
     assert learner.pool.tasks() == ["town", "coast", "topics"]
