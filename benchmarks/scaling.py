@@ -17,6 +17,7 @@ import torch
 from benchmarks.common import save
 from benchmarks.measure import Row, alternately, seconds_of, show
 from benchmarks.speed import material
+from continual._torchvision import declare_missing_operators
 
 _SETTINGS = (
     "method=scratch",
@@ -120,6 +121,7 @@ def offloading() -> Row:
 
 def _save_base(folder: Path) -> None:
     """A model of BERT-base's shape with random weights and MiniLM's tokenizer."""
+    declare_missing_operators()
     from transformers import BertConfig, BertModel
 
     source = material.encoder()

@@ -10,12 +10,16 @@ import torch
 
 from continual.backbone.texts import EncodedTexts
 from continual.errors import RunError
-from continual.evaluation.task_metrics import accuracy, macro_f1
+from continual.evaluation.metric import find_metric
+from continual.evaluation.task_metrics import TASK_METRICS, accuracy, macro_f1
 from continual.files import replacing
 from continual.learner import Evaluation, Learner
+from continual.methods.base import TASKS
+from continual.pool.prompt import PromptRecord
 from continual.pool.store import PromptPool
 from continual.predictor import Predictor
 from continual.router import Route, route
+from continual.storing import labels_for, serves
 
 if TYPE_CHECKING:
     from streams import Task
@@ -71,7 +75,7 @@ class Assessor:
     def aware(self, task: "Task") -> TaskScore:
         """The task is told: its newest prompt answers."""
         record = self._learner.prompt_of(task.name)
-        return self._score(task, [Route(record.id, 1.0, True)] * len(task.test))
+        return self._score(task, [Route(record.id, 1.0, True)] * len(task.test), told=True)
 
     def reread(self, tasks: "Iterable[Task]") -> None:
         """Forgets what the tasks' own prompts answered and opens the pool on disk anew.
@@ -80,7 +84,8 @@ class Assessor:
         """
         encoder, pool = self._learner.encoder, self._learner.pool
         for task in tasks:
-            self._predicted.pop(_key(task.name, self._learner.prompt_of(task.name).id), None)
+            for told in (True, False):
+                self._predicted.pop(_key(task.name, self._learner.prompt_of(task.name), told), None)
         self._learner.predictor = Predictor(encoder, PromptPool(pool.path, encoder.fingerprint, read_only=True))
 
     def routed(self, task: "Task") -> TaskScore:
@@ -95,7 +100,7 @@ class Assessor:
             hidden: Ids of prompts that must not answer.
         """
         pool = self._learner.pool
-        strangers = {record.id for record in pool.records() if set(record.labels) != set(task.labels)}
+        strangers = {record.id for record in pool.records() if not _could_answer(record, task)}
         exclude = strangers | pool.superseded() | set(hidden)
         if len(exclude) == len(pool):
             return None
@@ -110,39 +115,37 @@ class Assessor:
         with replacing(self._memory) as temporary:
             save_file(self._predicted, temporary)
 
-    def _score(self, task: "Task", routes: list[Route]) -> TaskScore:
+    def _score(self, task: "Task", routes: list[Route], told: bool = False) -> TaskScore:
         true = self._test(task).labels
-        answers = self._labels(task, [item.prompt for item in routes])
-        owners = {prompt: self._learner.pool.record(prompt).task for prompt in {item.prompt for item in routes}}
+        records = {prompt: self._learner.pool.record(prompt) for prompt in {item.prompt for item in routes}}
+        answers = self._labels(task, [records[item.prompt] for item in routes], told)
         evaluation = Evaluation(
             accuracy=accuracy(true, answers, len(task.labels)),
             macro_f1=macro_f1(true, answers, len(task.labels)),
-            routed_right=float(np.mean([owners[item.prompt] == task.name for item in routes])),
+            routed_right=float(np.mean([serves(records[item.prompt], task.name) for item in routes])),
             unknown=float(np.mean([not item.known for item in routes])),
+            score=find_metric(TASK_METRICS, task.metric).function(true, answers, len(task.labels)),
         )
         return TaskScore(evaluation, [item.prompt for item in routes])
 
-    def _labels(self, task: "Task", prompts: list[str]) -> np.ndarray:
+    def _labels(self, task: "Task", records: list[PromptRecord], told: bool) -> np.ndarray:
         """For each text the number of the task's label that its prompt gives, or `FOREIGN`."""
-        numbers = {prompt: self._numbers(task, prompt) for prompt in set(prompts)}
-        known = {prompt: self._remembered(task.name, prompt, len(prompts)) for prompt in numbers}
-        missing = [row for row, prompt in enumerate(prompts) if known[prompt][row] == NOT_PREDICTED]
+        used = {record.id: record for record in records}
+        known = {name: self._remembered(task.name, record, told, len(records)) for name, record in used.items()}
+        missing = [row for row, record in enumerate(records) if known[record.id][row] == NOT_PREDICTED]
         if missing:
-            wanted = [prompts[row] for row in missing]
+            wanted = [records[row] for row in missing]
             view = self._learner.view(self._test(task).texts)
-            answers = self._learner.predictor.logits(view, missing, wanted)
-            for row, prompt, logits in zip(missing, wanted, answers, strict=True):
-                known[prompt][row] = numbers[prompt][int(logits.argmax())]
-        return np.array([int(known[prompt][row]) for row, prompt in enumerate(prompts)])
+            answers = self._learner.predictor.logits(view, missing, [record.id for record in wanted])
+            choices = {name: _choices(task, record, told) for name, record in used.items()}
+            for row, record, logits in zip(missing, wanted, answers, strict=True):
+                places, numbers = choices[record.id]
+                known[record.id][row] = numbers[int(logits[places].argmax())]
+        return np.array([int(known[record.id][row]) for row, record in enumerate(records)])
 
-    def _numbers(self, task: "Task", prompt: str) -> list[int]:
-        """For each label of a prompt its number among the task's labels."""
-        labels = self._learner.pool.record(prompt).labels
-        return [task.labels.index(label) if label in task.labels else FOREIGN for label in labels]
-
-    def _remembered(self, task: str, prompt: str, texts: int) -> torch.Tensor:
+    def _remembered(self, task: str, record: PromptRecord, told: bool, texts: int) -> torch.Tensor:
         """What a prompt answered to each text of a task so far, [texts]; changed in place."""
-        key = _key(task, prompt)
+        key = _key(task, record, told)
         if key not in self._predicted:
             self._predicted[key] = torch.full((texts,), NOT_PREDICTED, dtype=torch.int32)
         return self._predicted[key]
@@ -164,8 +167,26 @@ def evaluate_task(learner: Learner, task: "Task", told: bool) -> Evaluation:
     return (assessor.aware(task) if told else assessor.routed(task)).evaluation
 
 
-def _key(task: str, prompt: str) -> str:
-    return f"{task}/{prompt}"
+def _choices(task: "Task", record: PromptRecord, told: bool) -> tuple[list[int], list[int]]:
+    """The outputs of a prompt that may answer, and for each the number of the task's label, or `FOREIGN`.
+
+    Where the task is told, a prompt that serves several tasks chooses among this one's labels.
+    """
+    possible = labels_for(record, task.name) if told else record.labels
+    places = [record.labels.index(label) for label in possible]
+    return places, [task.labels.index(label) if label in task.labels else FOREIGN for label in possible]
+
+
+def _could_answer(record: PromptRecord, task: "Task") -> bool:
+    """Whether a prompt knows the labels of a task that it has not been trained for."""
+    if TASKS in record.provenance:
+        return set(task.labels) <= set(record.labels)
+    return set(task.labels) == set(record.labels)
+
+
+def _key(task: str, record: PromptRecord, told: bool) -> str:
+    """Where answers are remembered: those of a shared prompt depend on whether the task is told."""
+    return f"{task}/{record.id}" + ("/told" if told and TASKS in record.provenance else "")
 
 
 def _load(memory: Path | None) -> dict[str, torch.Tensor]:

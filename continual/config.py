@@ -279,6 +279,8 @@ def _typed(kind: type, section: Mapping[str, Any] | None, name: str) -> Any:
 
 
 def _with_absolute_path(section: Any) -> Any:
+    if isinstance(section, Mapping) and isinstance(section.get("parts"), Mapping):  # a stream of streams
+        section = {**section, "parts": {key: _with_absolute_path(part) for key, part in section["parts"].items()}}
     path = section.get("path") if isinstance(section, Mapping) else None
     if not isinstance(path, str) or not Path(path).exists():
         return section

@@ -5,6 +5,7 @@ from pathlib import Path
 from continual.config import from_file
 from continual.errors import PoolError
 from continual.learner import Learner
+from continual.participant import is_baseline
 
 
 def open_learner(path: Path, int8: bool = False) -> Learner:
@@ -18,7 +19,7 @@ def open_learner(path: Path, int8: bool = False) -> Learner:
         int8: Compute in int8: faster on a CPU and less exact, see `Encoder.quantized`; try it on labelled texts first.
 
     Raises:
-        PoolError: There is neither, or the backbone of a pool cannot be told.
+        PoolError: There is neither, the run is that of a baseline, or the backbone of a pool cannot be told.
     """
     from continual.backbone import BACKBONES
     from continual.construction import construct_named
@@ -26,6 +27,12 @@ def open_learner(path: Path, int8: bool = False) -> Learner:
 
     if (path / "config.yaml").is_file():
         config = from_file(path / "config.yaml")
+        method = config.learner.method.get("name", "")
+        if is_baseline(method):
+            raise PoolError(
+                f"The run {path} is of the baseline {method!r}, which is measured and leaves nothing to predict with; "
+                "give a run of one of our methods, such as method=panda."
+            )
         encoder = construct_named(BACKBONES, config.backbone, "backbone")
         pool = PromptPool(path / "pool", encoder.fingerprint, create=False, read_only=True)
         return Learner(pool, encoder.quantized() if int8 else encoder, config.learner)

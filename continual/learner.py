@@ -23,20 +23,20 @@ from continual.pool.search import Hit
 from continual.pool.store import PromptPool
 from continual.predictor import Predictor
 from continual.registry import suggestion
-from continual.router import THRESHOLD, Route, route, stranger_threshold
+from continual.router import Route, route
 from continual.seeding import seed_of
 from continual.settings import LearnerSettings
+from continual.storing import PAIRS, Storing, labels_for, serves, shared_name
 from continual.training.checkpoint import Checkpoints, NoCheckpoints
 from continual.training.examples import Examples
 from continual.training.ground import Ground, lay_ground
 from continual.training.watch import Silent, Watcher
 from continual.transfer import TRANSFERABILITY
 from continual.transfer.probe import probe_version
-from continual.transfer.signature import Prober, signature_tensors, stored_signature
+from continual.transfer.signature import Prober, stored_signature
 from continual.tuning import build_tuning
-from continual.tuning.base import TRAINED, trained_tensors
+from continual.tuning.base import trained_tensors
 from continual.tuning.head import Head
-from continual.tuning.stored import stored_ground
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -46,9 +46,6 @@ if TYPE_CHECKING:
 
 PREDICTED_AT_ONCE = 2048
 """Texts whose features are held together while predicting, so that memory does not grow with the number of texts."""
-
-PAIRS = "pairs"
-"""Where a prompt's provenance keeps whether its task has second texts."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +80,14 @@ class Evaluation:
         macro_f1: Mean F1 over the task's labels.
         routed_right: Share of texts that went to a prompt of this task.
         unknown: Share of texts marked as belonging to no known task.
+        score: The task's own metric, see `streams.Task.metric`.
     """
 
     accuracy: float
     macro_f1: float
     routed_right: float
     unknown: float
+    score: float
 
 
 class Learner:
@@ -127,6 +126,8 @@ class Learner:
         TRANSFERABILITY.entry(self.settings.transfer.metric)
         self.tuning = build_tuning(self.settings.tuning)
         self.entry = self.tuning.entry(self.encoder)
+        if self.settings.training.perturbs:
+            self.encoder.perturbed(torch.nn.Identity())  # refuses now what training would refuse later
         if isinstance(pool, PromptPool):
             self.pool = pool
         else:
@@ -162,14 +163,16 @@ class Learner:
             )
         started = time.monotonic()
         train, dev = self.fingerprint(task)
-        ground = lay_ground(train, dev, len(task.labels), seed_of(self.settings.seed, task.name), self.cache)
+        ground = self.ground(task, train, dev)
+        if ground is not None:
+            train, dev = ground.train, ground.dev
         keys = self.keys(train)
         hits = self.recall(keys)
-        lesson = self.lesson(task, ground, keys, hits, checkpoints, watcher)
+        lesson = self.lesson(task, train, dev, keys, hits, checkpoints, watcher)
         learned = self.method.learn(lesson)  # ranks its sources and adapts them
         earlier = sum(stage.earlier_seconds for stage in lesson.stages)
         facts = {"seconds": time.monotonic() - started + earlier, "recalled": [asdict(hit) for hit in hits]}
-        record = self.store(lesson, learned, ground.final(), facts | provenance)
+        record = self.store(lesson, learned, None if ground is None else ground.final(), facts | provenance)
         for part in (train, dev):
             self.cache.drop(part.view.texts)
         return record
@@ -181,7 +184,14 @@ class Learner:
                 f"Task {task.name!r} is of kind {task.kind!r}, but the backbone {self.encoder.name!r} is an encoder, "
                 "which learns classification tasks only; choose another backbone or another stream."
             )
+        check_pairs(self.method, task)
         return tuple(self._examples(split, len(task.labels)) for split in (task.train, task.dev))
+
+    def ground(self, task: "Task", train: Examples, dev: Examples) -> Ground | None:
+        """What is known of the task without a prompt; None where the method does without."""
+        if not self.method.grounded:
+            return None
+        return lay_ground(train, dev, len(task.labels), seed_of(self.settings.seed, task.name), self.cache)
 
     def keys(self, train: Examples) -> Tensor:
         """The search keys of a task: unit centroids of its texts, [keys, width]."""
@@ -202,7 +212,8 @@ class Learner:
     def lesson(
         self,
         task: "Task",
-        ground: Ground,
+        train: Examples,
+        dev: Examples,
         keys: Tensor,
         hits: Sequence[Hit],
         checkpoints: Checkpoints | None = None,
@@ -212,8 +223,8 @@ class Learner:
         return Lesson(
             task=task.name,
             labels=tuple(task.labels),
-            train=ground.train,
-            dev=ground.dev,
+            train=train,
+            dev=dev,
             encoder=self.encoder,
             tuning=self.tuning,
             training=self.settings.training,
@@ -224,45 +235,28 @@ class Learner:
             seed=self.settings.seed,
             checkpoints=checkpoints or NoCheckpoints(),
             watcher=watcher or Silent(),
+            earlier=self.earlier() if self.method.builds else (),
         )
 
-    def store(self, lesson: Lesson, learned: Learned, ground: Head, facts: dict[str, Any]) -> PromptRecord:
+    def earlier(self) -> list[Prompt]:
+        """What the method has learned before, newest first: its shared model, or the newest prompt of each task."""
+        if self.method.shared:
+            record = self.pool.latest(shared_name(self.method.name))
+            return [] if record is None else [self.pool.get(record.id)]
+        newest = [self.pool.latest(task) for task in reversed(self.pool.tasks())]
+        return [self.pool.get(record.id) for record in newest if record is not None and self._built_on(record)]
+
+    def _built_on(self, record: PromptRecord) -> bool:
+        spec = {key: value for key, value in record.tuning.items() if key != "readout"}
+        return record.method == self.method.name and build_tuning(spec).base.spec() == self.tuning.spec()
+
+    def store(self, lesson: Lesson, learned: Learned, ground: Head | None, facts: dict[str, Any]) -> PromptRecord:
         """Puts what was learned into the pool, whole or not at all."""
-        model = learned.model
-        tensors = {name: value.detach() for name, value in model.prompt.items()}
-        weight, bias = model.folded_head()
-        signature = self.prober.signature(self.tuning, tensors, lesson.fresh(), lesson.keys)
-        chosen = next(stage for stage in lesson.stages if stage.stage == learned.stage)
-        quantile = self.settings.routing.unknown_quantile
-        prompt = Prompt(
-            id=self.pool.next_id(lesson.task),
-            task=lesson.task,
-            version=self.pool.next_version(lesson.task),
-            labels=lesson.labels,
-            backbone=self.encoder.fingerprint,
-            tuning=self.tuning.spec() | {"readout": self.settings.readout.spec()},
-            method=self.method.name,
-            tensors={f"{TRAINED}{name}": value for name, value in tensors.items()}
-            | {"head.weight": weight, "head.bias": bias, "keys": lesson.keys}
-            | stored_ground(ground)
-            | signature_tensors(signature),
-            provenance={
-                "seed": self.settings.seed,
-                "metric": self.settings.transfer.metric,
-                "probe": probe_version(),
-                "train_examples": len(lesson.train),
-                "dev_examples": len(lesson.dev),
-                PAIRS: lesson.train.view.texts.pairs,
-                "sources": [{"prompt": item.prompt, "score": item.score} for item in learned.used],
-                "candidates": [{"prompt": item.prompt, "scores": dict(item.scores)} for item in learned.ranked],
-                "stages": [_stage(stage) for stage in lesson.stages],
-                "dev_accuracy": chosen.dev_accuracy,
-                "trained_parameters": model.size + ground.size,
-                THRESHOLD: stranger_threshold(lesson.keys, lesson.dev.view.embedding, quantile),
-            }
-            | facts,
-        )
-        return self.pool.add(prompt)
+        return self._storing.store(lesson, learned, ground, facts)
+
+    def settle(self, record: PromptRecord) -> None:
+        """Ends what storing `record` had still to do, where a crash came between."""
+        self._storing.settle(record)
 
     # ------------------------------------------------------------------ use
 
@@ -290,7 +284,7 @@ class Learner:
         predictions: list[Prediction] = []
         for start in range(0, len(texts), PREDICTED_AT_ONCE):
             some = slice(start, start + PREDICTED_AT_ONCE)
-            predictions += self._predict(texts[some], None if pairs is None else pairs[some], told)
+            predictions += self._predict(texts[some], None if pairs is None else pairs[some], told, task)
         return predictions
 
     def evaluate(self, task: "Task", told: bool = True) -> Evaluation:
@@ -325,13 +319,22 @@ class Learner:
         nearest = (embedding @ keys.T).amax(dim=1)
         return [Route(told.id, float(similarity), True) for similarity in nearest]
 
+    def find(self, task: str) -> PromptRecord | None:
+        """The newest prompt of a task, or the newest shared one that serves it; None without any."""
+        own = self.pool.latest(task)
+        if own is not None:
+            return own
+        shared = [self.pool.latest(shared_name(method)) for method in METHODS.names()]
+        serving = [record for record in shared if record is not None and serves(record, task)]
+        return max(serving, key=lambda record: record.created, default=None)
+
     def prompt_of(self, task: str) -> PromptRecord:
-        """The newest prompt of a task.
+        """The newest prompt that answers for a task.
 
         Raises:
             PoolError: The pool has none.
         """
-        record = self.pool.latest(task)
+        record = self.find(task)
         if record is None:
             tasks = self.pool.tasks()
             raise PoolError(
@@ -339,6 +342,10 @@ class Learner:
                 f"it knows: {', '.join(tasks)}."
             )
         return record
+
+    @property
+    def _storing(self) -> Storing:
+        return Storing(self.encoder, self.pool, self.settings, self.method)
 
     @property
     def prober(self) -> Prober:
@@ -353,13 +360,15 @@ class Learner:
         return Examples.bare(self.view(texts), torch.tensor(list(split["label"]), dtype=torch.long), labels)
 
     def _predict(
-        self, texts: Sequence[str], pairs: Sequence[str] | None, told: PromptRecord | None
+        self, texts: Sequence[str], pairs: Sequence[str] | None, told: PromptRecord | None, task: str | None
     ) -> list[Prediction]:
         view = self.view(self.encoder.tokenize(texts, pairs), keep=False)
         routes = self.routes(view.embedding, told)
         logits = self.predictor.logits(view, range(len(view)), [item.prompt for item in routes])
         records = {prompt: self.pool.record(prompt) for prompt in {item.prompt for item in routes}}
-        return [_prediction(item, records[item.prompt], scores) for item, scores in zip(routes, logits, strict=True)]
+        return [
+            _prediction(item, records[item.prompt], scores, task) for item, scores in zip(routes, logits, strict=True)
+        ]
 
     def _source(self, prompt_id: str) -> Source | None:
         """A stored prompt as a source; None when it is of another kind than what is being trained.
@@ -367,24 +376,43 @@ class Learner:
         Nor can a prompt be compared whose signature was made with other probe texts.
         """
         prompt = self.pool.get(prompt_id)
-        spec = {key: value for key, value in prompt.tuning.items() if key != "readout"}
-        if spec != self.tuning.spec() or prompt.provenance.get("probe") != probe_version():
+        tuning = build_tuning({key: value for key, value in prompt.tuning.items() if key != "readout"})
+        if tuning.base.spec() != self.tuning.spec() or prompt.provenance.get("probe") != probe_version():
             return None
-        tensors = trained_tensors(prompt.tensors)
-        return Source(prompt_id, tensors, stored_signature(self.tuning, prompt.tensors))
+        lent = tuning.lent(trained_tensors(prompt.tensors))
+        if lent is None:
+            return None
+        signature = stored_signature(tuning.base, lent, prompt.tensors)
+        return Source(prompt_id, lent, signature, prompt.provenance.get("train_examples", 0))
 
 
-def _prediction(item: Route, record: PromptRecord, logits: Tensor) -> Prediction:
-    shares = torch.softmax(logits.double(), dim=0).tolist()
+def check_pairs(method: Method | type[Method], task: "Task") -> None:
+    """Refuses a task whose texts come alone where the method needs pairs.
+
+    Raises:
+        LearningError: That is so.
+    """
+    if method.pairs and "text_pair" not in task.train.column_names:
+        raise LearningError(
+            f"Task {task.name!r} has single texts, but method={method.name} needs a second text for each; use a stance "
+            "stream, or a table with a column for second texts."
+        )
+
+
+def _prediction(item: Route, record: PromptRecord, logits: Tensor, task: str | None) -> Prediction:
+    """The prediction for one text; where the task is told, only its labels are possible."""
+    labels = record.labels if task is None else labels_for(record, task)
+    places = [record.labels.index(label) for label in labels]
+    shares = torch.softmax(logits[places].double(), dim=0).tolist()
     best = max(range(len(shares)), key=shares.__getitem__)
     return Prediction(
-        label=record.labels[best],
+        label=labels[best],
         confidence=shares[best],
-        task=record.task,
+        task=task or record.task,
         prompt=record.id,
         known=item.known,
         similarity=item.similarity,
-        probabilities=dict(zip(record.labels, shares, strict=True)),
+        probabilities=dict(zip(labels, shares, strict=True)),
     )
 
 
@@ -395,16 +423,6 @@ def _check_pairs(told: PromptRecord, pairs: Sequence[str] | None) -> None:
     if learned_on_pairs:
         raise LearningError(f"The task {told.task!r} was learned on pairs of texts; give each text its second text.")
     raise LearningError(f"The task {told.task!r} was learned on single texts; leave the second texts out.")
-
-
-def _stage(stage: Any) -> dict[str, Any]:
-    return {
-        "name": stage.stage,
-        "steps": stage.steps,
-        "seconds": stage.seconds,
-        "best_epoch": stage.best_epoch,
-        "curve": stage.curve,
-    }
 
 
 def _check_texts(texts: Sequence[str], pairs: Sequence[str] | None) -> None:

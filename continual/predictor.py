@@ -9,14 +9,14 @@ from torch import Tensor
 
 from continual.backbone.blocks import FAMILIES
 from continual.backbone.encoder import Encoder
-from continual.backbone.frozen import FrozenView, freeze
+from continual.backbone.frozen import FrozenView, Seen, freeze
 from continual.backbone.readout import Readout
 from continual.backbone.states import CHUNK
 from continual.backbone.texts import by_length
 from continual.pool.prompt import Prompt
 from continual.pool.store import PromptPool
 from continual.tuning import build_tuning
-from continual.tuning.base import Tuning, final_states, trained_tensors
+from continual.tuning.base import Tensors, Tuning, final_states, trained_tensors
 from continual.tuning.stored import StoredGround, loaded_ground
 
 _KEPT_BYTES = 256_000_000
@@ -32,7 +32,7 @@ class _Ready:
     tensors: dict[str, Tensor]
     weight: Tensor
     bias: Tensor
-    ground: StoredGround
+    ground: StoredGround | None
     size: int
 
     def kind(self, stepwise: bool) -> tuple[str, str]:
@@ -41,8 +41,8 @@ class _Ready:
         Lengths may differ where a shorter prompt can be filled up unseen; a backbone that is run as a whole would count
         the filling as positions of the text.
         """
-        spec = {key: value for key, value in self.tuning.spec().items() if key != "length" or not stepwise}
-        return str(sorted(spec.items())), str(self.readout)
+        spec = {key: value for key, value in self.tuning.base.spec().items() if key != "length" or not stepwise}
+        return str(sorted(spec.items())), f"{self.readout} {self.tuning.reading}"
 
 
 class Predictor:
@@ -90,14 +90,14 @@ class Predictor:
         """Fills in the results at `places`, whose prompts share tuning and readout."""
         first = self._prepared(prompts[places[0]])
         view = self._fitting(view, first)
+        read = self._rendered(view, first)
         chosen = torch.tensor([rows[place] for place in places])
         for batch in by_length(view.texts.ids.lengths[chosen], CHUNK):
             ready = [self._prepared(prompts[places[number]]) for number in batch]
-            same = all(other is ready[0] for other in ready)
-            tensors = first.tuning.stack([item.tensors for item in ready[: 1 if same else None]])
-            hidden, mask = view.states.batch(chosen[batch])
-            pooled = self._encoder.pool(final_states(first.tuning, self._encoder, hidden, mask, tensors), mask)
-            for number, vector, item in zip(batch.tolist(), pooled, ready, strict=True):
+            seen = read.seen(chosen[batch])
+            states = final_states(first.tuning.base, self._encoder, seen.hidden, seen.mask, _entering(ready, seen))
+            vectors = first.tuning.read(self._encoder, seen, states)
+            for number, vector, item in zip(batch.tolist(), vectors, ready, strict=True):
                 results[places[number]] = item.weight @ vector + item.bias
         self._add_ground(view, rows, prompts, places, results)
 
@@ -114,7 +114,10 @@ class Predictor:
         for place in places:
             by_prompt[prompts[place]].append(place)
         for prompt, own in by_prompt.items():
-            known = self._prepared(prompt).ground.logits(view, torch.tensor([rows[place] for place in own]))
+            ground = self._prepared(prompt).ground
+            if ground is None:
+                continue
+            known = ground.logits(view, torch.tensor([rows[place] for place in own]))
             for place, logits in zip(own, known, strict=True):
                 results[place] = results[place] + logits
 
@@ -125,6 +128,13 @@ class Predictor:
             return view
         return freeze(self._encoder, view.texts, entry, ready.readout, keep_states=False)
 
+    def _rendered(self, view: FrozenView, ready: _Ready) -> FrozenView:
+        """The texts as the prompt reads them; the ground always reads them as they are."""
+        texts = ready.tuning.texts(self._encoder, view.texts)
+        if texts is view.texts:
+            return view
+        return freeze(self._encoder, texts, view.entry, Readout("none", terms=0), keep_states=False)
+
     def _prepared(self, prompt_id: str) -> _Ready:
         if prompt_id not in self._ready:
             self._ready[prompt_id] = _take_apart(self._pool.get(prompt_id))
@@ -133,6 +143,22 @@ class Predictor:
                 self._kept_bytes -= self._ready.popitem(last=False)[1].size
         self._ready.move_to_end(prompt_id)
         return self._ready[prompt_id]
+
+
+def _entering(ready: list[_Ready], seen: Seen) -> Tensors:
+    """The tensors that enter the network for a batch, whose texts have prompts of one kind each."""
+    first = ready[0]
+    if all(other is first for other in ready):
+        tensors = first.tuning.compose(first.tensors, seen)
+        return tensors if first.tuning.per_text else first.tuning.base.stack([tensors])
+    each: list[Tensors] = [{}] * len(ready)
+    for item in {id(item): item for item in ready}.values():
+        own = torch.tensor([place for place, other in enumerate(ready) if other is item])
+        tensors = item.tuning.compose(item.tensors, seen.take(own))
+        for number, place in enumerate(own.tolist()):
+            one = {name: value[number] for name, value in tensors.items()} if item.tuning.per_text else tensors
+            each[place] = one
+    return first.tuning.base.stack(each)
 
 
 def _take_apart(prompt: Prompt) -> _Ready:

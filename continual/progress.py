@@ -77,6 +77,14 @@ class Progress:
                 highlight=False,
             )
 
+    def done(self, line: str) -> None:
+        """One more of what is counted is done; `line` says what came out."""
+        if self._bars is not None:
+            self._bars.update(self._task_bar, advance=1)
+            self._bars.update(self._stage_bar, visible=False)
+        if self._console is not None:
+            self._console.print(line, markup=False, highlight=False)
+
     @contextlib.contextmanager
     def _drawn(self, stream: str, total: int, done: int) -> Iterator[None]:
         if self._console is None or not self._console.is_terminal:

@@ -1,10 +1,13 @@
 """What a run has measured so far: JSON in, JSON out, and the summary made of it."""
 
+import math
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from continual.evaluation.matrix import ScoreMatrix
 from continual.evaluation.summary import (
@@ -18,8 +21,7 @@ from continual.evaluation.summary import (
 from continual.evaluation.typed import from_json
 
 if TYPE_CHECKING:
-    from continual.assessment import TaskScore
-    from continual.pool.prompt import PromptRecord
+    from continual.participant import LearnedTask, SplitScore, TaskScores
     from streams import Task
 
 _MATRICES = ("aware", "aware_f1", "routed", "routed_f1")
@@ -33,7 +35,7 @@ class Results:
         run: Name of the run.
         stream: Name of the stream.
         method: Name of the method.
-        tuning: Name of the tuning.
+        tuning: Name of the tuning; None for a baseline that trains a whole model.
         backbone: Name of the backbone.
         seed: The run's seed.
         tasks: All tasks of the stream in order.
@@ -43,16 +45,17 @@ class Results:
         evaluate_seconds: Time spent on assessment.
         total_seconds: Wall time over all sessions.
         examples_seen: Training texts times epochs, over all trainings.
-        parameters: Trained numbers of the latest prompt.
+        parameters: Numbers that the latest task trained.
         peak_memory_mb: Largest resident memory of any session.
         tracking_id: The tracker's id of this run.
         digests: For each learned task a digest of its test texts.
+        own: What each learned task scored last by its own metric: `aware` and `routed`, by task.
     """
 
     run: str
     stream: str
     method: str
-    tuning: str
+    tuning: str | None
     backbone: str
     seed: int
     tasks: list[str]
@@ -66,6 +69,7 @@ class Results:
     peak_memory_mb: float = 0.0
     tracking_id: str | None = None
     digests: dict[str, str] = field(default_factory=dict)
+    own: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @classmethod
     def begun(cls, tasks: list[str], **about: Any) -> "Results":
@@ -77,43 +81,60 @@ class Results:
         """Number of tasks that are learned and assessed."""
         return len(self.per_task)
 
-    def meet(self, task: str, chance: float, score: "TaskScore | None") -> None:
+    def has_met(self, task: str) -> bool:
+        """Whether `meet` was called for a task."""
+        return not np.isnan(self.matrices["aware"].values[0, self.tasks.index(task)])
+
+    def meet(self, task: str, chance: float, scores: "TaskScores | None") -> None:
         """Notes how a task was answered before it was learned.
 
         Args:
             task: Its name.
-            chance: The accuracy of a guess: row 0, and later rows while no prompt has the task's labels.
-            score: The answer of the old prompts, or None where none could answer.
+            chance: The accuracy of a guess: row 0, and later rows while nothing knows the task's labels.
+            scores: The answers of what was learned before, or None where nothing could answer.
         """
+        row = self.learned
         for name in ("aware", "routed"):
             self.matrices[name].set(0, task, chance)
-            if self.learned:
-                accuracy = chance if score is None else score.evaluation.accuracy
-                self.matrices[name].set(self.learned, task, accuracy)
-                if score is not None:
-                    self.matrices[f"{name}_f1"].set(self.learned, task, score.evaluation.macro_f1)
+            if row and scores is None:
+                self.matrices[name].set(row, task, chance)
+        if row and scores is not None:
+            self._set(row, task, scores)
 
     def add(
         self,
         task: "Task",
-        record: "PromptRecord",
-        aware: Mapping[str, "TaskScore"],
-        routed: Mapping[str, "TaskScore"],
+        learned: "LearnedTask",
+        scores: Mapping[str, "TaskScores"],
         seconds: float,
         prompts: list[str],
     ) -> None:
-        """Notes a learned task and its row of every matrix."""
+        """Notes a learned task and its row of every matrix.
+
+        Args:
+            task: The task.
+            learned: How it was learned.
+            scores: By name, how each task learned so far was answered.
+            seconds: What answering took.
+            prompts: Ids of everything that texts could be routed to.
+        """
         row = self.learned + 1
-        for name, scores in (("aware", aware), ("routed", routed)):
-            for other, score in scores.items():
-                self.matrices[name].set(row, other, score.evaluation.accuracy)
-                self.matrices[f"{name}_f1"].set(row, other, score.evaluation.macro_f1)
-        self.routing = _routing(routed, prompts)
-        self.per_task.append(_task_record(task, record, aware[task.name], seconds))
+        for other, found in scores.items():
+            self._set(row, other, found)
+        self.routing = _routing({name: found.routed for name, found in scores.items()}, prompts)
+        for name in ("aware", "routed"):
+            found = {other: getattr(score, name) for other, score in scores.items()}
+            self.own[name] = {other: score.score for other, score in found.items() if score is not None}
+        self.per_task.append(_task_record(task, learned, scores[task.name].aware, seconds))
         self.evaluate_seconds += seconds
-        self.parameters = record.provenance["trained_parameters"]
-        epochs = sum(len(stage["curve"]) - 1 for stage in record.provenance["stages"])
-        self.examples_seen += epochs * record.provenance["train_examples"]
+        self.parameters = learned.trained_parameters or self.parameters
+        self.examples_seen += learned.examples_seen
+
+    def _set(self, row: int, task: str, scores: "TaskScores") -> None:
+        for name, score in (("aware", scores.aware), ("routed", scores.routed)):
+            if score is not None:
+                self.matrices[name].set(row, task, score.accuracy)
+                self.matrices[f"{name}_f1"].set(row, task, score.macro_f1)
 
     def touch(self, seconds: float) -> None:
         """Adds wall time and notes the memory in use."""
@@ -128,7 +149,8 @@ class Results:
         aware, routed = self._scores()
         flat = {f"aware/{key}": getattr(aware, key) for key in ("average", "forgetting", "macro_f1")}
         flat |= {f"routed/{key}": getattr(routed, key) for key in ("average", "forgetting", "routing_accuracy")}
-        flat["task/accuracy"] = self.matrices["aware"].values[self.learned, self.learned - 1].item()
+        latest = self.matrices["aware"].values[self.learned, self.learned - 1].item()
+        flat["task/accuracy"] = None if math.isnan(latest) else latest
         flat["task/seconds"] = self.per_task[-1]["seconds"]
         return flat
 
@@ -146,7 +168,7 @@ class Results:
             tasks=self.tasks,
             aware=aware,
             routed=routed,
-            per_task=[from_json(TaskRecord, item) for item in self.per_task],
+            per_task=[from_json(TaskRecord, item | self._own_scores(item["task"])) for item in self.per_task],
             seconds=Seconds(train, self.evaluate_seconds, self.total_seconds),
             examples_per_second=self.examples_seen / train if train else None,
             trainable_parameters_per_task=self.parameters,
@@ -186,45 +208,61 @@ class Results:
         return cls(**{**value, "matrices": matrices})
 
     def _scores(self) -> tuple[Scores, RoutedScores]:
-        aware = Scores.measured(self.matrices["aware"], self.matrices["aware_f1"])
+        own = {name: sum(scores.values()) / len(scores) for name, scores in self.own.items()}
+        aware = Scores.measured(self.matrices["aware"], self.matrices["aware_f1"], own_metric=own.get("aware"))
         confusion = self.routing.get("confusion")
         routed = RoutedScores.measured(
             self.matrices["routed"],
             self.matrices["routed_f1"],
+            own_metric=own.get("routed"),
             routing_accuracy=self.routing.get("routing_accuracy"),
             unknown_rate=self.routing.get("unknown_rate"),
             confusion=None if confusion is None else Confusion(**confusion),
         )
         return aware, routed
 
+    def _own_scores(self, task: str) -> dict[str, float | None]:
+        return {key: self.own.get(name, {}).get(task) for key, name in (("score", "aware"), ("routed_score", "routed"))}
 
-def _routing(routed: Mapping[str, "TaskScore"], prompts: list[str]) -> dict[str, Any]:
-    """Shares over all test texts of the learned tasks, and how many of each task went to each prompt."""
-    sizes = [len(score.prompts) for score in routed.values()]
-    right = sum(score.evaluation.routed_right * size for score, size in zip(routed.values(), sizes, strict=True))
-    unknown = sum(score.evaluation.unknown * size for score, size in zip(routed.values(), sizes, strict=True))
-    counts = [[score.prompts.count(prompt) for prompt in prompts] for score in routed.values()]
+
+def _routing(routed: Mapping[str, "SplitScore | None"], prompts: list[str]) -> dict[str, Any]:
+    """Shares over all test texts of the learned tasks, and how many of each task went to each prompt.
+
+    Nothing where texts are not routed.
+    """
+    chosen = {task: score.prompts for task, score in routed.items() if score is not None and score.prompts is not None}
+    if len(chosen) < len(routed):
+        return {}
+    sizes = [len(ids) for ids in chosen.values()]
+
+    def share(values: Iterable[float | None]) -> float:
+        return sum((value or 0) * size for value, size in zip(values, sizes, strict=True)) / sum(sizes)
+
     return {
-        "routing_accuracy": right / sum(sizes),
-        "unknown_rate": unknown / sum(sizes),
-        "confusion": {"tasks": list(routed), "prompts": prompts, "counts": counts},
+        "routing_accuracy": share(score.own for score in routed.values()),
+        "unknown_rate": share(score.unknown for score in routed.values()),
+        "confusion": {
+            "tasks": list(routed),
+            "prompts": prompts,
+            "counts": [[ids.count(prompt) for prompt in prompts] for ids in chosen.values()],
+        },
     }
 
 
-def _task_record(task: "Task", record: "PromptRecord", score: "TaskScore", seconds: float) -> dict[str, Any]:
-    facts = record.provenance
+def _task_record(task: "Task", learned: "LearnedTask", score: "SplitScore | None", seconds: float) -> dict[str, Any]:
     whole = TaskRecord(
         task=task.name,
-        prompt=record.id,
-        train_examples=facts["train_examples"],
-        dev_examples=facts["dev_examples"],
+        prompt=learned.prompt,
+        train_examples=learned.train_examples,
+        dev_examples=learned.dev_examples,
         test_examples=len(task.test),
-        steps=sum(stage["steps"] for stage in facts["stages"]),
-        seconds=facts["seconds"] + seconds,
-        macro_f1=score.evaluation.macro_f1,
-        dev_accuracy=facts["dev_accuracy"],
-        train_seconds=facts["seconds"],
+        steps=sum(stage["steps"] or 0 for stage in learned.stages),
+        seconds=learned.seconds + seconds,
+        macro_f1=None if score is None else score.macro_f1,
+        dev_accuracy=learned.dev_accuracy,
+        train_seconds=learned.seconds,
         evaluate_seconds=seconds,
+        metric=task.metric,
     )
-    parts = {key: facts[key] for key in ("sources", "candidates", "stages")}
+    parts = {key: getattr(learned, key) for key in ("sources", "candidates", "stages")}
     return asdict(whole) | parts

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
@@ -20,20 +20,22 @@ from continual.results import Results
 from continual.team import current_team
 
 if TYPE_CHECKING:
+    from continual.participant import LearnedTask, Participant
     from continual.tracking.tracker import Tracker
     from streams import StreamManager, Task
 
-ABOUT, CONFIG, STATE, POOL, REPORT = "run.json", "config.yaml", "state.json", "pool", "report.html"
+ABOUT, CONFIG, STATE, REPORT = "run.json", "config.yaml", "state.json", "report.html"
 MATRIX = "matrix.csv"
-_PREDICTIONS, _CHECKPOINT, _LOCK = "predictions.safetensors", "checkpoint", ".lock"
+_CHECKPOINT, _LOCK = "checkpoint", ".lock"
 _SCHEMA = 1
 
 
 class Run:
     """A run folder.
 
-    It holds `config.yaml` (the resolved configuration), `pool/`, `state.json` (what is finished), `checkpoint/` (the
-    task in work), `predictions.safetensors`, `summary.json` and `report.html`.
+    It holds `config.yaml` (the resolved configuration), `state.json` (what is finished), `checkpoint/` (the task in
+    work), what the participant keeps (our methods: `pool/` and `predictions.safetensors`), `summary.json` and
+    `report.html`.
 
     Args:
         folder: The folder, made by `Run.create`.
@@ -118,22 +120,21 @@ class _Execution:
     def __init__(self, run: Run, progress: Progress) -> None:
         import torch
 
-        from continual.assessment import Assessor
         from continual.backbone import BACKBONES
         from continual.construction import construct_named
-        from continual.learner import Learner
+        from continual.participant import open_participant
         from continual.tracking.tracker import open_tracker
         from streams import build_stream
 
         self.folder, self.config, self.progress = run.folder, run.config, progress
-        self.run_id = run.id
         if self.config.threads:
             torch.set_num_threads(self.config.threads)
         self.started = time.monotonic()
         self.stream: StreamManager = build_stream(self.config.stream, self.config.seed)
         backbone = construct_named(BACKBONES, self.config.backbone, "backbone")
-        self.learner: Learner = Learner(self.folder / POOL, backbone, self.config.learner)
-        self.assessor: Assessor = Assessor(self.learner, self.folder / _PREDICTIONS)
+        self.participant: Participant = open_participant(
+            self.folder, run.id, backbone, self.config.learner, self.stream
+        )
         self.results = self._restored(run.name, backbone.name)
         tracking = self.config.tracking
         self.tracker: Tracker = open_tracker(
@@ -169,64 +170,53 @@ class _Execution:
         """Learns and assesses one task; whatever is interrupted here is done again the same way."""
         position = self.results.learned
         self.progress.check()
-        stored = self._learned_already(task, position)
-        self._meet(task, set() if stored is None else {stored.id})
-        record = stored or self._learn(task, position)
-        self._assess(task, record)
+        if not self.results.has_met(task.name):
+            self._meet(task)
+        learned = self.participant.stored(task, position) or self._learn(task, position)
+        self._assess(task, learned)
         self._save()
         self.progress.task_done(task.name, self.results.latest())
         self.tracker.task_metrics(position + 1, self.results.latest())
 
-    def _meet(self, task: "Task", own: set[str]) -> None:
-        """Scores the task before it is learned: the old prompts answer, or chance does.
+    def _meet(self, task: "Task") -> None:
+        """Scores the task before it is learned: what is known already answers, or chance does.
 
-        Args:
-            task: The task.
-            own: The task's own prompt, where it is in the pool already because the run was cut off behind it.
+        It goes to disk at once, because after learning it could not be measured again.
         """
         started = time.monotonic()
-        score = self.assessor.unseen(task, own) if self.results.learned else None
-        self.results.meet(task.name, 1 / len(task.labels), score)
+        scores = self.participant.unseen(task, self.results.learned)
+        self.results.meet(task.name, 1 / len(task.labels), scores)
         self.results.evaluate_seconds += time.monotonic() - started
+        self.participant.save()
+        self._write_state()
 
-    def _learn(self, task: "Task", position: int) -> Any:
+    def _learn(self, task: "Task", position: int) -> "LearnedTask":
         from continual.training.checkpoint import FolderCheckpoints
 
         # The folder carries the position, so that the leftovers of an earlier task are never taken up.
         checkpoints = FolderCheckpoints(self.folder / _CHECKPOINT / f"{position:04d}")
-        watcher = self.progress.watcher(task.name, self.tracker)
-        return self.learner.learn(task, checkpoints, watcher, position=position, run=self.run_id)
+        return self.participant.learn(task, position, checkpoints, self.progress.watcher(task.name, self.tracker))
 
-    def _learned_already(self, task: "Task", position: int) -> Any:
-        """The task's prompt, where the run was cut off between storing it and noting that."""
-        record = self.learner.pool.latest(task.name)
-        return record if record is not None and self._own_position(record) == position else None
-
-    def _own_position(self, record: Any) -> int | None:
-        """The place in the stream of a prompt that this run learned; None for one that was imported."""
-        facts = record.provenance
-        return facts.get("position") if facts.get("run") == self.run_id else None
-
-    def _assess(self, task: "Task", record: Any) -> None:
-        """One row of each matrix. After the last task the prompts are read from disk and measured again."""
+    def _assess(self, task: "Task", learned: "LearnedTask") -> None:
+        """One row of each matrix. After the last task, what was learned is read from disk and measured again."""
         started = time.monotonic()
-        seen = [self.stream.task(name) for name in self.stream.names[: self.results.learned + 1]]
-        if len(seen) == len(self.stream):
-            self.assessor.reread(seen)
-        aware, routed = {}, {}
+        count = self.results.learned + 1
+        seen = [self.stream.task(name) for name in self.stream.names[:count]]
+        if count == len(self.stream):
+            self.participant.reread(seen)
+        scores = {}
         for other in seen:
             self.progress.check()
-            aware[other.name] = self.assessor.aware(other)
-            routed[other.name] = self.assessor.routed(other)
+            scores[other.name] = self.participant.scores(other, count)
         seconds = time.monotonic() - started
         self.results.digests[task.name] = test_digest(task)
-        self.results.add(task, record, aware, routed, seconds, self.learner.pool.ids())
+        self.results.add(task, learned, scores, seconds, self.participant.prompts())
 
     def _save(self) -> None:
-        """What is finished goes to disk: predictions first, since the state refers to them."""
+        """What is finished goes to disk: what the participant remembers first, since the state refers to it."""
         from continual.training.checkpoint import FolderCheckpoints
 
-        self.assessor.save()
+        self.participant.save()
         self._write_state()
         FolderCheckpoints(self.folder / _CHECKPOINT).clear()
         self._report(finished=False)
@@ -248,16 +238,17 @@ class _Execution:
         self._write_state()
         self._report(finished=True)
         write_text(self.folder / MATRIX, self.results.matrix_csv())
-        names = ("summary.json", MATRIX, REPORT, CONFIG, POOL)
+        names = ("summary.json", MATRIX, REPORT, CONFIG, *self.participant.artifacts)
         notes = len(self.tracker.notes)
         self.tracker.artifacts([self.folder / name for name in names])
         if len(self.tracker.notes) > notes:
             self._report(finished=True)
+        self.participant.finish()
 
     def _report(self, finished: bool) -> None:
         from continual.evaluation.report import render_report
 
-        notes = [*self.learner.pool.notes, *self.tracker.notes]
+        notes = [*self.participant.notes, *self.tracker.notes]
         summary = self.results.summary(finished, versions(), notes)
         summary.write(self.folder)
         if finished:
@@ -268,12 +259,12 @@ class _Execution:
         path = self.folder / STATE
         config = self.config
         if not path.exists():
-            self._refuse_later_prompts(0)
+            self.participant.check(0)
             return Results.begun(
                 run=name,
                 stream=self.stream.name,
                 method=config.learner.method["name"],
-                tuning=config.learner.tuning["name"],
+                tuning=self.participant.tuning,
                 backbone=backbone,
                 seed=config.seed,
                 tasks=list(self.stream.names),
@@ -295,7 +286,7 @@ class _Execution:
                 f"{path} is damaged ({error}); start a new run, or export the prompts of this one with "
                 f"`continual pool export {self.folder} FILE.zip`."
             ) from error
-        self._refuse_later_prompts(results.learned)
+        self.participant.check(results.learned)
         return results
 
     def _refuse_other_data(self, results: Results) -> None:
@@ -306,15 +297,6 @@ class _Execution:
                     f"The test texts of task {item['task']!r} are not those that {self.folder} was begun with; "
                     "put the old data back, or start a new run."
                 )
-
-    def _refuse_later_prompts(self, learned: int) -> None:
-        """A pool that is ahead of the state by more than the task in work would change the scores of that task."""
-        positions = [self._own_position(record) or 0 for record in self.learner.pool.records()]
-        if max(positions, default=0) > learned:
-            raise RunError(
-                f"The pool of {self.folder} holds more tasks than {STATE} knows of, so that file was lost or replaced; "
-                "put it back, or start a new run."
-            )
 
 
 def test_digest(task: "Task") -> str:
@@ -332,7 +314,7 @@ def versions() -> dict[str, str | None]:
     from importlib.metadata import PackageNotFoundError, version
 
     found: dict[str, str | None] = {"continual": __version__, "python": platform.python_version()}
-    for package in ("torch", "transformers", "datasets", "faiss-cpu", "mlflow", "numpy"):
+    for package in ("torch", "transformers", "datasets", "faiss-cpu", "mlflow", "numpy", "avalanche-lib", "peft"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

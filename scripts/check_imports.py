@@ -14,7 +14,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGES = ("continual", "streams")
-PRELOADED = ("numpy", "pandas", "pyarrow.parquet", "torch", "safetensors.torch", "datasets", "rich.progress")
+PRELOADED = (
+    "numpy",
+    "pandas",
+    "pyarrow.parquet",
+    "torch",
+    "safetensors.torch",
+    "datasets",
+    "rich.progress",
+    # What Avalanche spends most of its import on.
+    "torch._dynamo.utils",
+    "scipy.signal",
+    "matplotlib.pyplot",
+)
 
 
 def modules(root: Path) -> Iterator[str]:

@@ -18,6 +18,7 @@ import yaml
 from continual.backbone import BACKBONES
 from continual.backbone.encoder import Encoder
 from continual.backbone.readout import Readout
+from continual.baselines import BASELINES
 from continual.config import RunConfig, TrackingConfig, configs_folder, names_in
 from continual.methods import METHODS
 from continual.registry import Registry
@@ -63,7 +64,8 @@ def _sections() -> Iterator[str]:
         ("tracking", TrackingConfig),
     ):
         yield _table(f"`{name}`", _of_class(name, kind, defaults.get(name, {})), _first_line(kind))
-    for section, registry in (("method", METHODS), ("tuning", TUNINGS), ("backbone", BACKBONES)):
+    registries = (("method", METHODS), ("method", BASELINES), ("tuning", TUNINGS), ("backbone", BACKBONES))
+    for section, registry in registries:
         yield from _of_registry(section, registry, _chosen(defaults, section))
     yield _table("`stream`: every kind", _of_options("stream", StreamOptions))
     for kind in KINDS:

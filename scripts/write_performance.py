@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PAGES = (ROOT / "docs" / "performance.md", ROOT / "docs" / "scaling.md")
 FIGURE = ROOT / "docs" / "figures" / "performance.svg"
-FILES = ("speed", "pool", "scaling")
+FILES = ("speed", "peft", "pool", "scaling")
 SAVINGS = "an epoch with every saving"
 NOT_YET = "Not measured yet."
 

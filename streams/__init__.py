@@ -15,25 +15,32 @@ if TYPE_CHECKING:
     from streams.errors import StreamError, UserError
     from streams.folders import FoldersSource
     from streams.hub import HubSource
+    from streams.joined import JoinedSource
     from streams.manager import StreamManager
     from streams.rumor import CoaidSource, PhemeSource, TwitterSource
     from streams.simulated import SimulatedSource, SimulatedTask
     from streams.source import DomainSource, LabelledSource, TaskSource
+    from streams.stance import STANCES, StanceSource
+    from streams.stance_simulated import SimulatedStanceSource
     from streams.table import TableSource
     from streams.task import SPLITS, Example, Task
 
 _HOMES = {
     "KINDS": "catalog",
     "SPLITS": "task",
+    "STANCES": "stance",
     "CoaidSource": "rumor",
     "DomainSource": "source",
     "Example": "task",
     "FoldersSource": "folders",
     "HubSource": "hub",
+    "JoinedSource": "joined",
     "LabelledSource": "source",
     "PhemeSource": "rumor",
     "SimulatedSource": "simulated",
+    "SimulatedStanceSource": "stance_simulated",
     "SimulatedTask": "simulated",
+    "StanceSource": "stance",
     "StreamError": "errors",
     "StreamManager": "manager",
     "TableSource": "table",
@@ -49,15 +56,19 @@ _HOMES = {
 __all__ = [
     "KINDS",
     "SPLITS",
+    "STANCES",
     "CoaidSource",
     "DomainSource",
     "Example",
     "FoldersSource",
     "HubSource",
+    "JoinedSource",
     "LabelledSource",
     "PhemeSource",
     "SimulatedSource",
+    "SimulatedStanceSource",
     "SimulatedTask",
+    "StanceSource",
     "StreamError",
     "StreamManager",
     "TableSource",

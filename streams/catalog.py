@@ -20,6 +20,9 @@ KINDS: dict[str, str] = {
     "pheme": "streams.rumor:PhemeSource",
     "twitter": "streams.rumor:TwitterSource",
     "coaid": "streams.rumor:CoaidSource",
+    "stance": "streams.stance:StanceSource",
+    "stance_simulated": "streams.stance_simulated:SimulatedStanceSource",
+    "joined": "streams.joined:JoinedSource",
 }
 """Kind of source to `module:class`; the module is imported when the kind is first used."""
 

@@ -99,6 +99,12 @@ def require_choice(where: str, what: str, found: object, choices: Sequence[str])
         raise StreamError(f"{_sentence(where)} was given an {unknown(what, found, choices)}")
 
 
+def require_range(where: str, key: str, value: float, low: float, high: float) -> None:
+    """Raises a `StreamError` unless `value` lies between `low` and `high`, both allowed."""
+    if not low <= value <= high:
+        raise StreamError(f"{_sentence(where)} has {key}={value}; choose a value from {low} to {high}.")
+
+
 def scalar_text(value: Any) -> str | None:
     """The text of a number, truth value or string as it stands in a cell; None for anything else and for NaN.
 

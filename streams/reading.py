@@ -43,7 +43,11 @@ class FileOptions:
         "meaning of a double quote: standard (it encloses fields), literal (an ordinary character) or auto "
         "(standard where the whole file then fits its header, else literal)",
     )
-    encoding: str = option("utf-8", "character encoding of text files without a byte order mark")
+    encoding: str = option(
+        "utf-8",
+        "character encoding of text files without a byte order mark; auto: UTF-8 where the bytes are that, else "
+        "windows-1252",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,6 +148,8 @@ def _decode(file: str, data: bytes, encoding: str) -> tuple[str, dict[str, int]]
         if data.startswith(mark):
             encoding = marked
     notes = {}
+    if encoding == "auto":
+        encoding = _guessed(data)
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError:
@@ -157,6 +163,15 @@ def _decode(file: str, data: bytes, encoding: str) -> tuple[str, dict[str, int]]
     if sum(notes.values()) > _MAX_REPAIRED * (len(text) + nul):
         raise StreamError(f"{file} is not {encoding} text; name the right encoding or convert the file to UTF-8.")
     return text, notes
+
+
+def _guessed(data: bytes) -> str:
+    """UTF-8 has a form that other text does not take by chance, so what decodes is that."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return "windows-1252"
+    return "utf-8"
 
 
 def _read_parquet(file: str, data: bytes) -> Table:

@@ -200,7 +200,9 @@ def complete_splits(given: Splits, fractions: Mapping[str, float], seed: int) ->
     return splits, done
 
 
-def build_task(name: str, splits: Splits, labels: LabelNames, info: Mapping[str, Any]) -> Task:
+def build_task(
+    name: str, splits: Splits, labels: LabelNames, info: Mapping[str, Any], metric: str = "accuracy"
+) -> Task:
     """The `Task` made of three splits of rows.
 
     Raises:
@@ -227,7 +229,7 @@ def build_task(name: str, splits: Splits, labels: LabelNames, info: Mapping[str,
             "join it with another."
         )
     datasets = {split: _dataset(rows, names) for split, rows in splits.items()}
-    return Task(name=name, labels=names, info={**info, **_repetitions(splits)}, **datasets)
+    return Task(name=name, labels=names, metric=metric, info={**info, **_repetitions(splits)}, **datasets)
 
 
 def _dataset(rows: list[Row], names: tuple[str, ...]) -> Any:

@@ -26,7 +26,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from streams.errors import StreamError
-from streams.options import from_mapping, option, require_choice
+from streams.options import from_mapping, option, require_choice, require_range
 from streams.splits import text_key
 from streams.task import SPLITS, Task
 from streams.words import CONCEPTS, CUE_CLAUSES, FILLER_CLAUSES, TOPICS
@@ -92,9 +92,9 @@ class SimulatedSource:
     split_seed: int = option(0, "seed of the texts")
 
     def __post_init__(self) -> None:
-        _require_range(f"stream {self.name!r}", "cues_per_text", self.cues_per_text, 1, 100)
-        _require_range(f"stream {self.name!r}", "distractors", self.distractors, 0, 100)
-        _require_range(f"stream {self.name!r}", "fillers", self.fillers, 0, 100)
+        require_range(f"stream {self.name!r}", "cues_per_text", self.cues_per_text, 1, 100)
+        require_range(f"stream {self.name!r}", "distractors", self.distractors, 0, 100)
+        require_range(f"stream {self.name!r}", "fillers", self.fillers, 0, 100)
         if len(self.labels) != 2:
             raise StreamError(f"Stream {self.name!r} needs two label names, but found {list(self.labels)}; give two.")
         if not self.tasks:
@@ -193,16 +193,11 @@ def _checked(spec: SimulatedTask, where: str) -> SimulatedTask:
         require_choice(where, "concept in 'cues'", concept, list(CONCEPTS))
     require_choice(where, "topic", spec.topic, list(TOPICS))
     for split in SPLITS:
-        _require_range(where, split, getattr(spec, split), 2, 1_000_000)
-    _require_range(where, "balance", spec.balance, 0.01, 0.99)
-    _require_range(where, "label_noise", spec.label_noise, 0.0, 0.49)
-    _require_range(where, "cue_noise", spec.cue_noise, 0.0, 0.49)
+        require_range(where, split, getattr(spec, split), 2, 1_000_000)
+    require_range(where, "balance", spec.balance, 0.01, 0.99)
+    require_range(where, "label_noise", spec.label_noise, 0.0, 0.49)
+    require_range(where, "cue_noise", spec.cue_noise, 0.0, 0.49)
     return spec
-
-
-def _require_range(where: str, key: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise StreamError(f"{where[0].upper()}{where[1:]} has {key}={value}; choose a value from {low} to {high}.")
 
 
 def _cue_contrast(spec: SimulatedTask) -> dict[str, float]:

@@ -40,6 +40,7 @@ class LabelledSource(abc.ABC):
     """
 
     kind: ClassVar[str]
+    metric: ClassVar[str] = "accuracy"
 
     name: str = option("stream", "name of the stream")
     tasks: tuple[str, ...] | None = option(None, "the tasks to use, in order; by default all, as found")
@@ -67,7 +68,7 @@ class LabelledSource(abc.ABC):
         """Reads one task; see `TaskSource.load`."""
         require_choice(f"stream {self.name!r}", "task", task_name, self.task_names)
         splits, info = self._rows(task_name)
-        return build_task(task_name, splits, self._label_names, {"source": self.kind, **info})
+        return build_task(task_name, splits, self._label_names, {"source": self.kind, **info}, self.metric)
 
     @abc.abstractmethod
     def _found(self) -> list[str]:

@@ -36,7 +36,7 @@ class Task:
         dev: rows to choose between models, same columns.
         test: rows to report on, same columns.
         kind: what is predicted; `classification` is checked in full, other kinds only for their texts.
-        metric: name of the score reported for the task, a number in [0, 1].
+        metric: name of the score by which the task is reported beside its accuracy, a number in [0, 1].
         info: JSON-able provenance: files, rows left out, seeds, the true parameters of a simulated task.
 
     Raises:

@@ -34,11 +34,21 @@ def sentences(labels: int, count: int, seed: int, filler: int = 7) -> tuple[list
 
 
 def examples(
-    encoder: Encoder, tuning: Tuning, labels: int = 2, count: int = 40, seed: int = 0, noise: float = 0.0
+    encoder: Encoder,
+    tuning: Tuning,
+    labels: int = 2,
+    count: int = 40,
+    seed: int = 0,
+    noise: float = 0.0,
+    second: str | None = None,
 ) -> Examples:
-    """Frozen views of `sentences` without ground; a share `noise` of the labels is moved to the next one."""
+    """Frozen views of `sentences` without ground; a share `noise` of the labels is moved to the next one.
+
+    With `second`, each text comes with that second one.
+    """
     texts, numbers = sentences(labels, count, seed)
     target = torch.tensor(numbers)
     wrong = torch.rand(count, generator=torch.Generator().manual_seed(seed + 1)) < noise
     target = torch.where(wrong, (target + 1) % labels, target)
-    return Examples.bare(freeze(encoder, encoder.tokenize(texts), tuning.entry(encoder), READOUT), target, labels)
+    encoded = encoder.tokenize(texts, None if second is None else [second] * count)
+    return Examples.bare(freeze(encoder, encoded, tuning.entry(encoder), READOUT), target, labels)

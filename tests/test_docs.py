@@ -146,7 +146,11 @@ def test_yaml_recipes_give_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         Path("recipe.yaml").write_text(recipe, encoding="utf-8")
         config = from_file(Path("recipe.yaml"))
         names.append([task.name for task in build_stream(config.stream, config.seed)])
-    assert names == [["books", "music", "kitchen"], ["kitchen", "harbour", "again", "opposite"]]
+    assert names == [
+        ["books", "music", "kitchen"],
+        ["kitchen", "harbour", "again", "opposite"],
+        ["shop/music", "shop/books", "made/office"],
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -10,6 +10,12 @@ import pytest
 MINIMAL = Path(__file__).resolve().parent.parent / "examples" / "minimal.py"
 
 _SMALL = "import minimal; minimal.TRAIN, minimal.TEST, minimal.STEPS = 24, 20, 3; minimal.main()"
+_SMALL_AVALANCHE = """
+import avalanche_script as script
+script.TASKS, script.TRAIN, script.DEV, script.TEST = ["kitchen", "office"], 24, 12, 20
+script.TRAINING = script.TrainingConfig(epochs=1, min_steps=0)
+script.main()
+"""
 
 
 def run(*arguments: str) -> str:
@@ -43,3 +49,12 @@ def test_minimal_learns_and_forgets_nothing() -> None:
     assert told > 0.85
     assert forgetting == 0
     assert not_told > told - 0.02
+
+
+def test_the_pool_runs_in_an_avalanche_script() -> None:
+    first, second, summary = run("-c", _SMALL_AVALANCHE).splitlines()
+    assert re.fullmatch(r"after kitchen: accuracy on every task \d\.\d{3}, \d\.\d{3}", first)
+    assert second.startswith("after office: ")
+    accuracy, forgetting = (float(number) for number in re.findall(r"[-\d.]+\d", summary))
+    assert accuracy > 0.5
+    assert forgetting <= 0.1

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from continual.backbone import BACKBONES
+from continual.baselines import BASELINES
 from continual.construction import coerced, construct
 from continual.errors import ConfigError
 from continual.methods import METHODS
@@ -79,7 +80,9 @@ def test_nothing_is_suggested_for_a_word_like_no_other():
     assert suggestion("anything", []) == ""
 
 
-@pytest.mark.parametrize("registry", [METHODS, BACKBONES, TUNINGS, TRANSFERABILITY], ids=lambda registry: registry.kind)
+@pytest.mark.parametrize(
+    "registry", [METHODS, BASELINES, BACKBONES, TUNINGS, TRANSFERABILITY], ids=lambda registry: registry.kind
+)
 def test_everything_that_is_registered_can_be_loaded_and_is_explained(registry):
     for entry in registry:
         assert callable(entry.load())
@@ -178,7 +181,8 @@ def test_the_registries_import_nothing_heavy():
     """`continual ls` and `continual --help` answer before torch would have been imported."""
     program = (
         "import sys, json, continual, streams, continual.construction, continual.backbone, continual.tuning, "
-        "continual.transfer, continual.methods, continual.pool, continual.evaluation, continual.tracking; "
+        "continual.transfer, continual.methods, continual.baselines, continual.participant, continual.pool, "
+        "continual.evaluation, continual.tracking; "
         "print(json.dumps([name for name in sys.modules if '.' not in name]))"
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

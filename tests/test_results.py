@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("script", ["write_results.py", "write_performance.py"])
+@pytest.mark.parametrize("script", ["write_results.py", "write_performance.py", "write_grid.py"])
 def test_tables_are_current(script):
     result = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / script), "--check"],

@@ -1,6 +1,6 @@
 """Measures how fast it is, prints the table of goals and writes the result.
 
-CONTINUAL_DATA=... python -m benchmarks.speed [--only start,step,predict,stream,memory,sources,peft]
+CONTINUAL_DATA=... python -m benchmarks.speed [--only start,step,predict,stream,memory,sources]
 """
 
 import argparse
@@ -18,7 +18,6 @@ ROWS = {
     "stream": "stream_row",
     "memory": "memory_row",
     "sources": "source_row",
-    "peft": "peft_row",
 }
 
 

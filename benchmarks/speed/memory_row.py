@@ -7,7 +7,7 @@ import tempfile
 
 from benchmarks.measure import Row
 
-_TEXTS = 6000
+_TEXTS = 3000
 _LIMITS = (64, 2048)
 _PROGRAM = """
 import json, sys, tempfile, threading, time

@@ -9,10 +9,10 @@ from benchmarks.measure import Row, seconds_of, timed
 from benchmarks.speed import material
 from continual.pool import PromptPool
 from continual.pool.prompt import Prompt
-from continual.transfer.metrics import panda
+from continual.transfer.metrics import Signature, panda
 from continual.transfer.signature import Prober, signature_tensors, stored_signature
 from continual.tuning import build_tuning
-from continual.tuning.base import TRAINED, trained_tensors
+from continual.tuning.base import TRAINED, Tuning, trained_tensors
 
 PROMPTS, FORWARDS = 1000, 100
 
@@ -32,11 +32,11 @@ def rows() -> list[Row]:
             keys = torch.nn.functional.normalize(noise((8, encoder.width)), dim=1)
             signature = prober.signature(tuning, tensors, initial, keys)
             pool.add(_prompt(f"task-{number:04d}", encoder.fingerprint, tuning, tensors, keys, signature))
-        target = stored_signature(tuning, pool.get(pool.ids()[0]).tensors)
+        target = _signature(tuning, pool.get(pool.ids()[0]))
         ids = pool.ids()[1:]
 
         def by_signature(count: int = 5) -> list[str]:
-            scores = {name: panda(stored_signature(tuning, pool.get(name).tensors), target) for name in ids}
+            scores = {name: panda(_signature(tuning, pool.get(name)), target) for name in ids}
             return sorted(scores, key=scores.get, reverse=True)[:count]
 
         def by_forward(names: list[str]) -> dict[str, float]:
@@ -67,6 +67,10 @@ def rows() -> list[Row]:
             details={"stored": vars(fast), "one forward": one, "same of the top 5": same},
         )
     ]
+
+
+def _signature(tuning: Tuning, prompt: Prompt) -> Signature:
+    return stored_signature(tuning, trained_tensors(prompt.tensors), prompt.tensors)
 
 
 def _prompt(task: str, backbone: str, tuning, tensors, keys, signature) -> Prompt:

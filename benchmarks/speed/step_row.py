@@ -47,12 +47,15 @@ def step_operations(tokens: int, lengths: list[int], layers: int, prefix: int, w
         width: Size of a state.
         inner: Size of the feed-forward layer.
     """
-    products = tokens * (4 * width * width + 2 * width * inner)
+    square, fed = tokens * width * width, tokens * 2 * width * inner
     attention = sum(2 * length * (length + prefix) * width for length in lengths)
-    # Forward 2 operations each. Backward: as many for the inputs of products with frozen weights, and twice as many
-    # in attention, where both sides depend on the prompt.
-    # The lowest layer needs no gradient of its own input, but of its keys and values: it is counted whole.
-    return layers * (2 * products * 2 + 2 * attention * 3)
+    forward = 4 * square + fed + attention
+    # Backward, weights being frozen: as much for the inputs of the products, and in attention, where both sides depend
+    # on the prompt, twice as much. The lowest layer's own input does not depend on the prompt: nothing goes back
+    # through its query, key and value, and in attention little more than the gradient of the weights is needed.
+    upper = 4 * square + fed + 2 * attention
+    lowest = square + fed + attention // 2
+    return 2 * (layers * forward + (layers - 1) * upper + lowest)
 
 
 def training(name: str, batch: int, tuning: dict[str, Any], keep: bool = True) -> _Training:

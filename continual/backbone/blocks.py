@@ -1,9 +1,9 @@
 """One view of the transformer block of several encoder families.
 
-A prompt that enters inside the network (a key/value prefix in every layer, or soft tokens at layer k) needs access
-that the Hugging Face modules do not give alike. All post-norm encoders compute the same block, so it is written
-once here over the *modules of the loaded model* (weights are shared, not copied); a test checks for each family
-that the result equals the model's own forward.
+A prompt that works inside the network (soft tokens at layer k, or any `Change` of a layer) needs access that the
+Hugging Face modules do not give alike. All post-norm encoders compute the same block, so it is written once here over
+the *modules of the loaded model* (weights are shared, not copied); a test checks for each family that the result
+equals the model's own forward.
 """
 
 from collections.abc import Callable
@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from continual.backbone.change import UNCHANGED, Affine, Change
 from continual.errors import BackboneError
-
-KeyValue = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -33,42 +32,57 @@ class Block:
     norm2: nn.LayerNorm
     num_heads: int
 
-    def attend(self, hidden: Tensor, bias: Tensor | None, prefix: KeyValue | None) -> Tensor:
+    def attend(self, hidden: Tensor, bias: Tensor | None, change: Change = UNCHANGED) -> Tensor:
         """The attention half of the block.
 
         Args:
             hidden: States, [batch, length, width].
             bias: Additive attention bias, broadcastable to [batch, heads, length, prefix + length], or None.
-            prefix: Keys and values that every position may attend to, each [batch or 1, prefix, width], or None.
+            change: What a prompt changes in this layer.
 
         Returns:
             States after the first layer norm, [batch, length, width].
         """
-        query, key, value = self.query(hidden), self.key(hidden), self.value(hidden)
-        if prefix is not None:
+        query, key, value = (self._linear(name, hidden, change) for name in ("query", "key", "value"))
+        if change.prefix is not None:
             batch = hidden.shape[0]
-            key = torch.cat([prefix[0].expand(batch, -1, -1), key], dim=1)
-            value = torch.cat([prefix[1].expand(batch, -1, -1), value], dim=1)
+            key = torch.cat([change.prefix.keys.expand(batch, -1, -1), key], dim=1)
+            value = torch.cat([change.prefix.values.expand(batch, -1, -1), value], dim=1)
         mixed = F.scaled_dot_product_attention(self._heads(query), self._heads(key), self._heads(value), attn_mask=bias)
-        mixed = mixed.transpose(1, 2).reshape(hidden.shape)
-        return self.norm1(hidden + self.output(mixed))
+        attended = self._linear("output", mixed.transpose(1, 2).reshape(hidden.shape), change)
+        if change.adapter1 is not None:
+            attended = change.adapter1(attended)
+        return _normed(self.norm1, hidden + attended, change.norm1)
 
-    def expand(self, hidden: Tensor) -> Tensor:
+    def expand(self, hidden: Tensor, change: Change = UNCHANGED) -> Tensor:
         """The activations of the feed-forward units, [batch, length, inner width]."""
-        return self.activation(self.up(hidden))
+        return self.activation(self._linear("up", hidden, change))
 
-    def contract(self, hidden: Tensor, activations: Tensor) -> Tensor:
+    def contract(self, hidden: Tensor, activations: Tensor, change: Change = UNCHANGED) -> Tensor:
         """The end of the block from its middle: states after the second layer norm, [batch, length, width]."""
-        return self.norm2(hidden + self.down(activations))
+        fed = self._linear("down", activations, change)
+        if change.adapter2 is not None:
+            fed = change.adapter2(fed)
+        return _normed(self.norm2, hidden + fed, change.norm2)
 
-    def __call__(self, hidden: Tensor, bias: Tensor | None = None, prefix: KeyValue | None = None) -> Tensor:
+    def __call__(self, hidden: Tensor, bias: Tensor | None = None, change: Change = UNCHANGED) -> Tensor:
         """The whole block; arguments as for `attend`."""
-        hidden = self.attend(hidden, bias, prefix)
-        return self.contract(hidden, self.expand(hidden))
+        hidden = self.attend(hidden, bias, change)
+        return self.contract(hidden, self.expand(hidden, change), change)
+
+    def _linear(self, name: str, states: Tensor, change: Change) -> Tensor:
+        """What one of the block's linear layers makes of its input, with what the change adds to it."""
+        result = getattr(self, name)(states)
+        added = change.low_rank.get(name)
+        return result if added is None else result + added(states)
 
     def _heads(self, states: Tensor) -> Tensor:
         batch, length, width = states.shape
         return states.view(batch, length, self.num_heads, width // self.num_heads).transpose(1, 2)
+
+
+def _normed(norm: nn.LayerNorm, hidden: Tensor, affine: Affine | None) -> Tensor:
+    return norm(hidden) if affine is None else affine(norm, hidden)
 
 
 def blocks_of(model: nn.Module) -> list[Block] | None:

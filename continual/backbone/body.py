@@ -6,10 +6,13 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from continual.backbone.blocks import FAMILIES, KeyValue, blocks_of
+from continual.backbone.blocks import FAMILIES, blocks_of
+from continual.backbone.change import UNCHANGED, Change, Prefix
 from continual.errors import BackboneError
 
 ActivationObserver = Callable[[int, Tensor], None]
+Perturbation = Callable[[Tensor], Tensor]
+"""`states -> states`, both [batch, length, width]: what a layer is given in place of its input."""
 
 
 class Body(Protocol):
@@ -33,8 +36,7 @@ class Body(Protocol):
         start: int,
         stop: int,
         soft: int = 0,
-        prefixes: Mapping[int, KeyValue] | None = None,
-        prefix_mask: Tensor | None = None,
+        changes: Mapping[int, Change] | None = None,
     ) -> Tensor:
         """Runs layers `start` to `stop` (exclusive).
 
@@ -44,19 +46,23 @@ class Body(Protocol):
             start: First layer to run.
             stop: One past the last layer to run.
             soft: How many of the leading positions are soft tokens, which have no place in the text.
-            prefixes: For layers that have a prefix, its keys and values, each [batch or 1, prefix, width].
-            prefix_mask: True where a prefix position is real, [batch, prefix]; None means all are.
+            changes: What a prompt changes, by the number of the layer.
         """
 
 
 class BlockwiseBody:
-    """Families whose block is known (`blocks.FAMILIES`): every layer can be entered and given a prefix."""
+    """Families whose block is known (`blocks.FAMILIES`): every layer can be entered and changed.
+
+    Attributes:
+        perturb: What every layer's input goes through before the layer sees it, where it is set.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         self.blocks = blocks_of(model) or []
         self.depth = len(self.blocks)
         self.observer: ActivationObserver | None = None
+        self.perturb: Perturbation | None = None
 
     def embed(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:
         """See `Body.embed`."""
@@ -72,21 +78,22 @@ class BlockwiseBody:
         start: int,
         stop: int,
         soft: int = 0,
-        prefixes: Mapping[int, KeyValue] | None = None,
-        prefix_mask: Tensor | None = None,
+        changes: Mapping[int, Change] | None = None,
     ) -> Tensor:
         """See `Body.run`."""
         positions = self._position_bias(hidden, soft)
         plain = _combine(positions, _mask_bias(mask, hidden.dtype), 0)
         for number in range(start, stop):
             block = self.blocks[number]
-            prefix = None if prefixes is None else prefixes.get(number)
-            bias = plain if prefix is None else self._with_prefix(positions, mask, prefix, prefix_mask)
-            hidden = block.attend(hidden, bias, prefix)
-            activations = block.expand(hidden)
+            change = UNCHANGED if changes is None else changes.get(number, UNCHANGED)
+            bias = plain if change.prefix is None else self._with_prefix(positions, mask, change.prefix)
+            if self.perturb is not None:
+                hidden = self.perturb(hidden)
+            hidden = block.attend(hidden, bias, change)
+            activations = block.expand(hidden, change)
             if self.observer is not None:
                 self.observer(number, activations)
-            hidden = block.contract(hidden, activations)
+            hidden = block.contract(hidden, activations, change)
         return hidden
 
     def _position_bias(self, hidden: Tensor, soft: int) -> Tensor | None:
@@ -96,14 +103,10 @@ class BlockwiseBody:
         text = self.model.encoder.compute_position_bias(hidden[:1, soft:])
         return nn.functional.pad(text, (soft, 0, soft, 0))
 
-    def _with_prefix(
-        self, positions: Tensor | None, mask: Tensor, prefix: KeyValue, prefix_mask: Tensor | None
-    ) -> Tensor | None:
-        length, dtype = prefix[0].shape[1], prefix[0].dtype
-        if prefix_mask is None:
-            prefix_mask = mask.new_ones(mask.shape[0], length)
-        whole = torch.cat([prefix_mask.expand(mask.shape[0], -1), mask], dim=1)
-        return _combine(positions, _mask_bias(whole, dtype), length)
+    def _with_prefix(self, positions: Tensor | None, mask: Tensor, prefix: Prefix) -> Tensor | None:
+        batch, length = mask.shape[0], prefix.keys.shape[1]
+        real = mask.new_ones(batch, length) if prefix.real is None else prefix.real.expand(batch, -1)
+        return _combine(positions, _mask_bias(torch.cat([real, mask], dim=1), prefix.keys.dtype), length)
 
 
 class WholeModelBody:
@@ -139,15 +142,14 @@ class WholeModelBody:
         start: int,
         stop: int,
         soft: int = 0,
-        prefixes: Mapping[int, KeyValue] | None = None,
-        prefix_mask: Tensor | None = None,
+        changes: Mapping[int, Change] | None = None,
     ) -> Tensor:
         """See `Body.run`.
 
         Raises:
-            BackboneError: Prefixes were asked for.
+            BackboneError: Changes of layers were asked for.
         """
-        if prefixes is not None:
+        if changes is not None:
             family = self.model.config.model_type
             raise BackboneError(
                 f"The backbone family {family!r} is run as a whole, so only prompts at the input are possible; "

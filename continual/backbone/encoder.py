@@ -1,6 +1,7 @@
 """A frozen encoder: tokens in, hidden states at any layer, one vector for each text out."""
 
 import contextlib
+import copy
 import hashlib
 import json
 import warnings
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from continual.backbone.blocks import FAMILIES, KeyValue
-from continual.backbone.body import ActivationObserver, BlockwiseBody, Body, WholeModelBody
+from continual.backbone.blocks import FAMILIES
+from continual.backbone.body import ActivationObserver, BlockwiseBody, Body, Perturbation, WholeModelBody
+from continual.backbone.change import Change
 from continual.backbone.offload import weights_of
 from continual.backbone.texts import EncodedTexts
 from continual.errors import BackboneError
@@ -25,6 +27,8 @@ POOLINGS = ("mean", "cls")
 # A token is rarely longer than a word; what lies beyond this many characters for each token kept cannot be seen.
 _CHARACTERS_PER_TOKEN = 64
 # Fewer in pairs, where the tokenizer's time grows with the square of what is cut off.
+_TOKENISED_AT_ONCE = 1024
+
 _CHARACTERS_PER_TOKEN_OF_PAIRS = 16
 # Room for the special tokens of a pair and a few words.
 _SHORTEST = 8
@@ -139,6 +143,13 @@ class Encoder:
         second = None if pairs is None else [_whole_characters(text[:limit]) for text in pairs]
         if not first:
             return EncodedTexts.empty()
+        # What the tokenizer gives holds far more of each text than its ids, so it is given some texts at a time.
+        parts = [slice(start, start + _TOKENISED_AT_ONCE) for start in range(0, len(first), _TOKENISED_AT_ONCE)]
+        return EncodedTexts.joined(
+            [self._tokenize(first[part], None if second is None else second[part]) for part in parts]
+        )
+
+    def _tokenize(self, first: list[str], second: list[str] | None) -> EncodedTexts:
         encoded = self.tokenizer(
             first,
             second,
@@ -149,7 +160,7 @@ class Encoder:
             verbose=False,
         )
         types = encoded["token_type_ids"] if second is not None and self._has_segments else None
-        return EncodedTexts.from_lists(encoded["input_ids"], types, pairs is not None)
+        return EncodedTexts.from_lists(encoded["input_ids"], types, second is not None)
 
     @property
     def _has_segments(self) -> bool:
@@ -166,12 +177,11 @@ class Encoder:
         start: int = 0,
         stop: int | None = None,
         soft: int = 0,
-        prefixes: Mapping[int, KeyValue] | None = None,
-        prefix_mask: Tensor | None = None,
+        changes: Mapping[int, Change] | None = None,
     ) -> Tensor:
         """Runs layers `start` to `stop` (all that are left by default); see `Body.run` for the arguments."""
         stop = self.depth if stop is None else stop
-        return self.body.run(hidden, mask, start, stop, soft, prefixes, prefix_mask)
+        return self.body.run(hidden, mask, start, stop, soft, changes)
 
     @contextlib.contextmanager
     def observing(self, observer: ActivationObserver) -> Iterator[None]:
@@ -182,17 +192,46 @@ class Encoder:
         finally:
             self.body.observer = None
 
+    def perturbed(self, perturb: Perturbation) -> "Encoder":
+        """This encoder, seen so that every layer's input goes through `perturb` first; it shares all weights.
+
+        The original stays as it is, so nothing outside the caller's hands is perturbed.
+
+        Raises:
+            BackboneError: The layers cannot be entered one by one.
+        """
+        if not isinstance(self.body, BlockwiseBody):
+            raise BackboneError(
+                f"The backbone {self.name!r} of family {self.family!r} is run as a whole, so the inputs of its layers "
+                f"cannot be perturbed; set training.hype=none or use one of the families {', '.join(FAMILIES)}."
+            )
+        seen = copy.copy(self)
+        seen.body = copy.copy(self.body)
+        seen.body.perturb = perturb
+        return seen
+
     def pool(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """One vector for each text, [batch, width], from the last states of its own tokens (no soft tokens)."""
-        if self.pooling == "cls":
-            return hidden[:, 0]
-        weights = mask.to(hidden.dtype)
-        return torch.einsum("bld,bl->bd", hidden, weights) / weights.sum(1, keepdim=True)
+        return pooled(hidden, mask, self.pooling)
 
     @property
     def pad_token(self) -> int:
         """The id that fills up short texts in a batch."""
         return self.tokenizer.pad_token_id or 0
+
+
+def pooled(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
+    """One vector for each text, [batch, width]: the mean of its tokens' states, or the state of its first token.
+
+    Args:
+        hidden: States, [batch, length, width].
+        mask: True where a position is real, [batch, length].
+        pooling: `mean` or `cls`.
+    """
+    if pooling == "cls":
+        return hidden[:, 0]
+    weights = mask.to(hidden.dtype)
+    return torch.einsum("bld,bl->bd", hidden, weights) / weights.sum(1, keepdim=True)
 
 
 def _positions(model: nn.Module) -> int:

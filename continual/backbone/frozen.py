@@ -18,6 +18,28 @@ from continual.team import current_team
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What is known of a batch of texts when the prompt enters.
+
+    Attributes:
+        hidden: States before the entry layer, [batch, length, width].
+        mask: True where a token is real, [batch, length].
+        embedding: The texts' unit vectors under the frozen model alone, [batch, width].
+        marks: What each token is for the tuning, [batch, length], where its texts are marked; see `EncodedTexts`.
+    """
+
+    hidden: Tensor
+    mask: Tensor
+    embedding: Tensor
+    marks: Tensor | None = None
+
+    def take(self, rows: Tensor) -> "Seen":
+        """Some of the batch."""
+        marks = None if self.marks is None else self.marks[rows]
+        return Seen(self.hidden[rows], self.mask[rows], self.embedding[rows], marks)
+
+
+@dataclass(frozen=True)
 class FrozenView:
     """All that learning and predicting need of some texts and that no prompt changes.
 
@@ -41,6 +63,11 @@ class FrozenView:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def seen(self, rows: Tensor) -> Seen:
+        """What is known of some of the texts when a prompt enters."""
+        marks = None if self.texts.marks is None else self.texts.marks.batch(rows)[0]
+        return Seen(*self.states.batch(rows), self.embedding[rows], marks)
 
 
 class FrozenCache:

@@ -37,9 +37,11 @@ class Offload:
 def weights_of(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """All weights by name, one at a time, those on disk included."""
     for name, tensor in sorted(model.state_dict().items()):
-        yield name, _read(model, name) if tensor.is_meta else tensor
+        owner, _, leaf = name.rpartition(".")
+        yield name, weight_of(model.get_submodule(owner), leaf) if tensor.is_meta else tensor
 
 
-def _read(model: nn.Module, name: str) -> Tensor:
-    owner, _, leaf = name.rpartition(".")
-    return model.get_submodule(owner)._hf_hook.weights_map[leaf]
+def weight_of(module: nn.Module, name: str) -> Tensor:
+    """One of a module's own weights, also where it lies on disk."""
+    weight = getattr(module, name)
+    return module._hf_hook.weights_map[name] if weight.is_meta else weight

@@ -1,12 +1,15 @@
 """Tokenised texts without padding, and the order in which they are cut into batches."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 import torch
 from torch import Tensor
+
+_SORTED_TOGETHER = 8
+"""Batches whose texts are sorted by length among themselves: little padding, and still a fresh mix each epoch."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,13 @@ class EncodedTexts:
         ids: Token ids, one ragged row for each text.
         types: Segment ids of the same shape where texts come in pairs and the model tells segments apart, else None.
         pairs: Whether the texts come in pairs.
+        marks: For each token a number that says what it is for a tuning which puts texts into templates, else None.
     """
 
     ids: Ragged
     types: Ragged | None = None
     pairs: bool = False
+    marks: Ragged | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -86,6 +91,14 @@ class EncodedTexts:
     ) -> "EncodedTexts":
         """From lists of token ids, as tokenizers give them."""
         return cls(_ragged(ids), None if types is None else _ragged(types), pairs)
+
+    @classmethod
+    def joined(cls, parts: "Sequence[EncodedTexts]") -> "EncodedTexts":
+        """The texts of several parts of one kind, one after the other; at least one part."""
+        if len(parts) == 1:
+            return parts[0]
+        types = None if parts[0].types is None else join([part.types for part in parts])
+        return cls(join([part.ids for part in parts]), types, parts[0].pairs)
 
     def batch(self, rows: Tensor, pad: int) -> tuple[Tensor, Tensor, Tensor | None]:
         """Ids, mask and segment ids (or None) of the given rows, each [batch, longest]."""
@@ -109,3 +122,19 @@ def by_length(lengths: Tensor, size: int) -> list[Tensor]:
     """
     order = torch.argsort(lengths, stable=True)
     return list(order.split(size)) if len(order) else []
+
+
+def shuffled_by_length(lengths: Tensor, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Row numbers of one epoch in random batches of up to `size` rows of like length.
+
+    Args:
+        lengths: Tokens in each row, [rows].
+        size: Rows in a batch.
+        generator: The source of randomness.
+    """
+    order = torch.randperm(len(lengths), generator=generator)
+    batches: list[Tensor] = []
+    for pool in order.split(size * _SORTED_TOGETHER):
+        batches += pool[torch.argsort(lengths[pool], stable=True)].split(size)
+    for place in torch.randperm(len(batches), generator=generator):
+        yield batches[place]

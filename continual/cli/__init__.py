@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from continual.cli import compare, listing, pool, runs, sweep
+from continual.cli import compare, grid, listing, pool, runs, sweep
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -24,6 +24,7 @@ for part in (
     compare.compare,
     sweep.sweep,
     runs.validate,
+    grid.grid,
     pool.pool,
     listing.ls,
 ):

@@ -15,6 +15,8 @@ def ls(kind: str, form: str) -> None:
     """Lists what is available: names to use in `continual run NAME key=value`."""
     if kind in ("streams", "experiments"):
         entries = _configs(kind)
+    elif kind == "methods":
+        entries = _methods()
     elif kind == "metrics":
         entries = _metrics()
     else:
@@ -23,13 +25,23 @@ def ls(kind: str, form: str) -> None:
     show(form, entries, lambda: print_table(columns, pick(entries, *columns)))
 
 
+def _methods() -> list[dict[str, str]]:
+    from continual.baselines import BASELINES
+    from continual.methods import METHODS
+
+    return [
+        {"name": entry.name, "kind": kind, "help": entry.help, "paper": entry.paper}
+        for kind, registry in (("method", METHODS), ("baseline", BASELINES))
+        for entry in registry
+    ]
+
+
 def _registered(kind: str) -> list[dict[str, str]]:
     from continual.backbone import BACKBONES
-    from continual.methods import METHODS
     from continual.transfer import TRANSFERABILITY
     from continual.tuning import TUNINGS
 
-    registry = {"methods": METHODS, "tunings": TUNINGS, "backbones": BACKBONES, "transfer": TRANSFERABILITY}[kind]
+    registry = {"tunings": TUNINGS, "backbones": BACKBONES, "transfer": TRANSFERABILITY}[kind]
     return [{"name": entry.name, "help": entry.help, "paper": entry.paper} for entry in registry]
 
 

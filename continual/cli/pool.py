@@ -10,9 +10,12 @@ from continual.cli.output import format_option, pick, print_table, show
 
 def open_pool(path: Path, read_only: bool = True) -> Any:
     """The pool in a folder, or in the `pool` folder of a run."""
+    from continual.errors import PoolError
     from continual.pool import PromptPool
 
     inner = path / "pool"
+    if (path / "config.yaml").is_file() and (path / "summary.json").is_file() and not inner.is_dir():
+        raise PoolError(f"The run {path} has no pool, since its method is a baseline; give the run of another method.")
     folder = inner if (path / "config.yaml").is_file() and inner.is_dir() else path
     return PromptPool(folder, create=False, read_only=read_only)
 

@@ -12,6 +12,7 @@ from continual.cli.output import format_option, pick, print_table, show
 if TYPE_CHECKING:
     from continual.progress import Progress
 
+_OWN_COLUMNS = ("task", "metric", "score", "routed_score")
 _TASK_COLUMNS = ("task", "aware", "routed", "macro_f1", "sources", "seconds")
 
 
@@ -118,27 +119,18 @@ def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
     from continual.backbone import BACKBONES
     from continual.config import compose
     from continual.construction import construct_named
-    from continual.methods import METHODS
-    from continual.transfer import TRANSFERABILITY
-    from continual.tuning import build_tuning
+    from continual.participant import check_settings, check_task, method_registry
     from streams import build_stream
 
     config = compose(name, overrides)
-    construct_named(METHODS, config.learner.method, "method")
-    TRANSFERABILITY.entry(config.learner.transfer.metric)
-    encoder = construct_named(BACKBONES, config.backbone, "backbone")
-    build_tuning(config.learner.tuning).entry(encoder)
+    method_registry(config.learner.method.get("name", ""))  # before the backbone is loaded, which takes a second
+    check_settings(config.learner, construct_named(BACKBONES, config.backbone, "backbone"))
     stream = build_stream(config.stream, config.seed)
-    rows = [
-        {
-            "task": task.name,
-            "labels": len(task.labels),
-            "train": len(task.train),
-            "dev": len(task.dev),
-            "test": len(task.test),
-        }
-        for task in stream
-    ]
+    rows = []
+    for task in stream:
+        check_task(config.learner, task)
+        sizes = {split: len(getattr(task, split)) for split in ("train", "dev", "test")}
+        rows.append({"task": task.name, "labels": len(task.labels)} | sizes)
     columns = ("task", "labels", "train", "dev", "test")
     value = {"stream": stream.name, "config": config.resolved, "tasks": rows}
     show(form, value, lambda: print_table(columns, pick(rows, *columns), numbers=columns[1:]))
@@ -196,7 +188,16 @@ def _print_summary(summary: dict[str, Any], folder: Path) -> None:
     measures = ("average", "learning", "anytime", "forgetting", "bwt", "fwt", "macro_f1")
     scores = [[kind, *(summary[kind][name] for name in measures)] for kind in ("aware", "routed")]
     print_table(["", *measures], scores, numbers=measures)
+    _print_own_metrics(summary)
     _print_totals(summary, folder)
+
+
+def _print_own_metrics(summary: dict[str, Any]) -> None:
+    """What tasks score by a metric of their own, for streams that have such tasks."""
+    rows = [[item[key] for key in _OWN_COLUMNS] for item in summary["per_task"]]
+    if any(row[1] not in (None, "accuracy") for row in rows):
+        mean = ["mean", "", summary["aware"]["own_metric"], summary["routed"]["own_metric"]]
+        print_table(["task", "metric", "aware", "routed"], [*rows, mean], "by their own metric", ("aware", "routed"))
 
 
 def _print_totals(summary: dict[str, Any], folder: Path) -> None:

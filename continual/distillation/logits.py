@@ -18,6 +18,18 @@ def logit_mse(student: Tensor, teacher: Tensor) -> Tensor:
     return torch.mean((student - teacher) ** 2)
 
 
+def soft_divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """`T^2 * KL(teacher || student)` in nats, a mean over texts, a scalar (Hinton et al. 2015, arXiv 1503.02531).
+
+    Args:
+        student: Logits, [texts, labels].
+        teacher: Probabilities, softened with the same temperature already, [texts, labels].
+        temperature: T, above 0.
+    """
+    log_student = torch.log_softmax(student / temperature, dim=1)
+    return temperature**2 * torch.nn.functional.kl_div(log_student, teacher, reduction="batchmean")
+
+
 def ramp(decay: str, progress: float) -> float:
     """The share of a distillation weight that is in force, as in PANDA's released code.
 

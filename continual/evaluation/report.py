@@ -31,7 +31,12 @@ def render_report(summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     Raises:
         ValueError: `summary` does not fit the schema; the message names the place.
     """
-    run = Summary.from_dict(_printable(summary))
+    run = Summary.from_dict(printable(summary))
+    return render_template("report.html.j2", **_scores(run), **_details(run, printable(config)))
+
+
+def render_template(template: str, **values: Any) -> str:
+    """Fills a template of this program with values and its colours; every text is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -39,7 +44,12 @@ def render_report(summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.j2").render(**_scores(run), **_details(run, _printable(config)))
+    colours = {
+        "steps": range(palette.STEPS),
+        "light": palette.style_variables(dark=False),
+        "dark": palette.style_variables(dark=True),
+    }
+    return environment.get_template(template).render(**values, **colours)
 
 
 def _scores(run: Summary) -> dict[str, Any]:
@@ -70,14 +80,12 @@ def _details(run: Summary, config: Mapping[str, Any]) -> dict[str, Any]:
         "graph": sources.source_graph(run.per_task),
         "row_height": sources.ROW,
         "tasks": tables.task_rows(run),
+        "own_scores": tables.own_scores(run),
         "training": curves.training_panels(run.per_task, unit_of(run.metric)),
         "roles": {curves.role(stage.name) for record in run.per_task for stage in record.stages if stage.curve},
         "resources": headline.resources(run),
         "bars": tables.time_bars(run),
         "config": tables.config_rows(config),
-        "steps": range(palette.STEPS),
-        "light": palette.style_variables(dark=False),
-        "dark": palette.style_variables(dark=True),
     }
 
 
@@ -96,10 +104,10 @@ def _maps(run: Summary) -> list[heatmap.HeatMap]:
     return [heatmap.score_map(title, run.tasks, matrix, it, limits[it.name]) for title, matrix, it in filled]
 
 
-def _printable(value: Any) -> Any:
+def printable(value: Any) -> Any:
     """A copy of a JSON value whose texts hold only characters that an HTML file can."""
     if isinstance(value, Mapping):
-        return {_printable(str(key)): _printable(item) for key, item in value.items()}
+        return {printable(str(key)): printable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_printable(item) for item in value]
+        return [printable(item) for item in value]
     return _UNPRINTABLE.sub("\ufffd", value) if isinstance(value, str) else value

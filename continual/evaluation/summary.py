@@ -58,7 +58,7 @@ class Candidate:
 
 @dataclass
 class TaskRecord:
-    """How one task was learned."""
+    """How one task was learned, and how it is done at last by its own metric, with the task told and not told."""
 
     task: str
     prompt: str | None = None
@@ -74,13 +74,17 @@ class TaskRecord:
     stages: list[Stage] = field(default_factory=list)
     train_seconds: float | None = None
     evaluate_seconds: float | None = None
+    metric: str | None = None
+    score: float | None = None
+    routed_score: float | None = None
 
 
 @dataclass
 class Scores:
     """The matrix of a run and the numbers made from it (definitions: `stream_metrics`).
 
-    `macro_f1` is the mean final macro-F1 and `macro_f1_matrix` has the shape of `matrix`.
+    `macro_f1` is the mean final macro-F1 and `macro_f1_matrix` has the shape of `matrix`. `own_metric` is the mean over
+    the learned tasks of what each scores at last by its own metric (`per_task[].metric`).
     """
 
     matrix: Rows
@@ -92,6 +96,7 @@ class Scores:
     fwt: float | None = None
     macro_f1: float | None = None
     macro_f1_matrix: Rows | None = None
+    own_metric: float | None = None
 
     @classmethod
     def measured(cls, matrix: ScoreMatrix, macro_f1: ScoreMatrix | None = None, **more: Any) -> Self:

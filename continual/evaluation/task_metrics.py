@@ -58,6 +58,28 @@ def macro_f1(true: np.ndarray, predicted: np.ndarray, classes: int) -> float:
 
 
 @registered(
+    TASK_METRICS,
+    "stance_f1",
+    help="mean F1 of the labels favor and against of a stance task; none counts only through errors",
+    formula="( F1[favor] + F1[against] ) / 2, F1[c] = 2 TP[c] / ( 2 TP[c] + FP[c] + FN[c] )",
+    better="higher",
+)
+def stance_f1(true: np.ndarray, predicted: np.ndarray, classes: int) -> float:
+    """Mean F1 of classes 0 (favor) and 1 (against), from 0 to 1.
+
+    The official score of SemEval-2016 Task 6 (Mohammad et al. 2016). As in the organisers' scorer, a class that
+    occurs neither in the truth nor in the predictions has an F1 of 0 and counts, so the sum is always halved.
+
+    Raises:
+        ValueError: No example, arrays of different shapes, or a true label outside 0 .. classes - 1.
+    """
+    table = confusion(true, predicted, classes)
+    hits = np.diagonal(table)[:2]
+    twice = (table.sum(axis=1) + table[:, :classes].sum(axis=0))[:2]  # 2 TP + FP + FN
+    return float((2 * hits / np.maximum(twice, 1)).sum() / 2)
+
+
+@registered(
     TASK_TABLES,
     "confusion",
     help="how often each true class was given each answer; the last column is for answers outside the task",

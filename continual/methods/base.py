@@ -1,6 +1,7 @@
 """What a method is given (a lesson) and what it gives back (a learned prompt)."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -8,17 +9,24 @@ import torch
 from torch import Tensor
 
 from continual.backbone.encoder import Encoder
+from continual.pool.prompt import Prompt
 from continual.seeding import seed_of
 from continual.training.checkpoint import Checkpoints
 from continual.training.config import TrainingConfig
 from continual.training.examples import Examples
-from continual.training.loop import FitResult, Objective, fit
-from continual.training.model import PromptModel
+from continual.training.loop import FitResult, Objective, Penalty, fit
+from continual.training.model import Classifier, PromptModel
 from continual.training.watch import Watcher
 from continual.transfer.metrics import Signature
 from continual.transfer.ranking import Ranked, rank
 from continual.transfer.signature import Prober
 from continual.tuning.base import Tensors, Tuning
+
+KEPT = "method."
+"""What the names of stored tensors begin with that a method keeps for later tasks; see `Learned.kept`."""
+
+TASKS = "tasks"
+"""Where the provenance of a shared prompt keeps the labels of each task that it serves."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +37,13 @@ class Source:
         prompt: Its id.
         tensors: The tensors that its tuning trained.
         signature: What transferability metrics compare.
+        train_examples: How many texts its task was learned from.
     """
 
     prompt: str
     tensors: Tensors
     signature: Signature
+    train_examples: int = 0
 
 
 @dataclass
@@ -55,6 +65,7 @@ class Lesson:
         seed: The run's seed.
         checkpoints: Where trainings keep their state.
         watcher: Who is told of their progress.
+        earlier: What the method learned before this task, newest first, where it builds on that; see `Method.builds`.
         stages: The trainings done so far, in order.
     """
 
@@ -72,6 +83,7 @@ class Lesson:
     seed: int
     checkpoints: Checkpoints
     watcher: Watcher
+    earlier: Sequence[Prompt] = ()
     stages: list[FitResult] = field(default_factory=list)
 
     def fresh(self) -> dict[str, Tensor]:
@@ -83,13 +95,38 @@ class Lesson:
         generator = torch.Generator().manual_seed(seed_of(self.seed, "initial prompt"))
         return self.tuning.initial(self.encoder, self.train.view.states, generator)
 
-    def begin(self, tensors: Tensors) -> PromptModel:
-        """A model that starts from `tensors` and says nothing yet."""
-        return PromptModel.begin(self.encoder, self.tuning, tensors, len(self.labels), self.train.view)
+    def generator(self, *purpose: str) -> torch.Generator:
+        """Randomness of the task's own for what a method draws beside the prompt."""
+        return torch.Generator().manual_seed(seed_of(self.seed, self.task, *purpose))
 
-    def fit(self, stage: str, tensors: Tensors, objective: Objective | None = None) -> PromptModel:
-        """Trains a prompt from `tensors` and returns the model with the weights that were best on dev."""
-        model = self.begin(tensors)
+    def begin(
+        self, tensors: Tensors, tuning: Tuning | None = None, classifier: Classifier | None = None
+    ) -> PromptModel:
+        """A model that starts from `tensors` and, unless its classifier is given, says nothing yet."""
+        tuning = tuning or self.tuning
+        return PromptModel.begin(self.encoder, tuning, tensors, len(self.labels), self.train.view, classifier)
+
+    def fit(
+        self,
+        stage: str,
+        tensors: Tensors,
+        objective: Objective | None = None,
+        *,
+        tuning: Tuning | None = None,
+        penalty: Penalty | None = None,
+        classifier: Classifier | None = None,
+    ) -> PromptModel:
+        """Trains a prompt and returns the model with the weights that were best on dev.
+
+        Args:
+            stage: The name of the training, unique within the task.
+            tensors: What it starts from.
+            objective: The loss of the logits; cross-entropy by default.
+            tuning: What is trained; the lesson's tuning by default.
+            penalty: A further loss of the tensors.
+            classifier: What the classifier starts from; one that says nothing by default.
+        """
+        model = self.begin(tensors, tuning, classifier)
         result = fit(
             model,
             self.train,
@@ -100,15 +137,21 @@ class Lesson:
             stage,
             self.checkpoints,
             self.watcher,
+            penalty,
         )
         self.stages.append(result)
         return model
 
     def rank(self, model: PromptModel) -> list[Ranked]:
         """The recalled sources, most transferable first, judged against a prompt of this task."""
-        tensors = {name: value.detach() for name, value in model.prompt.items()}
-        target = self.prober.signature(self.tuning, tensors, self.fresh(), self.keys)
-        return rank(((source.prompt, source.signature) for source in self.sources), target, self.metric)
+        pairs = ((source.prompt, source.signature) for source in self.sources)
+        return rank(pairs, self.signature(model), self.metric)
+
+    def signature(self, model: PromptModel) -> Signature:
+        """What transferability metrics compare of a model: of what it lends to other tasks, if it lends anything."""
+        tensors = {name: value.detach() for name, value in model.tensors.items()}
+        lent, fresh = model.tuning.lent(tensors), self.fresh()
+        return self.prober.signature(model.tuning.base, fresh if lent is None else lent, fresh, self.keys)
 
     def tensors_of(self, prompt: str) -> Tensors:
         """The tensors of a recalled source."""
@@ -116,7 +159,7 @@ class Lesson:
 
     def _generator(self) -> torch.Generator:
         """Every training of a task draws the same batches, so that methods differ by what they do and not by luck."""
-        return torch.Generator().manual_seed(seed_of(self.seed, self.task, "student"))
+        return self.generator("student")
 
 
 @dataclass(frozen=True)
@@ -128,18 +171,75 @@ class Learned:
         stage: The name of the training that made them.
         ranked: All recalled sources with their scores, best first.
         used: Those of them that the prompt was made from.
+        kept: Tensors that the method keeps with the prompt for tasks to come, under names of its own.
+        shared: Where one model serves all tasks: what it knows of the others.
+        revised: New versions of earlier prompts.
     """
 
     model: PromptModel
     stage: str
     ranked: list[Ranked] = field(default_factory=list)
     used: list[Ranked] = field(default_factory=list)
+    kept: dict[str, Tensor] = field(default_factory=dict)
+    shared: "Shared | None" = None
+    revised: list["Revised"] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What a model that serves all tasks knows beyond the task that it has just learned.
+
+    Attributes:
+        tasks: The labels of each task so far, in order.
+        labels: All of them, each once, in the order in which they came.
+        classifier: A classifier of all labels.
+        keys: The keys of all tasks, [keys, width].
+    """
+
+    tasks: Mapping[str, tuple[str, ...]]
+    labels: tuple[str, ...]
+    classifier: Classifier
+    keys: Tensor
+
+
+@dataclass(frozen=True)
+class Revised:
+    """A new version of an earlier prompt, measurably better; the old version stays.
+
+    Attributes:
+        prompt: The id of the version that it follows.
+        tuning: What `tensors` are of.
+        tensors: The tensors of the new version; everything else is that of the old.
+        evidence: JSON-able facts: by what measure it is better, before and after.
+    """
+
+    prompt: str
+    tuning: Tuning
+    tensors: Tensors
+    evidence: Mapping[str, float]
+
+
+def kept_tensors(prompt: Prompt) -> dict[str, Tensor]:
+    """What a method has kept with a stored prompt; see `Learned.kept`."""
+    return {name.removeprefix(KEPT): value for name, value in prompt.tensors.items() if name.startswith(KEPT)}
 
 
 class Method(ABC):
     """A way to learn a task from a pool of prompts."""
 
     name: ClassVar[str]
+
+    grounded: ClassVar[bool] = True
+    """Whether its prompts stand on a ground that is laid for each task; see `continual/training/ground.py`."""
+
+    shared: ClassVar[bool] = False
+    """Whether one model serves all tasks: each prompt that is stored is a later state of it."""
+
+    pairs: ClassVar[bool] = False
+    """Whether each text of its tasks must come with a second one."""
+
+    builds: ClassVar[bool] = False
+    """Whether it needs what it has learned before, as `Lesson.earlier`."""
 
     @abstractmethod
     def learn(self, lesson: Lesson) -> Learned:

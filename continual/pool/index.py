@@ -26,6 +26,11 @@ EXACT_LIMIT = 100_000
 _NEIGHBOURS = 32
 _BUILD_BREADTH = 80
 _SEARCH_BREADTH = 256
+_SEARCHED_SO = 250_000
+"""Rows up to which that breadth finds nearly all; it grows with the square root of their number beyond."""
+_SEEDS, _SIBLINGS = 8, 9
+"""Rows that arrived together are the keys of one prompt and often alike. A graph finds one of them more surely than
+all, so those before and behind the best few are looked at too."""
 _BULK = 50_000
 """From this many rows on, the graph is extended by all threads; an hour matters more than equal bits then."""
 
@@ -150,9 +155,17 @@ class KeyIndex:
         if self._graph is not None:
             import faiss
 
-            breadth = faiss.SearchParametersHNSW(efSearch=max(_SEARCH_BREADTH, k))
-            proposals.append(self._graph.search(queries, min(k, self._graph.ntotal), params=breadth)[1])
-        return np.concatenate(proposals, axis=1)
+            wider = _SEARCH_BREADTH * max(1.0, self.graph_rows / _SEARCHED_SO) ** 0.5
+            breadth = faiss.SearchParametersHNSW(efSearch=max(round(wider), k))
+            found = self._graph.search(queries, min(max(k, _SEEDS), self.graph_rows), params=breadth)[1]
+            proposals += [found, self._siblings(found[:, :_SEEDS])]
+        return _each_once(np.concatenate(proposals, axis=1))
+
+    def _siblings(self, rows: np.ndarray) -> np.ndarray:
+        """The rows of the graph that arrived just before and behind `rows` [N, seeds], -1 where there is none."""
+        near = (rows[:, :, None] + np.arange(-_SIBLINGS, _SIBLINGS + 1)).reshape(len(rows), -1)
+        known = np.repeat(rows >= 0, 2 * _SIBLINGS + 1, axis=1)
+        return np.where(known & (near >= 0) & (near < self.graph_rows), near, -1)
 
     def _score(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
         scores = np.empty(rows.shape, dtype=np.float32)
@@ -173,6 +186,13 @@ class KeyIndex:
         if not old.all():
             keys[~old] = self._recent.reconstruct_batch(flat[~old] - self.graph_rows)
         return keys.reshape(*rows.shape, self.dimension)
+
+
+def _each_once(rows: np.ndarray) -> np.ndarray:
+    """The same row numbers [N, m] for each query, with -1 in place of repetitions."""
+    rows = np.sort(rows, axis=1)
+    rows[:, 1:][rows[:, 1:] == rows[:, :-1]] = -1
+    return rows
 
 
 @contextlib.contextmanager

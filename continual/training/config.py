@@ -5,8 +5,11 @@ from typing import Any
 
 from continual.errors import ConfigError
 
+NOISES = ("none", "normal", "uniform")
+"""Kinds of noise that HyPe may add."""
 
-def _setting(default: float, help: str) -> Any:
+
+def _setting(default: float | str, help: str) -> Any:
     return field(default=default, metadata={"help": help})
 
 
@@ -27,6 +30,12 @@ class TrainingConfig:
     )
     clip_norm: float = _setting(1.0, "largest norm of the gradient; 0 does not clip")
     label_smoothing: float = _setting(0.0, "share of the target spread evenly over all labels")
+    hype: str = _setting(
+        "none", "noise on the input of every layer in training (HyPe, arXiv 2212.08853): none, normal or uniform"
+    )
+    hype_scale: float = _setting(
+        1e-5, "deviation of normal noise, bound of uniform noise; the paper tries 1e-5, 1e-4, 1e-3 and 1e-2"
+    )
 
     def __post_init__(self) -> None:
         positive = ("epochs", "batch_size", "learning_rate", "head_learning_rate")
@@ -36,6 +45,13 @@ class TrainingConfig:
         for name in ("warmup", "dropout", "average", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"training.{name} is {getattr(self, name)}, expected at least 0 and below 1.")
-        for name in ("min_steps", "patience", "clip_norm"):
-            if getattr(self, name) < 0:
+        for name in ("min_steps", "patience", "clip_norm", "hype_scale"):
+            if not getattr(self, name) >= 0:
                 raise ConfigError(f"training.{name} is {getattr(self, name)}, expected 0 or more.")
+        if self.hype not in NOISES:
+            raise ConfigError(f"training.hype is {self.hype!r}, expected one of {', '.join(NOISES)}.")
+
+    @property
+    def perturbs(self) -> bool:
+        """Whether layers are given noise in training."""
+        return self.hype != "none" and self.hype_scale > 0

@@ -7,9 +7,7 @@ import torch
 from torch import Tensor
 
 from continual.backbone.frozen import FrozenView
-
-_SORTED_TOGETHER = 8
-"""Batches whose texts are sorted by length among themselves: little padding, and still a fresh mix each epoch."""
+from continual.backbone.texts import shuffled_by_length
 
 
 @dataclass(frozen=True)
@@ -36,10 +34,4 @@ class Examples:
 
     def shuffled(self, size: int, generator: torch.Generator) -> Iterator[Tensor]:
         """Row numbers of one epoch in random batches of texts of like length."""
-        lengths = self.view.states.lengths
-        order = torch.randperm(len(self), generator=generator)
-        batches: list[Tensor] = []
-        for pool in order.split(size * _SORTED_TOGETHER):
-            batches += pool[torch.argsort(lengths[pool], stable=True)].split(size)
-        for place in torch.randperm(len(batches), generator=generator):
-            yield batches[place]
+        return shuffled_by_length(self.view.states.lengths, size, generator)

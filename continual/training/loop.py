@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,15 +11,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from continual.backbone.body import Perturbation
 from continual.team import current_team
 from continual.training.checkpoint import Checkpoints, NoCheckpoints
 from continual.training.config import TrainingConfig
 from continual.training.examples import Examples
+from continual.training.hype import Hype
 from continual.training.model import PromptModel
+from continual.training.schedule import planned_epochs, rate_factor
 from continual.training.watch import Silent, Watcher
 
 Objective = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 """`(logits [rows, labels], labels [rows], rows, progress in [0, 1]) -> loss`, a scalar."""
+
+Penalty = Callable[[PromptModel, Tensor], Tensor]
+"""`(model, rows) -> loss` beside the objective, a scalar: what concerns the tensors themselves, or the frozen texts."""
 
 _SECONDS_BETWEEN_CHECKPOINTS = 2.0
 
@@ -69,6 +76,7 @@ def fit(
     stage: str = "train",
     checkpoints: Checkpoints | None = None,
     watcher: Watcher | None = None,
+    penalty: Penalty | None = None,
 ) -> FitResult:
     """Trains the prompt and head of `model` and leaves the weights that were best on dev in it.
 
@@ -85,6 +93,7 @@ def fit(
         stage: The name under which checkpoints are kept and the watcher is told.
         checkpoints: Where to keep the state; nowhere by default.
         watcher: Whom to tell; nobody by default.
+        penalty: What is added to the objective; nothing by default.
 
     Raises:
         Interrupted: The watcher was asked to stop. The last finished epoch that was saved is on disk.
@@ -99,6 +108,7 @@ def fit(
         stage,
         checkpoints or NoCheckpoints(),
         watcher or Silent(),
+        penalty,
     )
     return training.run()
 
@@ -116,6 +126,7 @@ class _Training:
     stage: str
     checkpoints: Checkpoints
     watcher: Watcher
+    penalty: Penalty | None = None
     epoch: int = 0
     step: int = 0
     seconds: float = 0.0
@@ -126,7 +137,7 @@ class _Training:
         self.team = current_team()
         self.batch_size = self.config.batch_size * self.team.size
         per_epoch = math.ceil(len(self.train) / self.batch_size)
-        self.epochs = max(self.config.epochs, math.ceil(self.config.min_steps / per_epoch))
+        self.epochs = planned_epochs(self.config, per_epoch)
         self.total = per_epoch * self.epochs
         self.optimiser = _optimiser(self.model, self.config)
         self.average = self.model.trained()
@@ -168,7 +179,7 @@ class _Training:
 
     def _one_step(self, rows: Tensor) -> float:
         for group in self.optimiser.param_groups:
-            group["lr"] = group["peak"] * self._schedule()
+            group["lr"] = group["peak"] * rate_factor(self.config, self.step, self.total)
         self.optimiser.zero_grad(set_to_none=True)
         loss = self._own_loss(rows)
         loss.backward()
@@ -184,29 +195,32 @@ class _Training:
     def _own_loss(self, rows: Tensor) -> Tensor:
         """This process's part of the loss of the batch `rows`; the parts of all processes add up to the loss."""
         dropped = self._dropout(len(rows))
+        perturb = self._perturbation(rows)
         own = self.team.share(rows)
         if not len(own):  # the last batch may have fewer texts than there are processes
             return 0 * sum(value.sum() for value in self.model.parameters())
-        features = self.model.features(self.train.view, own)
+        features = self.model.features(self.train.view, own, perturb)
         if dropped is not None:
             features = features * self.team.share(dropped)
         logits = self.train.ground[own] + self.model.classify(features)
         loss = self.objective(logits, self.train.labels[own], own, self.step / self.total)
+        if self.penalty is not None:
+            loss = loss + self.penalty(self.model, own)
         return loss * (len(own) / len(rows))
-
-    def _schedule(self) -> float:
-        """Linear rise over the warm-up, then linear fall to zero."""
-        warmup = self.config.warmup * self.total
-        if self.step < warmup:
-            return min(1.0, (self.step + 1) / warmup)
-        return (self.total - self.step) / (self.total - warmup)
 
     def _dropout(self, texts: int) -> Tensor | None:
         """Factors [texts, features] from this training's own generator, so that nothing else can change the result."""
         if not self.config.dropout:
             return None
-        kept = torch.rand(texts, self.model.encoder.width, generator=self.generator) >= self.config.dropout
+        kept = torch.rand(texts, self.model.weight.shape[1], generator=self.generator) >= self.config.dropout
         return kept / (1 - self.config.dropout)
+
+    def _perturbation(self, rows: Tensor) -> Perturbation | None:
+        """Noise for the inputs of the layers, fresh for the step and from this training's own generator."""
+        if not self.config.perturbs:
+            return None
+        lengths, own = self.train.view.states.lengths[rows], self.team.share(torch.arange(len(rows)))
+        return Hype(self.config.hype, self.config.hype_scale, lengths, own, self.generator)
 
     def _update_average(self) -> None:
         if not self.config.average:
@@ -279,7 +293,10 @@ def _part(tensors: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
 
 
 def _optimiser(model: PromptModel, config: TrainingConfig) -> torch.optim.AdamW:
-    prompt = {"params": list(model.prompt.parameters()), "peak": config.learning_rate}
+    by_pace: dict[float, list[Tensor]] = defaultdict(list)
+    for name, value in model.prompt.items():
+        by_pace[model.tuning.pace(name)].append(value)
+    prompt = [{"params": values, "peak": config.learning_rate * pace} for pace, values in by_pace.items()]
     head = {"params": [model.weight, model.bias], "peak": config.head_learning_rate}
     # lr is set anew before each step, so this value is never used.
-    return torch.optim.AdamW([prompt, head], lr=1.0, weight_decay=0.0)
+    return torch.optim.AdamW([*prompt, head], lr=1.0, weight_decay=0.0)

@@ -1,17 +1,38 @@
 """One prompt and its classifier on the frozen backbone: what a training changes."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from continual.backbone.body import Perturbation
 from continual.backbone.encoder import Encoder
 from continual.backbone.frozen import FrozenView
 from continual.backbone.states import CHUNK
 from continual.backbone.texts import by_length
 from continual.training.examples import Examples
-from continual.tuning.base import Tuning, final_states
+from continual.tuning.base import Tuning, pooled_state
 from continual.tuning.head import Scaling
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A linear classifier of pooled states.
+
+    Attributes:
+        weight: Of standardised states, [labels, width].
+        bias: [labels].
+        scaling: How the states are standardised.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    scaling: Scaling
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Weight [labels, width] and bias [labels] for states that are not standardised."""
+        return self.scaling.fold(self.weight, self.bias)
 
 
 class PromptModel(nn.Module):
@@ -20,7 +41,7 @@ class PromptModel(nn.Module):
     Args:
         encoder: The backbone; it is used, not owned, so its weights are no parameters of this module.
         tuning: The prompt's kind.
-        tensors: The prompt's tensors at the start; they are copied.
+        tensors: The prompt's tensors at the start; they are copied. Those that the tuning calls fixed are not trained.
         labels: How many labels the task has.
         scaling: How the pooled states are standardised.
     """
@@ -31,20 +52,36 @@ class PromptModel(nn.Module):
         super().__init__()
         self._frozen = (encoder,)  # in a tuple, so that nn.Module does not adopt the backbone
         self.tuning = tuning
-        self.prompt = nn.ParameterDict({name: nn.Parameter(value.clone()) for name, value in tensors.items()})
+        copies = {name: value.detach().clone() for name, value in tensors.items()}
+        self._fixed = {name: value for name, value in copies.items() if tuning.fixed(name)}
+        self.prompt = nn.ParameterDict(
+            {name: nn.Parameter(value) for name, value in copies.items() if name not in self._fixed}
+        )
         # From zero: before the first step, a prediction is that of the ground alone.
-        self.weight = nn.Parameter(torch.zeros(labels, encoder.width))
+        self.weight = nn.Parameter(torch.zeros(labels, tuning.reading_width(encoder)))
         self.bias = nn.Parameter(torch.zeros(labels))
         self.scaling = scaling
 
     @classmethod
     def begin(
-        cls, encoder: Encoder, tuning: Tuning, tensors: Mapping[str, Tensor], labels: int, view: FrozenView
+        cls,
+        encoder: Encoder,
+        tuning: Tuning,
+        tensors: Mapping[str, Tensor],
+        labels: int,
+        view: FrozenView,
+        classifier: "Classifier | None" = None,
     ) -> "PromptModel":
-        """A model that starts from `tensors`, its scaling taken from the texts of `view`."""
-        neutral = Scaling(torch.zeros(encoder.width), torch.ones(encoder.width))
-        model = cls(encoder, tuning, tensors, labels, neutral)
-        model.scaling = Scaling.of(model.all_features(view))
+        """A model that starts from `tensors`.
+
+        Its classifier is given, or says nothing and has its scaling from the texts of `view`.
+        """
+        model = cls(encoder, tuning, tensors, labels, Scaling.none(tuning.reading_width(encoder)))
+        if classifier is None:
+            model.scaling = Scaling.of(model.all_features(view))
+        else:
+            model.scaling = classifier.scaling
+            model.load(model.trained() | {"weight": classifier.weight, "bias": classifier.bias})
         return model
 
     @property
@@ -52,16 +89,32 @@ class PromptModel(nn.Module):
         """The backbone."""
         return self._frozen[0]
 
-    def features(self, view: FrozenView, rows: Tensor) -> Tensor:
-        """Pooled last states of some texts under the prompt, standardised, [rows, width]."""
-        hidden, mask = view.states.batch(rows)
-        pooled = self.encoder.pool(final_states(self.tuning, self.encoder, hidden, mask, self.prompt), mask)
-        return (pooled - self.scaling.mean) / self.scaling.scale
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The prompt's tensors, trained and fixed ones."""
+        return {**self._fixed, **self.prompt}
+
+    @property
+    def classifier(self) -> "Classifier":
+        """A copy of the classifier."""
+        return Classifier(self.weight.detach().clone(), self.bias.detach().clone(), self.scaling)
+
+    def features(self, view: FrozenView, rows: Tensor, perturb: Perturbation | None = None) -> Tensor:
+        """What is read of some texts under the prompt, standardised, [rows, width].
+
+        Args:
+            view: What the frozen model makes of the texts.
+            rows: Which texts.
+            perturb: What the input of every layer from the prompt's entry on goes through first.
+        """
+        encoder = self.encoder if perturb is None else self.encoder.perturbed(perturb)
+        read = pooled_state(self.tuning, encoder, view.seen(rows), self.tensors)
+        return (read - self.scaling.mean) / self.scaling.scale
 
     @torch.no_grad()
     def all_features(self, view: FrozenView) -> Tensor:
         """`features` of all texts of a view, [texts, width]."""
-        features = torch.empty(len(view), self.encoder.width)
+        features = torch.empty(len(view), self.tuning.reading_width(self.encoder))
         for rows in by_length(view.states.lengths, CHUNK):
             features[rows] = self.features(view, rows)
         return features
@@ -74,11 +127,6 @@ class PromptModel(nn.Module):
     def logits(self, examples: Examples) -> Tensor:
         """Logits of all texts, the ground's included, [texts, labels], without dropout."""
         return examples.ground + self.classify(self.all_features(examples.view))
-
-    @torch.no_grad()
-    def folded_head(self) -> tuple[Tensor, Tensor]:
-        """Weight [labels, width] and bias [labels] of the classifier of states that are not standardised."""
-        return self.scaling.fold(self.weight, self.bias)
 
     @property
     def size(self) -> int:

@@ -12,7 +12,7 @@ class Signature:
     """What the metrics compare of a prompt. It is stored with the prompt, so that ranking runs no model.
 
     Attributes:
-        tokens: The prompt as vectors, [tokens, width].
+        tokens: The prompt as vectors, [tokens, width]; none for tunings that have no such vectors.
         shift: How learning moved the mean last state over the probe texts, from the initial prompt's, [width].
         state: Mean over the probe texts of the last state with the prompt, [width].
         neurons: 1 where a feed-forward unit of a layer that the prompt touches is on, else 0, [units].
@@ -52,14 +52,16 @@ def activated_neurons(source: Signature, target: Signature) -> float:
 
 
 def e_avg(source: Signature, target: Signature) -> float:
-    """Mean cosine over all pairs of tokens, in [-1, 1] (SPoT; Su et al. 2022). Lengths may differ."""
+    """Mean cosine over all pairs of tokens, in [-1, 1] (SPoT; Su et al. 2022). Lengths may differ; NaN without any."""
+    if not source.tokens.numel() or not target.tokens.numel():
+        return float("nan")
     first, second = F.normalize(source.tokens, dim=1), F.normalize(target.tokens, dim=1)
     return float((first @ second.T).mean())
 
 
 def e_concat(source: Signature, target: Signature) -> float:
-    """Cosine of the flattened prompts, in [-1, 1]; NaN when they differ in shape (Su et al. 2022)."""
-    if source.tokens.shape != target.tokens.shape:
+    """Cosine of the flattened prompts, in [-1, 1]; NaN when they differ in shape or are none (Su et al. 2022)."""
+    if source.tokens.shape != target.tokens.shape or not source.tokens.numel():
         return float("nan")
     return _cosine(source.tokens.flatten(), target.tokens.flatten())
 

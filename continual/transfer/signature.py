@@ -1,6 +1,7 @@
 """Makes the signature of a prompt: one pass over the probe texts, once in a prompt's life."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from continual.backbone.states import CHUNK, ComputedStates
 from continual.backbone.texts import by_length
 from continual.transfer.metrics import Signature
 from continual.transfer.probe import PROBE_TEXTS
-from continual.tuning.base import Tensors, Tuning, trained_tensors
+from continual.tuning.base import Tensors, Tuning
 
 SIGNATURE = "signature."
 
@@ -26,6 +27,8 @@ class Prober:
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._texts = encoder.tokenize(PROBE_TEXTS)
+        self._entered: dict[int, list[tuple[Tensor, Tensor]]] = {}
+        self._start: tuple[dict[str, Any], Tensors, Tensor] | None = None
 
     @torch.no_grad()
     def signature(self, tuning: Tuning, tensors: Tensors, initial: Tensors, keys: Tensor) -> Signature:
@@ -40,19 +43,31 @@ class Prober:
             keys: The keys of its task's texts, [keys, width].
         """
         state = self._mean_state(tuning, tensors)
-        shift = state - self._mean_state(tuning, initial)
+        shift = state - self._start_state(tuning, initial)
         return Signature(tuning.tokens(tensors).detach().clone(), shift, state, self._neurons(tuning, tensors), keys)
 
     def _mean_state(self, tuning: Tuning, tensors: Tensors) -> Tensor:
         """Mean over the probe texts of the pooled last state, [width]."""
         encoder = self._encoder
-        states = ComputedStates(encoder, self._texts, tuning.entry(encoder))
         total = torch.zeros(encoder.width)
-        for rows in by_length(states.lengths, CHUNK):
-            hidden, mask = states.batch(rows)
+        for hidden, mask in self._probe(tuning.entry(encoder)):
             *_, last = tuning.layers(encoder, hidden, mask, tensors)
             total += encoder.pool(last, mask).sum(0)
-        return total / len(states)
+        return total / len(self._texts)
+
+    def _start_state(self, tuning: Tuning, initial: Tensors) -> Tensor:
+        """`_mean_state` of an initial prompt; that of the last one is remembered, since all tasks of a run share it."""
+        spec = tuning.spec()
+        if self._start is None or self._start[0] != spec or not _equal(self._start[1], initial):
+            self._start = (spec, initial, self._mean_state(tuning, initial))
+        return self._start[2]
+
+    def _probe(self, entry: int) -> list[tuple[Tensor, Tensor]]:
+        """The probe texts as states before a layer with their masks, in batches; computed once for each layer."""
+        if entry not in self._entered:
+            states = ComputedStates(self._encoder, self._texts, entry)
+            self._entered[entry] = [states.batch(rows) for rows in by_length(states.lengths, CHUNK)]
+        return self._entered[entry]
 
     def _neurons(self, tuning: Tuning, tensors: Tensors) -> Tensor:
         """Which feed-forward units the prompt switches on when there is no text, [units]; empty if not visible.
@@ -76,6 +91,10 @@ class Prober:
         return torch.cat(seen)
 
 
+def _equal(one: Tensors, other: Tensors) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
+
+
 def signature_tensors(signature: Signature) -> dict[str, Tensor]:
     """The parts of a signature that are stored beside the prompt's own tensors and keys."""
     return {
@@ -85,10 +104,16 @@ def signature_tensors(signature: Signature) -> dict[str, Tensor]:
     }
 
 
-def stored_signature(tuning: Tuning, tensors: Mapping[str, Tensor]) -> Signature:
-    """The signature of a stored prompt from its tensors."""
+def stored_signature(tuning: Tuning, lent: Tensors, tensors: Mapping[str, Tensor]) -> Signature:
+    """The signature of a stored prompt.
+
+    Args:
+        tuning: The tuning of what it lends.
+        lent: That.
+        tensors: Everything that is stored of it.
+    """
     return Signature(
-        tokens=tuning.tokens(trained_tensors(tensors)),
+        tokens=tuning.tokens(lent),
         shift=tensors[f"{SIGNATURE}shift"],
         state=tensors[f"{SIGNATURE}state"],
         neurons=tensors[f"{SIGNATURE}neurons"],

@@ -8,7 +8,10 @@ import torch
 from torch import Tensor
 
 from continual.backbone.encoder import Encoder
+from continual.backbone.frozen import Seen
 from continual.backbone.states import States
+from continual.backbone.texts import EncodedTexts
+from continual.errors import ConfigError
 
 Tensors = Mapping[str, Tensor]
 
@@ -20,10 +23,46 @@ class Tuning(ABC):
     """A way to steer a frozen encoder with a few trained tensors.
 
     The tensors live outside: one object serves all prompts of its shape, and one batch may carry a different
-    prompt for each example (`stack`).
+    prompt for each example (`stack`). A tuning may also be a *composition* (`continual/tuning/composed`): it makes the
+    tensors of another tuning, its `base`, for each text anew.
     """
 
     name: ClassVar[str]
+
+    per_text: ClassVar[bool] = False
+    """Whether `compose` makes tensors for each text."""
+
+    reading: str = ""
+    """What tells this way to read a text (`texts`, `read`) from others; texts that are read alike share a batch."""
+
+    @property
+    def base(self) -> "Tuning":
+        """The tuning whose tensors enter the network; this one unless it is a composition."""
+        return self
+
+    def compose(self, tensors: Tensors, seen: Seen) -> Tensors:
+        """The tensors of `base` for a batch: as they are, or one set for each text with a leading batch axis."""
+        return tensors
+
+    def fixed(self, name: str) -> bool:
+        """Whether training leaves the tensor `name` alone."""
+        return False
+
+    def texts(self, encoder: Encoder, texts: EncodedTexts) -> EncodedTexts:
+        """The texts as the prompt wants to read them: as they are, or put into a template."""
+        return texts
+
+    def read(self, encoder: Encoder, seen: Seen, states: Tensor) -> Tensor:
+        """The vector that is classified, [batch, `reading_width`], from the last states [batch, length, width]."""
+        return encoder.pool(states, seen.mask)
+
+    def reading_width(self, encoder: Encoder) -> int:
+        """The size of what `read` gives."""
+        return encoder.width
+
+    def lent(self, tensors: Tensors) -> "Tensors | None":
+        """What other tasks may start from, as tensors of `base`; None where there is no such thing."""
+        return tensors
 
     @abstractmethod
     def spec(self) -> dict[str, Any]:
@@ -62,9 +101,17 @@ class Tuning(ABC):
     def stack(self, prompts: Sequence[Tensors]) -> dict[str, Tensor]:
         """The tensors of several prompts of this shape with a leading batch axis, one prompt for each example."""
 
-    @abstractmethod
     def tokens(self, tensors: Tensors) -> Tensor:
-        """The prompt as a list of vectors, [tokens, width], for metrics that compare prompts directly."""
+        """The prompt as a list of vectors, [tokens, width], for metrics that compare prompts directly.
+
+        By default there are none: the entries of most modules mean nothing apart from the layer that they change, and
+        such metrics give no score.
+        """
+        return torch.zeros(0, 0)
+
+    def pace(self, name: str) -> float:
+        """The learning rate of the tensor `name`, as a multiple of `training.learning_rate`, which suits prompts."""
+        return 1.0
 
 
 def final_states(tuning: Tuning, encoder: Encoder, hidden: Tensor, mask: Tensor, tensors: Tensors) -> Tensor:
@@ -74,9 +121,37 @@ def final_states(tuning: Tuning, encoder: Encoder, hidden: Tensor, mask: Tensor,
     return hidden
 
 
+def pooled_state(tuning: Tuning, encoder: Encoder, seen: Seen, tensors: Tensors) -> Tensor:
+    """One vector for each text under the prompt, [batch, `reading_width`]."""
+    tensors = tuning.compose(tensors, seen)
+    return tuning.read(encoder, seen, final_states(tuning.base, encoder, seen.hidden, seen.mask, tensors))
+
+
 def trained_tensors(stored: Tensors) -> dict[str, Tensor]:
     """The tensors of a stored prompt that its tuning trained, under the tuning's own names."""
     return {name.removeprefix(TRAINED): value for name, value in stored.items() if name.startswith(TRAINED)}
+
+
+def equal_stack(name: str, prompts: Sequence[Tensors]) -> dict[str, Tensor]:
+    """Stacks prompts of a tuning whose tensors cannot be filled up to one size.
+
+    Args:
+        name: The tuning, for the message.
+        prompts: Tensors with equal names and shapes.
+
+    Raises:
+        ConfigError: Names or shapes differ.
+    """
+    shapes = [{key: tuple(value.shape) for key, value in tensors.items()} for tensors in prompts]
+    for other in shapes[1:]:
+        if other != shapes[0]:
+            key = next(key for key in {**shapes[0], **other} if shapes[0].get(key) != other.get(key))
+            raise ConfigError(
+                f"Prompts of tuning={name} can share a batch only where they have the same shape, but {key} is "
+                f"{shapes[0].get(key, 'missing')} in one and {other.get(key, 'missing')} in another; "
+                "give their texts in batches of their own."
+            )
+    return {key: torch.stack([tensors[key] for tensors in prompts]) for key in shapes[0]}
 
 
 def pad_stack(tensors: Sequence[Tensor], axis: int) -> tuple[Tensor, Tensor | None]:

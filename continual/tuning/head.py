@@ -56,6 +56,8 @@ class Scaling:
     @classmethod
     def of(cls, features: Tensor) -> "Scaling":
         """The scaling that gives `features` [texts, features] mean 0 and deviation 1."""
+        if not features.shape[1]:  # torch warns of the deviation of nothing
+            return cls.none(0)
         return cls(features.mean(0), features.std(0, correction=0) + _MINIMUM_SCALE)
 
     def fold(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,19 +1,20 @@
 """A trained key/value prefix in the attention of every layer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from continual.backbone.blocks import FAMILIES
+from continual.backbone.change import Change, Prefix
 from continual.backbone.encoder import Encoder
 from continual.backbone.states import States
-from continual.errors import BackboneError, ConfigError
-from continual.tuning.base import Tensors, Tuning, pad_stack
+from continual.errors import ConfigError
+from continual.tuning.base import Tensors, pad_stack
+from continual.tuning.layered import LayerTuning, of_layer
 
 
-class DeepPrompt(Tuning):
+class DeepPrompt(LayerTuning):
     """Keys and values that every token may attend to, in each layer from `layer` on.
 
     Prefix-Tuning (Li and Liang 2021, arXiv 2101.00190) as used by P-Tuning v2 and PANDA: a free table without a
@@ -32,25 +33,12 @@ class DeepPrompt(Tuning):
             raise ConfigError(
                 f"tuning.length is {length} and tuning.layer {layer}, expected at least 1 and 0; change them."
             )
-        self.length, self.layer, self.scale = length, layer, scale
+        super().__init__(layer)
+        self.length, self.scale = length, scale
 
     def spec(self) -> dict[str, Any]:
         """See `Tuning.spec`."""
         return {"name": self.name, "length": self.length, "layer": self.layer, "scale": self.scale}
-
-    def entry(self, encoder: Encoder) -> int:
-        """See `Tuning.entry`."""
-        if encoder.family not in FAMILIES:
-            raise BackboneError(
-                f"A deep prompt needs a backbone of one of the families {', '.join(FAMILIES)}, but "
-                f"{encoder.name!r} is of family {encoder.family!r}; use tuning=input."
-            )
-        if self.layer >= encoder.depth:
-            raise BackboneError(
-                f"tuning.layer is {self.layer}, but the backbone {encoder.name!r} has layers 0 to "
-                f"{encoder.depth - 1}; choose one of them."
-            )
-        return self.layer
 
     def initial(self, encoder: Encoder, states: States | None, generator: torch.Generator) -> dict[str, Tensor]:
         """See `Tuning.initial`; the table is [layers, 2, length, width] with keys first."""
@@ -58,15 +46,10 @@ class DeepPrompt(Tuning):
         shape = (layers, 2, self.length, encoder.width)
         return {"prefix": torch.randn(shape, generator=generator) * self.scale}
 
-    def layers(self, encoder: Encoder, hidden: Tensor, mask: Tensor, tensors: Tensors) -> Iterator[Tensor]:
-        """See `Tuning.layers`."""
-        prefix, real = tensors["prefix"], tensors.get("prefix_mask")
-        if prefix.dim() == 4:
-            prefix = prefix[None]
-        for place, layer in enumerate(range(self.layer, encoder.depth)):
-            prefixes = {layer: (prefix[:, place, 0], prefix[:, place, 1])}
-            hidden = encoder.run(hidden, mask, layer, layer + 1, prefixes=prefixes, prefix_mask=real)
-            yield hidden
+    def change(self, encoder: Encoder, tensors: Tensors, place: int) -> Change:
+        """See `LayerTuning.change`."""
+        table = of_layer(tensors["prefix"], place, axes=4)
+        return Change(prefix=Prefix(table[:, 0], table[:, 1], tensors.get("prefix_mask")))
 
     def stack(self, prompts: Sequence[Tensors]) -> dict[str, Tensor]:
         """See `Tuning.stack`; shorter prefixes are filled up and hidden from attention."""

@@ -48,8 +48,10 @@ def stored_ground(head: Head) -> dict[str, Tensor]:
     return {f"{_GROUND}{name}": value for name, value in tensors.items()}
 
 
-def loaded_ground(tensors: Mapping[str, Tensor]) -> StoredGround:
-    """The head that was stored with a prompt."""
+def loaded_ground(tensors: Mapping[str, Tensor]) -> StoredGround | None:
+    """The head that was stored with a prompt; None where the prompt stands on its own."""
+    if f"{_GROUND}weight" not in tensors:
+        return None
     weight, bias, terms, surprise, term_weight = (
         tensors[f"{_GROUND}{name}"] for name in ("weight", "bias", "terms", "surprise", "term_weight")
     )

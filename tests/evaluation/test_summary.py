@@ -41,6 +41,7 @@ def test_holds_the_documented_keys() -> None:
             "fwt",
             "macro_f1",
             "macro_f1_matrix",
+            "own_metric",
         ]
     )
     assert scores == value["aware"].keys()
@@ -49,7 +50,7 @@ def test_holds_the_documented_keys() -> None:
     assert {"train", "evaluate", "total"} == value["seconds"].keys()
     record = (
         "task prompt train_examples dev_examples test_examples steps seconds sources macro_f1 dev_accuracy "
-        "candidates stages train_seconds evaluate_seconds"
+        "candidates stages train_seconds evaluate_seconds metric score routed_score"
     )
     assert set(record.split()) == value["per_task"][3].keys()
     assert {"name", "steps", "seconds", "best_epoch", "curve"} == value["per_task"][3]["stages"][0].keys()

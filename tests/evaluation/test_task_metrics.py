@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from continual.evaluation.task_metrics import TASK_METRICS, accuracy, confusion, cross_count, macro_f1
+from continual.evaluation.task_metrics import TASK_METRICS, accuracy, confusion, cross_count, macro_f1, stance_f1
 
 
 def test_by_hand() -> None:
@@ -84,3 +84,34 @@ def test_cross_count() -> None:
     ]
     nothing = np.array([], dtype=np.int64)
     assert cross_count(nothing, nothing, rows=1, columns=2).tolist() == [[0, 0]]
+
+
+FAVOR, AGAINST, NONE = 0, 1, 2
+
+
+@pytest.mark.parametrize(
+    ("true", "predicted", "expected"),
+    [
+        # favor: TP 1, FP 1, FN 1 -> 1/2; against: TP 1, FP 0, FN 1 -> 2/3; the none answered by favor costs it.
+        ([FAVOR, FAVOR, AGAINST, AGAINST, NONE], [FAVOR, NONE, AGAINST, NONE, FAVOR], (1 / 2 + 2 / 3) / 2),
+        # A class that occurs nowhere counts as 0, as in the organisers' scorer: even perfect answers reach one half.
+        ([FAVOR, NONE], [FAVOR, NONE], 1 / 2),
+        ([NONE, NONE], [NONE, NONE], 0.0),
+        # Only true, never predicted; only predicted, never true.
+        ([FAVOR, AGAINST], [FAVOR, NONE], (1 + 0) / 2),
+        ([FAVOR, NONE], [FAVOR, AGAINST], (1 + 0) / 2),
+        # Answers outside the task are errors of the true class and of no other.
+        ([FAVOR, FAVOR, AGAINST], [FAVOR, -2, AGAINST], (2 / 3 + 1) / 2),
+        # More right answers of none change nothing.
+        ([FAVOR, AGAINST, NONE, NONE, NONE], [FAVOR, AGAINST, NONE, NONE, NONE], 1.0),
+    ],
+)
+def test_stance_f1_by_hand(true: list[int], predicted: list[int], expected: float) -> None:
+    assert stance_f1(np.array(true), np.array(predicted), 3) == pytest.approx(expected)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(-1, 2)), min_size=1, max_size=40))
+def test_stance_f1_agrees_with_scikit_learn(pairs: list[tuple[int, int]]) -> None:
+    true, predicted = np.array(pairs).T
+    expected = reference.f1_score(true, predicted, labels=[FAVOR, AGAINST], average="macro", zero_division=0)
+    assert stance_f1(true, predicted, 3) == pytest.approx(expected)

@@ -1,20 +1,23 @@
 """One check that every method must pass, and what each promises beyond it."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from small_tasks import examples
+from small_tasks import READOUT, examples
 from torch.nn import functional as F
 
-from continual.backbone.frozen import FrozenCache
+from continual.backbone.frozen import FrozenCache, freeze
 from continual.construction import construct
+from continual.distillation.logits import soft_divergence
 from continual.errors import ConfigError, Interrupted
 from continual.methods import METHODS
 from continual.methods.base import Learned, Lesson, Method, Source
 from continual.training import loop
 from continual.training.checkpoint import FolderCheckpoints, NoCheckpoints
 from continual.training.config import TrainingConfig
+from continual.training.examples import Examples
 from continual.training.ground import lay_ground
 from continual.training.loop import evaluate
 from continual.training.watch import Silent
@@ -36,9 +39,13 @@ class School:
     def __post_init__(self):
         self.prober = Prober(self.encoder)
         self.grounds = {}
-        for labels in (2, 3):
-            train, dev = (examples(self.encoder, self.tuning, labels, count=24, seed=seed) for seed in (0, 5))
-            self.grounds[labels] = lay_ground(train, dev, labels, 0, FrozenCache(self.encoder))
+
+    def ground(self, labels: int, pairs: bool):
+        if (labels, pairs) not in self.grounds:
+            second = "weather" if pairs else None
+            train, dev = (examples(self.encoder, self.tuning, labels, 24, seed, second=second) for seed in (0, 5))
+            self.grounds[labels, pairs] = lay_ground(train, dev, labels, 0, FrozenCache(self.encoder))
+        return self.grounds[labels, pairs]
 
     def source(self, number: int) -> Source:
         """A stored prompt of another task; nothing of it depends on how many labels that task had."""
@@ -46,12 +53,20 @@ class School:
             self.tuning.initial(self.encoder, None, torch.Generator().manual_seed(seed)) for seed in (99, 100 + number)
         )
         keys = F.normalize(torch.randn(4, self.encoder.width, generator=torch.Generator().manual_seed(number)), dim=1)
-        return Source(f"other-v{number}", tensors, self.prober.signature(self.tuning, tensors, initial, keys))
+        signature = self.prober.signature(self.tuning, tensors, initial, keys)
+        return Source(f"other-v{number}", tensors, signature, train_examples=1000)
 
     def lesson(
-        self, sources: int | list[Source] = 2, labels: int = 2, seed: int = 0, metric: str = "panda", **changes
+        self,
+        sources: int | list[Source] = 2,
+        labels: int = 2,
+        seed: int = 0,
+        metric: str = "panda",
+        name: str = "scratch",
+        **changes,
     ) -> Lesson:
-        train, dev = self.grounds[labels].train, self.grounds[labels].dev
+        ground = self.ground(labels, METHODS.load(name).pairs)
+        train, dev = ground.train, ground.dev
         given = {
             "task": "weather",
             "labels": tuple(f"label {number}" for number in range(labels)),
@@ -68,6 +83,8 @@ class School:
             "checkpoints": NoCheckpoints(),
             "watcher": Silent(),
         }
+        if name == "olora":  # the one method that is of one tuning only
+            given["tuning"] = build_tuning({"name": "lora", "layer": self.tuning.entry(self.encoder)})
         return Lesson(**given | changes)
 
 
@@ -101,6 +118,13 @@ def same(first: Learned, second: Learned) -> bool:
     return same_tensors(tensors(first), tensors(second))
 
 
+def as_read(learned: Learned, read: Examples) -> Examples:
+    """Examples as the learned prompt reads them: in its template, if it has one."""
+    tuning, encoder = learned.model.tuning, learned.model.encoder
+    texts = tuning.texts(encoder, read.view.texts)
+    return replace(read, view=freeze(encoder, texts, tuning.entry(encoder), READOUT))
+
+
 # ---------------------------------------------------------------- what every method must do
 
 
@@ -108,11 +132,13 @@ def same(first: Learned, second: Learned) -> bool:
 @pytest.mark.parametrize(("sources", "labels"), [(0, 2), (1, 3), (2, 2)])
 def test_a_separable_task_is_learned(any_school, name, sources, labels):
     """Label spaces of source and target may differ: nothing of a source depends on its labels."""
-    lesson = any_school.lesson(sources, labels)
+    lesson = any_school.lesson(sources, labels, name=name)
     learned = method(name).learn(lesson)
-    accuracy, _ = evaluate(learned.model, lesson.dev)
-    assert accuracy >= 0.9
-    assert learned.model.logits(lesson.dev).shape == (24, labels)
+    dev = as_read(learned, lesson.dev)
+    accuracy, _ = evaluate(learned.model, dev)
+    # Of pairs the tiny ground reads less: the second text, the same for all, is a part of what it averages.
+    assert accuracy >= (0.85 if method(name).pairs else 0.9)
+    assert learned.model.logits(dev).shape == (24, labels)
     stages = [stage.stage for stage in lesson.stages]
     assert learned.stage in stages
     assert len(set(stages)) == len(stages)
@@ -128,14 +154,14 @@ def test_a_separable_task_is_learned(any_school, name, sources, labels):
 @pytest.mark.parametrize("sources", [0, 2])
 def test_learning_is_deterministic_and_follows_the_seed(school, name, sources):
     torch.manual_seed(1)
-    first = method(name).learn(lesson := school.lesson(sources))
+    first = method(name).learn(lesson := school.lesson(sources, name=name))
     curves = [stage.curve for stage in lesson.stages]
     torch.manual_seed(2)
-    again = method(name).learn(school.lesson(sources))
+    again = method(name).learn(school.lesson(sources, name=name))
     assert same(first, again)
     assert first.ranked == again.ranked
     for changes in ({"seed": 1}, {"task": "another"}):
-        lesson = school.lesson(sources, **changes)
+        lesson = school.lesson(sources, name=name, **changes)
         method(name).learn(lesson)
         assert [stage.curve for stage in lesson.stages] != curves
 
@@ -143,7 +169,8 @@ def test_learning_is_deterministic_and_follows_the_seed(school, name, sources):
 @each_method
 def test_sources_are_never_changed(school, name):
     """Nothing is forgotten because nothing that is stored is ever written to."""
-    lesson = school.lesson(2, training=TrainingConfig(epochs=3, min_steps=0, batch_size=8, learning_rate=1.0))
+    training = TrainingConfig(epochs=3, min_steps=0, batch_size=8, learning_rate=1.0)
+    lesson = school.lesson(2, name=name, training=training)
     before = [{key: value.clone() for key, value in source.tensors.items()} for source in lesson.sources]
     method(name, **({"minimum_score": -1.0} if name == "panda" else {})).learn(lesson)
     for source, copy in zip(lesson.sources, before, strict=True):
@@ -152,7 +179,7 @@ def test_sources_are_never_changed(school, name):
 
 @each_method
 def test_used_sources_are_among_the_ranked_ones(school, name):
-    learned = method(name).learn(school.lesson(2))
+    learned = method(name).learn(school.lesson(2, name=name))
     assert all(item in learned.ranked for item in learned.used)
     if learned.ranked:
         assert {item.prompt for item in learned.ranked} == {"other-v0", "other-v1"}
@@ -172,12 +199,12 @@ def test_stopped_anywhere_and_resumed_to_the_same_bits(school, name, step, tmp_p
             if self.steps == step:
                 raise Interrupted("Stopped.")
 
-    expected = method(name).learn(reference := school.lesson(2))
-    stopped = school.lesson(2, checkpoints=FolderCheckpoints(tmp_path), watcher=Stop())
+    expected = method(name).learn(reference := school.lesson(2, name=name))
+    stopped = school.lesson(2, name=name, checkpoints=FolderCheckpoints(tmp_path), watcher=Stop())
     if step <= sum(stage.steps for stage in reference.stages):
         with pytest.raises(Interrupted):
             method(name).learn(stopped)
-    resumed = school.lesson(2, checkpoints=FolderCheckpoints(tmp_path))
+    resumed = school.lesson(2, name=name, checkpoints=FolderCheckpoints(tmp_path))
     assert same(method(name).learn(resumed), expected)
     assert [stage.curve for stage in resumed.stages] == [stage.curve for stage in reference.stages]
 
@@ -214,8 +241,8 @@ def test_scratch_looks_at_no_source(school):
     assert learned.ranked == learned.used == []
 
 
-@each_method
-def test_without_sources_every_method_is_scratch(school, name):
+@pytest.mark.parametrize("name", ["spot", "panda", "vega", "attempt"])
+def test_without_sources_a_method_of_transfer_is_scratch(school, name):
     assert same(method(name).learn(school.lesson(0)), method("scratch").learn(school.lesson(0)))
 
 
@@ -356,3 +383,105 @@ def test_bad_options_are_refused(options, message):
 def test_methods_without_options_say_so():
     with pytest.raises(ConfigError, match=r"'scratch' has no option method\.weight; its options are: none"):
         method("scratch", weight=1.0)
+
+
+# ---------------------------------------------------------------- methods that mix, chain or share
+
+
+@pytest.mark.parametrize(
+    ("options", "sizes", "stages"),
+    [
+        ({"low_resource": 25}, [1000, 1000], ["probe", "teacher", "student"]),
+        ({"low_resource": 24}, [1000, 1000], ["student"]),  # 24 texts are not fewer than 24
+        ({"low_resource": 25}, [23, 10], ["student"]),  # no source is larger
+        ({"low_resource": 25, "larger": 0.5}, [13, 10], ["probe", "teacher", "student"]),
+    ],
+)
+def test_vega_helps_small_tasks_from_larger_ones(school, monkeypatch, options, sizes, stages):
+    rate(school, monkeypatch, [0.9, 0.5])
+    sources = [replace(school.source(number), train_examples=size) for number, size in enumerate(sizes)]
+    lesson = school.lesson(sources)
+    learned = method("vega", **options).learn(lesson)
+    assert [stage.stage for stage in lesson.stages] == stages
+    assert [item.prompt for item in learned.used] == (["other-v0"] if len(stages) > 1 else [])
+
+
+def test_vega_takes_no_source_that_scores_nothing(school, monkeypatch):
+    rate(school, monkeypatch, [-0.1, -0.2])
+    learned = method("vega").learn(school.lesson(2))
+    assert learned.stage == "probe"
+    assert learned.used == []
+
+
+def test_vegas_objective_by_hand():
+    logits, labels, rows = torch.tensor([[1.0, 3.0]]), torch.tensor([1]), torch.tensor([1])
+    teacher = torch.tensor([[9.0, 9.0], [0.0, 1.0]])
+    objective = method("vega", weight=2.0, decay="none")._objective(teacher, Ranked("a", 0.5, {}), 0.0)
+    expected = F.cross_entropy(logits, labels) + 2.0 * 0.5 * (1 + 4) / 2
+    assert float(objective(logits, labels, rows, 1.0)) == pytest.approx(float(expected))
+
+
+def test_attempt_mixes_its_sources_and_leaves_them_as_they_are(school):
+    lesson = school.lesson(3)
+    learned = method("attempt", sources=2).learn(lesson)
+    assert {item.prompt for item in learned.used} == {"other-v0", "other-v1"}
+    stored = learned.model.tensors["sources/prompt"]
+    assert torch.equal(stored, torch.stack([source.tensors["prompt"] for source in lesson.sources[:2]]))
+    assert "sources/prompt" not in learned.model.trained()
+
+
+def test_attempts_own_prompt_starts_from_the_first_source(school, monkeypatch):
+    starts = {}
+    fit = Lesson.fit
+
+    def watched(lesson, stage, tensors, objective=None, **more):
+        starts[stage] = tensors
+        return fit(lesson, stage, tensors, objective, **more)
+
+    monkeypatch.setattr(Lesson, "fit", watched)
+    lesson = school.lesson(2)
+    method("attempt").learn(lesson)
+    assert torch.equal(starts["student"]["own/prompt"], lesson.sources[0].tensors["prompt"])
+    method("attempt", start="fresh").learn(lesson)
+    assert torch.equal(starts["student"]["own/prompt"], lesson.fresh()["prompt"])
+
+
+def test_attempts_attention_learns_at_its_own_speed(school):
+    slow, fast = (method("attempt", attention_pace=pace).learn(school.lesson(2)).model.tensors for pace in (0.0, 1.0))
+    start = method("attempt").learn(school.lesson(2, training=replace(TRAINING, epochs=1, learning_rate=1e-12)))
+    torch.testing.assert_close(slow["network/down"], start.model.tensors["network/down"], rtol=0, atol=1e-6)
+    assert not torch.allclose(fast["network/down"], slow["network/down"])
+
+
+def test_a_reparametrised_chain_is_stored_folded(school):
+    learned = method("progressive", reparametrise=6).learn(school.lesson(0))
+    assert set(learned.model.tensors) == {"own/prompt"}
+    assert learned.model.tuning.name == "chain"
+
+
+def test_soft_divergence_by_hand():
+    student, teacher = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.25, 0.75]])
+    ratio = math.exp(1.0) / (math.exp(1.0) + 1)  # softened with temperature 2
+    expected = 4 * (0.25 * math.log(0.25 / ratio) + 0.75 * math.log(0.75 / (1 - ratio)))
+    assert float(soft_divergence(student, teacher, 2.0)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("attempt", {"sources": 0}, r"method\.sources is 0, expected at least 1"),
+        ("attempt", {"start": "best"}, r"method\.start is 'best', expected source or fresh"),
+        ("attempt", {"temperature": 0.0}, r"expected at least 1, above 0"),
+        ("progressive", {"links": -1}, r"method\.links is -1, expected 0 or more"),
+        ("cpt_rd", {"start": "nearest"}, r"method\.start is 'nearest', expected one of random, previous"),
+        ("cpt_rd", {"consolidation": -1.0}, r"method\.consolidation is -1\.0, expected 0 or more"),
+        ("vega", {"decay": "fast"}, r"method\.decay is 'fast'"),
+        ("tapd", {"templates": 9}, r"method\.templates is 9, expected 1 to 3"),
+        ("l2p", {"top": 11}, r"expected 1 <= top <= size"),
+        ("coda", {"orthogonality": -0.1}, r"method\.orthogonality is -0\.1, expected 0 or more"),
+        ("olora", {"decay": -1.0}, r"method\.decay is -1\.0, expected 0 or more"),
+    ],
+)
+def test_bad_options_of_the_others_are_refused(name, options, message):
+    with pytest.raises(ConfigError, match=message):
+        method(name, **options)

@@ -67,9 +67,9 @@ def test_the_same_bits_when_every_prediction_is_made_anew(plain, tmp_path, monke
 
     original = Assessor._labels
 
-    def forgetful(self, task, prompts):
+    def forgetful(self, *given):
         self._predicted.clear()
-        return original(self, task, prompts)
+        return original(self, *given)
 
     monkeypatch.setattr(Assessor, "_labels", forgetful)
     assert executed(tmp_path / "run")[0] == plain[0]

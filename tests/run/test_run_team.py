@@ -22,6 +22,8 @@ SETTINGS = (
     "training.epochs=2",
     "training.min_steps=0",
     "training.average=0.5",
+    "training.hype=uniform",
+    "training.hype_scale=0.01",
     "threads=1",
 )
 

@@ -50,3 +50,27 @@ def write_coaid(write):
     claims = "".join(f"{n},who.int,,claim {n}\n" for n in range(4))
     write("CoAID/05-01-2020/ClaimFakeCOVID-19.csv", ",fact_check_url,news_url,title\n" + claims)
     return str(path.parent.parent)
+
+
+STANCE_HEADER = "ID\tTarget\tTweet\tStance"
+TARGETS = ("Wind Power", "Night Trains")
+
+
+def stance_lines(count=20, first=1, known=True):
+    """Rows of SemEval-2016 Task 6, with its line ends, its marker and its upper-case labels."""
+    stances = ("FAVOR", "AGAINST", "NONE")
+    rows = [
+        f"{n}\t{target}\tTweet {n} on {target.split()[0]} #SemST\t{stances[(n - first) % 3] if known else 'UNKNOWN'}"
+        for target in TARGETS
+        for n in range(first, first + count)
+    ]
+    return "\r\n".join([STANCE_HEADER, *rows]) + "\r\n"
+
+
+def write_stance(write, folder="release"):
+    """The files of the release on a small scale; returns their folder."""
+    write(f"{folder}/semeval2016-task6-trialdata.txt", stance_lines(6))
+    write(f"{folder}/trialdata-ids.txt", "ID\tTweet ID\n1\t99\n")
+    write(f"{folder}/SemEval2016-Task6-subtaskA-testdata.txt", stance_lines(9, 100, known=False))
+    write(f"{folder}/SemEval2016-Task6-subtaskA-testdata-gold.txt", stance_lines(9, 100))
+    return write(f"{folder}/semeval2016-task6-trainingdata.txt", stance_lines(30, 10)).parent

@@ -104,7 +104,10 @@ def test_configurations_name_known_keys_and_explain_themselves(path):
 
 
 def test_all_streams_of_the_readme_are_there():
-    expected = "quickstart simulated pheme twitter1516 coaid cl5 cl10 fewshot16 table folders hub"
+    expected = (
+        "quickstart simulated pheme twitter1516 coaid cl5 cl10 fewshot16 table folders hub "
+        "stance_semeval stance_simulated mixed"
+    )
     assert {path.stem for path in CONFIGS} == set(expected.split())
 
 
@@ -139,7 +142,9 @@ def test_importing_loads_nothing_heavy():
     assert result.stdout.strip() == "set()"
 
 
-@pytest.mark.parametrize("module", ["streams", "streams.catalog", "streams.manager"])
+@pytest.mark.parametrize(
+    "module", ["streams", "streams.catalog", "streams.manager", "streams.stance", "streams.joined"]
+)
 def test_examples_in_docstrings_hold(module):
     outcome = doctest.testmod(importlib.import_module(module))
     assert outcome.attempted > 0

@@ -1,7 +1,7 @@
 """What every kind of source must do, on small data made here and, where it is at hand, on the real data."""
 
 import pytest
-from stream_files import CONFIGS, resolved, write_coaid, write_pheme, write_twitter
+from stream_files import CONFIGS, resolved, write_coaid, write_pheme, write_stance, write_twitter
 
 from streams.catalog import KINDS, build_stream
 from streams.splits import text_key
@@ -18,7 +18,7 @@ def small_config(kind, tmp_path, write, write_jsonl):
         for domain in ("one", "two")
         for n in range(60)
     ]
-    if kind == "simulated":
+    if kind in ("simulated", "stance_simulated"):
         return {"kind": kind, "train": 40, "dev": 10, "test": 20}
     if kind == "table":
         return {"kind": kind, "path": str(write_jsonl("t.jsonl.gz", rows)), "domain": "domain"}
@@ -34,11 +34,16 @@ def small_config(kind, tmp_path, write, write_jsonl):
 
         Dataset.from_list(rows).save_to_disk(tmp_path / "hub")
         return {"kind": kind, "path": str(tmp_path / "hub"), "domain": "domain"}
-    if kind == "pheme":
-        return {"kind": kind, "path": str(write_pheme(tmp_path / "pheme"))}
-    if kind == "twitter":
-        return {"kind": kind, "path": str(write_twitter(write, "twitter15").parent.parent)}
-    return {"kind": kind, "path": write_coaid(write)}
+    if kind == "joined":
+        inner = ("stance", "simulated")
+        return {"kind": kind, "parts": {name: small_config(name, tmp_path, write, write_jsonl) for name in inner}}
+    releases = {
+        "pheme": lambda: write_pheme(tmp_path / "pheme"),
+        "twitter": lambda: write_twitter(write, "twitter15").parent.parent,
+        "coaid": lambda: write_coaid(write),
+        "stance": lambda: write_stance(write),
+    }
+    return {"kind": kind, "path": str(releases[kind]())}
 
 
 def contents(stream):

@@ -13,6 +13,7 @@ from continual.errors import ConfigError
 from continual.training.config import TrainingConfig
 from continual.training.loop import _Training, cross_entropy, evaluate, fit
 from continual.training.model import PromptModel
+from continual.training.schedule import rate_factor
 from continual.training.watch import Silent
 from continual.tuning import build_tuning
 
@@ -90,7 +91,7 @@ def rates(training: _Training, total: int, warmup: float) -> list[float]:
     training.config, training.total = TrainingConfig(**QUICK, warmup=warmup, dropout=0.25), total
     found = []
     for training.step in range(total):
-        found.append(training._schedule())
+        found.append(rate_factor(training.config, training.step, training.total))
     return found
 
 
@@ -348,7 +349,7 @@ def test_features_are_standardised_over_the_texts_it_began_with(scene):
 def test_logits_with_the_folded_head(scene):
     model = scene.model()
     scene.fit(model)
-    weight, bias = model.folded_head()
+    weight, bias = model.classifier.folded()
     raw = model.all_features(scene.dev.view) * model.scaling.scale + model.scaling.mean
     dev = replace(scene.dev, ground=torch.randn(24, 2, generator=generator()))
     torch.testing.assert_close(dev.ground + raw @ weight.T + bias, model.logits(dev), rtol=0, atol=1e-3)

@@ -50,6 +50,9 @@ HAND = [
     # (1, 0, 0, 1) . (1, 0, 1, 0) = 1, both of length sqrt 2: order matters.
     (metrics.e_concat, {"tokens": ((1.0, 0.0), (0.0, 1.0))}, {"tokens": ((1.0, 0.0), (1.0, 0.0))}, 1 / 2),
     (metrics.e_concat, {"tokens": ((1.0, 0.0),)}, {"tokens": ((1.0, 0.0), (1.0, 0.0))}, math.nan),
+    # Prompts of tunings that have no vectors to compare.
+    (metrics.e_avg, {"tokens": ()}, {"tokens": ()}, math.nan),
+    (metrics.e_concat, {"tokens": ()}, {"tokens": ()}, math.nan),
     # Target keys (1, 0), (0, 1); source keys (0.6, 0.8), (0.8, -0.6): best 0.8 and 0.8.
     (
         metrics.key_cosine,

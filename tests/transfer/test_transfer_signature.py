@@ -121,7 +121,7 @@ def test_a_stored_signature_is_the_one_that_was_made(tiny_encoder, spec):
     tensors = fresh(encoder, tuning)
     made = Prober(encoder).signature(tuning, tensors, fresh(encoder, tuning, 1), KEYS)
     stored = {f"tuning.{name}": value for name, value in tensors.items()} | {"keys": KEYS, "head.bias": torch.zeros(2)}
-    read = stored_signature(tuning, stored | signature_tensors(made))
+    read = stored_signature(tuning, tensors, stored | signature_tensors(made))
     for name in ("tokens", "shift", "state", "keys"):
         assert torch.equal(getattr(read, name), getattr(made, name))
     assert read.neurons.dtype == torch.uint8

@@ -89,7 +89,7 @@ def tiles(summary: Summary) -> list[Tile]:
             "lower",
         )
     )
-    if routed is not None:
+    if routed is not None and (routed.routing_accuracy is not None or not last_row(aware.matrix)):
         share = unit_of("accuracy")
         shown.append(
             Tile(
@@ -138,7 +138,7 @@ def resources(summary: Summary) -> list[Cost]:
         Cost("Training", duration(seconds.train), "", "Spent on learning the tasks."),
         Cost("Evaluation", duration(seconds.evaluate), "", "Spent on filling the matrix of scores."),
         Cost("Throughput", count(speed), " examples/s", "Training examples processed in a second."),
-        Cost("Trained per task", count(size), " parameters", "All else is frozen and shared by all tasks."),
+        Cost("Trained per task", count(size), " parameters", "Numbers that learning a task trains."),
         Cost("Peak memory", count(summary.peak_memory_mb), " MB", "Largest memory of the process."),
     ]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 UNKNOWN = "–"
 _MINUS = "\u2212"
 
-_SHARES = ("accuracy", "macro_f1")
-_NAMES = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
+_SHARES = ("accuracy", "macro_f1", "stance_f1")
+_NAMES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "stance_f1": "F1 of favor and against"}
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,16 @@ class TaskRow:
 
 
 @dataclass(frozen=True)
+class OwnScore:
+    """What a task scores at last by its own metric, as texts, with the task told and not told."""
+
+    task: str
+    metric: str
+    told: str
+    untold: str
+
+
+@dataclass(frozen=True)
 class TimeBar:
     """Training and evaluation time of one task, with lengths in percent of the longest bar."""
 
@@ -84,6 +94,21 @@ class TimeBar:
 def task_rows(summary: Summary) -> list[TaskRow]:
     """One row for each task that was learned."""
     return [_task_row(summary, record) for record in summary.per_task]
+
+
+def own_scores(summary: Summary) -> list[OwnScore]:
+    """The scores of all tasks by their own metrics and, at the end, their mean; empty where all have accuracy."""
+    records = summary.per_task
+    if all(record.metric in (None, "accuracy") for record in records):
+        return []
+    rows = [
+        (record.task, unit_of(record.metric or "accuracy"), record.score, record.routed_score) for record in records
+    ]
+    units = {unit for _, unit, _, _ in rows}
+    mean = units.pop() if len(units) == 1 else Unit("mean", 1.0, "")
+    routed = None if summary.routed is None else summary.routed.own_metric
+    rows.append(("mean", mean, summary.aware.own_metric, routed))
+    return [OwnScore(task, unit.name, unit.full(told), unit.full(untold)) for task, unit, told, untold in rows]
 
 
 def time_bars(summary: Summary) -> list[TimeBar]:

@@ -1,19 +1,25 @@
 """Training a task to the same dev accuracy, against PEFT prompt tuning in a Hugging Face Trainer.
 
+    CONTINUAL_DATA=... python -m benchmarks.peft
+
 Both use the same frozen backbone, batch, prompt length and texts. PEFT's classifier is a linear layer on the pooled
-output of the checkpoint, trained with the prompt, as PEFT does by default; the best of three rates counts.
-The time to an accuracy is the number of steps to the end of the first epoch that has it, times their median time.
+output of the checkpoint, trained with the prompt, as PEFT does by default; its learning rate is the best of three on
+the dev texts of PHEME's event. The accuracy that ours has to reach is PEFT's best over its epochs; its time is the
+number of steps to the end of the first epoch that has it, times their median time.
 """
 
 import contextlib
+import os
 import tempfile
 from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.measure import Row, Timing, seconds_of, timed
+from benchmarks.common import save
+from benchmarks.measure import REPEATS, Row, Timing, seconds_of, show, timed
 from benchmarks.speed import material
+from continual._torchvision import declare_missing_operators
 from continual.backbone.readout import Readout
 from continual.training.watch import Silent
 from streams.task import Task
@@ -22,17 +28,25 @@ LENGTH, BATCH = 16, 16
 RATES = (0.003, 0.01, 0.03)
 
 
-def rows() -> list[Row]:
+def main() -> None:
     """PHEME's largest event and 4,000 texts of AG News, with the ground and by the prompt alone."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     event = material.task("pheme", "charliehebdo")
     news = material.task("cl5", "agnews", max_train=4000, max_test=500)
-    found = []
-    for name, task, epochs in (("pheme's largest event", event, 8), ("agnews, 4,000 texts", news, 2)):
-        theirs = max((peft(task, rate, epochs) for rate in RATES), key=lambda item: (item["best"], -item["seconds"]))
-        found.append(_row(f"learning a task to the same dev accuracy: {name}", task, theirs, Readout()))
-        alone = f"training a prompt alone, without ground, to the same dev accuracy: {name}"
-        found.append(_row(alone, task, theirs, Readout("none", terms=0)))
-    return found
+    tried = [peft(event, rate, epochs=5) for rate in RATES]
+    best = max(tried, key=lambda item: (item["best"], -item["seconds"]))
+    rows = _rows("pheme's largest event", event, best)
+    rows += _rows("agnews, 4,000 texts", news, peft(news, best["rate"], epochs=1))
+    show(rows)
+    save("peft", {"groups": {"peft": [row.to_json() for row in rows]}, "tried on pheme's event": tried})
+
+
+def _rows(name: str, task: Task, theirs: dict[str, Any]) -> list[Row]:
+    alone = f"training a prompt alone, without ground, to the same dev accuracy: {name}"
+    return [
+        _row(f"learning a task to the same dev accuracy: {name}", task, theirs, Readout()),
+        _row(alone, task, theirs, Readout("none", terms=0)),
+    ]
 
 
 def _row(name: str, task: Task, theirs: dict[str, Any], readout: Readout) -> Row:
@@ -56,6 +70,7 @@ def _row(name: str, task: Task, theirs: dict[str, Any], readout: Readout) -> Row
 
 def peft(task: Task, rate: float, epochs: int) -> dict[str, Any]:
     """Prompt tuning with PEFT: accuracy on dev after each epoch, and the time of a step."""
+    declare_missing_operators()
     import peft
     from transformers import DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
 
@@ -170,11 +185,14 @@ def to_accuracy(task: Task, accuracy: float, readout: Readout) -> dict[str, Any]
                 learner.learn(task, watcher=watchers[-1])
 
     first = seconds_of(learn)
-    repeats = 5 if first < 20 else 3
-    timing = timed(learn, repeats, warmup=0)
+    timing = timed(learn, REPEATS if first < 15 else 2, warmup=0)
     return {
         "seconds": timing.median,
         "timing": vars(timing),
         "epoch": watchers[-1].epoch_reached,
         "reached": watchers[-1].epoch_reached is not None,
     }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""What a baseline is given, and what every one of them is."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from continual.errors import BackboneError
+
+if TYPE_CHECKING:
+    from continual.backbone.encoder import Encoder
+    from continual.participant import Participant
+    from continual.settings import LearnerSettings
+    from streams import StreamManager
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where a baseline works.
+
+    Attributes:
+        folder: The run's folder.
+        encoder: The backbone; a baseline trains copies of it and leaves it as it is.
+        settings: The run's settings; those of the pool's prompts are ignored.
+        stream: All tasks of the run.
+    """
+
+    folder: Path
+    encoder: "Encoder"
+    settings: "LearnerSettings"
+    stream: "StreamManager"
+
+
+class Baseline(ABC):
+    """The options of a baseline, checked.
+
+    Attributes:
+        name: The name used in configs.
+        trains_backbone: Whether a copy of the backbone is trained, or the frozen one is enough.
+    """
+
+    name: ClassVar[str]
+    trains_backbone: ClassVar[bool] = True
+
+    @abstractmethod
+    def open(self, bench: Bench) -> "Participant":
+        """The baseline at work in a run."""
+
+    def check(self, encoder: "Encoder") -> None:
+        """Refuses a backbone that nothing can be learned on.
+
+        Raises:
+            BackboneError: Its weights are rounded; or a copy is to be trained and they are partly on disk.
+        """
+        if not encoder.exact:
+            raise BackboneError(
+                f"The backbone {encoder.name!r} computes in int8, which cannot be trained; use the original one."
+            )
+        if self.trains_backbone and any(value.is_meta for value in encoder.model.parameters()):
+            raise BackboneError(
+                f"The backbone {encoder.name!r} is partly on disk, and method={self.name} needs all of it in memory; "
+                "set backbone.memory_mb=null."
+            )

@@ -1,0 +1,221 @@
+"""What a run asks to learn tasks and to answer their tests: the pool, or a baseline.
+
+A run (`run.py`) feeds tasks, keeps the matrix, saves and reports. Who learns is behind `Participant`, so that every
+method is measured in the same way, on the same texts and with the same budget.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from continual.errors import ConfigError, RunError
+from continual.registry import Registry, suggestion
+
+if TYPE_CHECKING:
+    from continual.backbone.encoder import Encoder
+    from continual.settings import LearnerSettings
+    from continual.training.checkpoint import Checkpoints
+    from continual.training.watch import Watcher
+    from streams import StreamManager, Task
+
+
+@dataclass(frozen=True)
+class SplitScore:
+    """How one test split was answered.
+
+    Attributes:
+        accuracy: Share of texts whose label was right.
+        macro_f1: Mean F1 over the task's labels.
+        prompts: For each text what was chosen to answer it, by id; None where nothing is chosen.
+        own: Share of texts for which something of their own task was chosen; None likewise.
+        unknown: Share of texts marked as belonging to no known task; None where nobody asks that.
+        score: By the task's own metric; None where that is not measured.
+    """
+
+    accuracy: float
+    macro_f1: float
+    prompts: list[str] | None = None
+    own: float | None = None
+    unknown: float | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class TaskScores:
+    """How a test split was answered with the task told and not told; None where it was not measured."""
+
+    aware: SplitScore | None
+    routed: SplitScore | None
+
+
+@dataclass(frozen=True)
+class LearnedTask:
+    """How one task was learned.
+
+    Attributes:
+        train_examples: Texts that were learned from, those of earlier tasks included.
+        dev_examples: Texts that chose the epoch.
+        seconds: Wall time, over all sessions.
+        examples_seen: Training texts times epochs, over all trainings.
+        trained_parameters: How many numbers were trained; None where nothing was.
+        dev_accuracy: Accuracy on dev of what was kept.
+        stages: The trainings, as records of `summary.Stage`.
+        prompt: Id of the prompt or model that was stored for the task alone, if there is one.
+        sources: The prompts that it was made from, as records of `summary.Source`.
+        candidates: The prompts that were considered, as records of `summary.Candidate`.
+    """
+
+    train_examples: int
+    dev_examples: int
+    seconds: float
+    examples_seen: int
+    trained_parameters: int | None
+    dev_accuracy: float | None
+    stages: list[dict[str, Any]]
+    prompt: str | None = None
+    sources: list[dict[str, Any]] = field(default_factory=list)
+    candidates: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Participant(Protocol):
+    """Learns the tasks of one run, one after another, and answers their tests.
+
+    Whatever a participant is asked may be asked again after a kill, in a new process, and must give the same bits.
+
+    Attributes:
+        tuning: Name of what is trained for each task; None where that is a whole model.
+        artifacts: Names of what it keeps in the run's folder and the tracker should get.
+    """
+
+    tuning: str | None
+    artifacts: tuple[str, ...]
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences for the summary."""
+
+    def prompts(self) -> list[str]:
+        """Ids of everything that a text could be routed to."""
+
+    def check(self, learned: int) -> None:
+        """Makes sure that what is on disk belongs to a run that has noted `learned` tasks.
+
+        Raises:
+            RunError: It does not.
+        """
+
+    def stored(self, task: "Task", position: int) -> LearnedTask | None:
+        """How the task was learned, where that is on disk already although the run was killed before it noted it."""
+
+    def learn(self, task: "Task", position: int, checkpoints: "Checkpoints", watcher: "Watcher") -> LearnedTask:
+        """Learns the task at place `position` (from 0) of the stream and puts what was learned on disk, whole.
+
+        Raises:
+            Interrupted: The watcher was asked to stop.
+        """
+
+    def unseen(self, task: "Task", learned: int) -> TaskScores | None:
+        """Answers a task that is not learned yet, after `learned` others; None where nothing knows its labels."""
+
+    def scores(self, task: "Task", learned: int) -> TaskScores:
+        """Answers a learned task, after `learned` tasks."""
+
+    def reread(self, tasks: "Iterable[Task]") -> None:
+        """Forgets what it has in memory: the next scores of the tasks are measured on what is on disk."""
+
+    def save(self) -> None:
+        """Writes what it remembers of its answers, so that nothing is computed twice."""
+
+    def finish(self) -> None:
+        """The run is over: removes what was needed only to continue it."""
+
+
+def method_registry(name: str) -> Registry:
+    """The registry that knows a method: that of our methods, or that of the baselines.
+
+    Raises:
+        ConfigError: There is no such method.
+    """
+    from continual.baselines import BASELINES
+    from continual.methods import METHODS
+
+    for registry in (METHODS, BASELINES):
+        if name in registry:
+            return registry
+    known = [*METHODS.names(), *BASELINES.names()]
+    raise ConfigError(f"There is no method named {name!r}{suggestion(name, known)}; known: {', '.join(known)}.")
+
+
+def is_baseline(name: str) -> bool:
+    """Whether a method is a baseline, which works without a pool.
+
+    Raises:
+        ConfigError: There is no such method.
+    """
+    from continual.baselines import BASELINES
+
+    return method_registry(name) is BASELINES
+
+
+def check_settings(settings: "LearnerSettings", encoder: "Encoder") -> None:
+    """Refuses settings with which nothing could be learned, before anything is.
+
+    Raises:
+        ConfigError: A setting is unknown or out of range.
+        BackboneError: The backbone cannot do what is asked of it.
+    """
+    from continual.baselines import BASELINES
+    from continual.construction import construct_named
+    from continual.methods import METHODS
+    from continual.transfer import TRANSFERABILITY
+    from continual.tuning import build_tuning
+
+    if is_baseline(settings.method.get("name", "")):
+        construct_named(BASELINES, settings.method, "method").check(encoder)
+        return
+    construct_named(METHODS, settings.method, "method")
+    TRANSFERABILITY.entry(settings.transfer.metric)
+    build_tuning(settings.tuning).entry(encoder)
+
+
+def check_task(settings: "LearnerSettings", task: "Task") -> None:
+    """Refuses a task that the method cannot learn, before anything is learned.
+
+    Raises:
+        LearningError: It needs pairs of texts, and the task has single ones.
+    """
+    from continual.learner import check_pairs
+    from continual.methods import METHODS
+
+    name = settings.method.get("name", "")
+    if not is_baseline(name):
+        check_pairs(METHODS.load(name), task)
+
+
+def open_participant(
+    folder: Path, run_id: str, encoder: "Encoder", settings: "LearnerSettings", stream: "StreamManager"
+) -> Participant:
+    """Who learns in a run.
+
+    Args:
+        folder: The run's folder.
+        run_id: What tells the run from every other.
+        encoder: The backbone.
+        settings: How tasks are learned.
+        stream: All tasks of the run.
+    """
+    from continual.team import current_team
+
+    name = settings.method.get("name", "")
+    if not is_baseline(name):
+        from continual.pooled import PooledParticipant
+
+        return PooledParticipant(folder, run_id, encoder, settings)
+    if current_team().size > 1:
+        raise RunError(f"The method {name!r} is a baseline, which learns in one process; start it without a launcher.")
+    from continual.baselines import BASELINES
+    from continual.baselines.base import Bench
+    from continual.construction import construct_named
+
+    return construct_named(BASELINES, settings.method, "method").open(Bench(folder, encoder, settings, stream))
