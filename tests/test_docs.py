@@ -94,7 +94,8 @@ def test_sweeps_of_the_page_run(tmp_path: Path) -> None:
     sweep, compare = (shlex.split(line) for line in code_blocks(SWEEPS, "bash")[0].splitlines())
     python(tmp_path, "-m", *sweep[:3], *small, *sweep[3:])
     printed = python(tmp_path, "-m", *compare)
-    assert all(word in printed for word in ("scratch", "spot", "p over tasks", "figure: first.html"))
+    for part in ("scratch", "spot", "p over tasks", "figure: first.html"):
+        assert part in printed, printed
     assert (tmp_path / "first.html").stat().st_size > 10_000
     (code,) = code_blocks(SWEEPS, "python")
     given = '"tracking.enabled=false"]'

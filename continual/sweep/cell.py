@@ -18,6 +18,7 @@ from typing import Any
 
 from continual.errors import Interrupted, RunError, UserError
 from continual.progress import Progress
+from continual.sweep.record import finished
 
 Tell = Callable[[dict[str, Any]], None]
 _PAUSE = 0.5
@@ -63,6 +64,8 @@ def work(folder: Path, wait: float, tell: Tell) -> dict[str, Any]:
     until = time.monotonic() + wait
     try:
         while True:
+            if finished(folder):  # by another sweep, since this one looked
+                return {"status": "known", "sentence": "", "defect": False}
             try:
                 return _executed(folder, tell)
             except RunError as error:

@@ -13,6 +13,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -138,12 +139,16 @@ def _work(folder: str) -> dict[str, Any]:
         sentence = f"{path} cannot be seen on {platform.node()}; put --runs-dir on storage that all nodes share."
         return dataclasses.asdict(Outcome(path.name, "failed", sentence=sentence))
     process = CellProcess(path, wait=_LOCK_SECONDS)
-    try:
-        outcome = process.outcome()
-    except KeyboardInterrupt:  # how Ray cancels
-        process.stop()
-        outcome = process.outcome()
-    return dataclasses.asdict(outcome)
+    # Ray cancels by a KeyboardInterrupt, which does not reach a thread that reads from a pipe.
+    with ThreadPoolExecutor(1) as pool:
+        outcome = pool.submit(process.outcome)
+        while True:
+            try:
+                return dataclasses.asdict(outcome.result(_LOOK_SECONDS))
+            except TimeoutError:
+                continue
+            except KeyboardInterrupt:
+                process.stop()
 
 
 @contextlib.contextmanager

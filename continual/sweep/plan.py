@@ -14,11 +14,11 @@ from filelock import FileLock
 from continual.errors import ConfigError, RunError, UserError
 from continual.evaluation.compare import Comparison, compare
 from continual.evaluation.groups import decisive, load_measured, setting_text
-from continual.files import read_json, storage_errors
+from continual.files import storage_errors
 from continual.sweep.grid import Axis, cell_name, combinations, parse_axes
 from continual.sweep.local import LocalBackend
 from continual.sweep.outcome import Backend, Outcome, Watch
-from continual.sweep.record import Cell, Record, digest_of, is_sweep, read_record, runs_in
+from continual.sweep.record import Cell, Record, digest_of, finished, is_sweep, read_record, runs_in
 
 if TYPE_CHECKING:
     from continual.config import RunConfig
@@ -123,16 +123,6 @@ class Sweep:
             RunError: There is none.
         """
         return compare([load_measured(folder) for folder in runs_in(self.folder)], reference)
-
-
-def finished(folder: Path) -> bool:
-    """Whether the run in a folder has written all its results."""
-    try:
-        summary = read_json(folder / "summary.json")
-    except (OSError, ValueError):
-        return False
-    # The table of matrices is written after the summary.
-    return isinstance(summary, dict) and summary.get("finished") is True and (folder / "matrix.csv").is_file()
 
 
 def _composed(experiment: str, settings: Mapping[str, str]) -> "RunConfig":

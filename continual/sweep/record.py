@@ -90,6 +90,16 @@ def runs_in(folder: Path) -> list[Path]:
     return begun
 
 
+def finished(folder: Path) -> bool:
+    """Whether the run in a folder has written all its results."""
+    try:
+        summary = read_json(folder / "summary.json")
+    except (OSError, ValueError):
+        return False
+    # The table of matrices is written after the summary.
+    return isinstance(summary, dict) and summary.get("finished") is True and (folder / "matrix.csv").is_file()
+
+
 def digest_of(resolved: Mapping[str, Any]) -> str:
     """A digest of the settings that decide a run's results; threads, memory and tracking are none of them."""
     settings = {**decisive(resolved), "seed": resolved.get("seed")}

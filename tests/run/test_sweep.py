@@ -102,6 +102,13 @@ def test_a_finished_sweep_is_not_run_again(config, done):
     assert [threads_of(done / name) for name in CELLS] == [1] * 4, "a cell keeps the threads that it was begun with"
 
 
+def test_a_cell_that_another_sweep_has_finished_meanwhile_is_left_alone(done):
+    cell = done / CELLS[0]
+    before = times(cell)
+    assert work(cell, 0, lambda event: None)["status"] == "known"
+    assert times(cell) == before
+
+
 def test_cells_are_known_by_their_settings_and_not_by_the_words_of_the_command(config, tmp_path):
     first = Sweep.plan(tmp_path / "s", str(config), ["seed=0,1"])
     assert [cell.name for cell in first.chosen] == ["seed=0", "seed=1"]
