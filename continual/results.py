@@ -208,7 +208,8 @@ class Results:
         return cls(**{**value, "matrices": matrices})
 
     def _scores(self) -> tuple[Scores, RoutedScores]:
-        own = {name: sum(scores.values()) / len(scores) for name, scores in self.own.items()}
+        # Joint training is not scored before its last task, and some methods are never scored routed.
+        own = {name: sum(scores.values()) / len(scores) for name, scores in self.own.items() if scores}
         aware = Scores.measured(self.matrices["aware"], self.matrices["aware_f1"], own_metric=own.get("aware"))
         confusion = self.routing.get("confusion")
         routed = RoutedScores.measured(

@@ -88,7 +88,7 @@ def test_plain_prompt_tuning_is_the_default_and_can_be_changed(config):
     plan = small_plan(config)
     learner = plan.configs[0].learner
     assert (learner.readout.layers, learner.readout.terms) == ("none", 0)
-    assert learner.training.head_learning_rate == 0.01
+    assert learner.training.head_learning_rate == 0.001
     assert plan.configs[0].stream["max_train"] == 32
     other = plan_grid(config, ["readout.terms=7", "training.warmup=0.2"]).configs[0].learner
     assert (other.readout.layers, other.readout.terms, other.training.warmup) == ("none", 7, 0.2)
