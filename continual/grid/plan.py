@@ -9,8 +9,8 @@ from continual.errors import ConfigError
 
 PLAIN = ("readout.layers=none", "readout.terms=0", "training.head_learning_rate=0.001", "training.warmup=0")
 """Plain prompt tuning, as in PANDA's study: nothing but the prompt and a classifier on top of it. The classifier has no
-ground to build on, so it learns faster than usual, and the first epoch counts, so nothing is warmed up. What a user says
-about the same settings comes first."""
+ground to build on, so it learns faster than usual, and the first epoch counts, so nothing is warmed up. What a user
+says about the same settings comes first."""
 
 
 @dataclass(frozen=True)
