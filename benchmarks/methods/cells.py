@@ -1,0 +1,80 @@
+"""A cell of the table: one contestant on one stream with one seed, as an ordinary run in a folder of its own."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.methods.contestants import BUDGET, CONTESTANTS, SEARCHED_ON, STREAMS
+from continual.config import compose
+from continual.evaluation.summary import Summary, load_summary
+from continual.progress import Progress
+from continual.run import Run
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is measured at once.
+
+    Attributes:
+        contestant: Its name.
+        stream: Name of the stream, or `search`.
+        seed: Decides splits, prompts and batches.
+        rate: The learning rate; none where there is none to choose.
+    """
+
+    contestant: str
+    stream: str
+    seed: int
+    rate: float | None
+
+    def folder(self, runs: Path) -> Path:
+        """Where it is run."""
+        name = self.contestant.replace(", ", "-").replace(" + ", "-")
+        return runs / self.stream / f"{name}-seed{self.seed}-rate{self.rate}"
+
+    def settings(self) -> tuple[str, list[str]]:
+        """The experiment and what is set in it."""
+        contestant = CONTESTANTS[self.contestant]
+        stream, caps, _ = SEARCHED_ON if self.stream == "search" else (self.stream, STREAMS[self.stream], None)
+        draw = [f"stream.draw={self.seed}"] if stream == "fewshot16" else []
+        rate = [] if contestant.setting is None else [f"{contestant.setting}={self.rate}"]
+        return stream, [*caps, *BUDGET, *draw, *contestant.settings, *rate, f"seed={self.seed}"]
+
+    def execute(self, runs: Path) -> None:
+        """Runs what of it has not been run."""
+        path = self.folder(runs)
+        config = compose(*self.settings())
+        run = Run(path) if path.exists() else Run.create(path, config)
+        if run.config.resolved != config.resolved:
+            raise SystemExit(f"{path} was run with other settings; choose another --runs-dir or delete it.")
+        if self.finished(runs) is None:
+            run.execute(Progress())
+
+    def finished(self, runs: Path) -> Summary | None:
+        """Its results, once it has them."""
+        path = self.folder(runs) / "summary.json"
+        if not path.exists() or not json.loads(path.read_text(encoding="utf-8"))["finished"]:
+            return None
+        return load_summary(path.parent)
+
+
+def numbers(summary: Summary) -> dict[str, Any]:
+    """What the table holds of a run."""
+    aware, routed = summary.aware, summary.routed
+    return {
+        "aware": aware.average,
+        "routed": None if routed is None else routed.average,
+        "forgetting": aware.forgetting,
+        "routed_forgetting": None if routed is None else routed.forgetting,
+        "bwt": aware.bwt,
+        "fwt": aware.fwt,
+        "trained_parameters": summary.trainable_parameters_per_task,
+        "seconds": summary.seconds.total,
+    }
+
+
+def dev_accuracy(summary: Summary) -> float:
+    """Mean over tasks of the accuracy on dev right after a task was learned."""
+    found = [task.dev_accuracy for task in summary.per_task if task.dev_accuracy is not None]
+    return sum(found) / len(found)
