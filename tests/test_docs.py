@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import os
 import re
 import shlex
 import subprocess
@@ -35,8 +36,9 @@ def code_blocks(page: Path, language: str) -> list[str]:
 
 
 def python(folder: Path, *arguments: str) -> str:
-    """What Python prints, run in `folder`; a failure shows its traceback."""
-    done = subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True)
+    """What Python prints into a file, run in `folder`; a failure shows its traceback."""
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    done = subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
