@@ -185,7 +185,8 @@ def to_accuracy(task: Task, accuracy: float, readout: Readout) -> dict[str, Any]
                 learner.learn(task, watcher=watchers[-1])
 
     first = seconds_of(learn)
-    timing = timed(learn, REPEATS if first < 15 else 2, warmup=0)
+    # Minutes vary little, so a long training is not repeated.
+    timing = timed(learn, REPEATS if first < 15 else 2, warmup=0) if first < 60 else Timing.of([first])
     return {
         "seconds": timing.median,
         "timing": vars(timing),

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from continual.backbone.terms import FIRST_RUN
 from continual.backbone.texts import Ragged
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 _LENGTH = 42.0
 """Euclidean length of a text's word pieces, and of its character runs. Standardised features have a length of about the
@@ -17,13 +20,15 @@ square root of their number (90 for 8,064), so that one penalty suits both."""
 _FEWEST_RUNS = 2
 """A run of characters in one text only says nothing that its word pieces do not say."""
 
+_TEXTS_AT_ONCE = 1024
+
 
 @dataclass(frozen=True)
 class Bags:
     """For each text its terms as places in a dictionary, with their values.
 
     Attributes:
-        places: Of all texts end to end, [total].
+        places: Of all texts end to end, int32, [total].
         values: Likewise, [total].
         offsets: Where each text begins, and the end, [texts + 1].
     """
@@ -38,7 +43,7 @@ class Bags:
     @classmethod
     def empty(cls, texts: int) -> "Bags":
         """As many texts without terms."""
-        return cls(torch.zeros(0, dtype=torch.long), torch.zeros(0), torch.zeros(texts + 1, dtype=torch.long))
+        return cls(torch.zeros(0, dtype=torch.int32), torch.zeros(0), torch.zeros(texts + 1, dtype=torch.long))
 
     @classmethod
     def joined(cls, parts: "Sequence[Bags]") -> "Bags":
@@ -55,7 +60,7 @@ class Bags:
         owners = torch.repeat_interleave(torch.arange(len(self)), self.offsets[1:] - self.offsets[:-1])
         own = (self.places >= start) & (self.places < stop)
         found = torch.zeros(len(self), stop - start)
-        found[owners[own], self.places[own] - start] = self.values[own]
+        found[owners[own], self.places[own].long() - start] = self.values[own]
         return found
 
     def logits(self, weight: Tensor) -> Tensor:
@@ -66,9 +71,30 @@ class Bags:
         """
         if not len(weight) or not len(self.places):
             return weight.new_zeros(len(self), weight.shape[1])
-        return F.embedding_bag(
-            self.places, weight, self.offsets, mode="sum", per_sample_weights=self.values, include_last_offset=True
-        )
+        return _WeightedSums.apply(weight, self)
+
+    def matrix(self, terms: int) -> "csr_array":
+        """The bags as a sparse matrix, [texts, terms]."""
+        from scipy.sparse import csr_array
+
+        parts = (self.values.numpy(), self.places.numpy(), self.offsets.int().numpy())
+        return csr_array(parts, shape=(len(self), terms), copy=False)
+
+
+class _WeightedSums(torch.autograd.Function):
+    """A sparse product in which only the weights are learned.
+
+    torch's `embedding_bag` sorts all places anew for each gradient, which takes more time and memory than all else.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, bags: Bags) -> Tensor:
+        ctx.matrix = bags.matrix(len(weight))
+        return torch.from_numpy(ctx.matrix @ weight.detach().numpy())
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return torch.from_numpy(ctx.matrix.T @ gradient.contiguous().numpy()), None
 
 
 @dataclass(frozen=True)
@@ -109,17 +135,24 @@ class Dictionary:
 
     def bags(self, texts: Ragged) -> Bags:
         """Texts as bags of the known among their terms, word pieces and character runs of length 42 each."""
-        if not len(self):
+        if not len(self) or not len(texts):
             return Bags.empty(len(texts))
-        places = torch.searchsorted(self.terms, texts.values).clamp(max=len(self) - 1)
-        known = self.terms[places] == texts.values
-        owners = torch.repeat_interleave(torch.arange(len(texts)), texts.lengths)[known]
+        # Some texts at a time, since the numbers made on the way take several times the memory of what is left.
+        starts = range(0, len(texts), _TEXTS_AT_ONCE)
+        return Bags.joined([self._some_bags(texts, start, min(start + _TEXTS_AT_ONCE, len(texts))) for start in starts])
+
+    def _some_bags(self, texts: Ragged, start: int, stop: int) -> Bags:
+        offsets = texts.offsets[start : stop + 1]
+        terms, lengths = texts.values[offsets[0] : offsets[-1]], offsets[1:] - offsets[:-1]
+        places = torch.searchsorted(self.terms, terms).clamp(max=len(self) - 1)
+        known = self.terms[places] == terms
+        owners = torch.repeat_interleave(torch.arange(stop - start), lengths)[known]
         places = places[known]
         values = self.surprise[places]
         # Two groups for each text: its word pieces and its runs, each brought to one length.
         groups = owners * 2 + (self.terms[places] >= FIRST_RUN)
-        squares = torch.zeros(2 * len(texts), dtype=torch.float64).index_add_(0, groups, values.double() ** 2)
+        squares = torch.zeros(2 * (stop - start), dtype=torch.float64).index_add_(0, groups, values.double() ** 2)
         values = values * _LENGTH / squares.sqrt().clamp(min=1e-6).float()[groups]
-        offsets = torch.zeros(len(texts) + 1, dtype=torch.long)
-        offsets[1:] = torch.cumsum(torch.bincount(owners, minlength=len(texts)), 0)
-        return Bags(places, values, offsets)
+        own_offsets = torch.zeros(stop - start + 1, dtype=torch.long)
+        own_offsets[1:] = torch.cumsum(torch.bincount(owners, minlength=stop - start), 0)
+        return Bags(places.int(), values, own_offsets)
