@@ -70,7 +70,7 @@ def rows() -> list[Row]:
             measured=beyond,
             met=beyond <= allowed,
             unit="MB",
-            limits="batches of 64 texts in the frozen model; the surface terms of all texts, which are not spilled (3 kB a text)",
+            limits="batches of 64 texts in the frozen model; the terms of all texts, which are not spilled",
             details={str(limit): value for limit, value in found.items()},
         )
     ]
