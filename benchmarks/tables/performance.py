@@ -1,32 +1,16 @@
-"""Writes the tables of docs/performance.md and docs/scaling.md and a figure from the JSON files in benchmarks/results.
+"""Tables and the figure of docs/performance.md and docs/scaling.md."""
 
-python scripts/write_performance.py           writes them
-python scripts/write_performance.py --check   only tells whether the tables are current
-"""
-
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "benchmarks" / "results"
-PAGES = (ROOT / "docs" / "performance.md", ROOT / "docs" / "scaling.md")
-FIGURE = ROOT / "docs" / "figures" / "performance.svg"
-FILES = ("speed", "peft", "pool", "scaling")
+from benchmarks.tables.results import NOT_YET, result
+
 SAVINGS = "an epoch with every saving"
-NOT_YET = "Not measured yet."
-
-
-def result(name: str) -> dict[str, Any]:
-    """A result file; nothing where it has not been measured."""
-    path = RESULTS / f"{name}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"groups": {}, "sizes": {}}
 
 
 def rows(name: str) -> list[dict[str, Any]]:
     """The rows of a result file, in order."""
-    return [row for group in result(name)["groups"].values() for row in group]
+    return [row for group in (result(name) or {"groups": {}})["groups"].values() for row in group]
 
 
 def details(start: str) -> dict[str, dict[str, float]]:
@@ -59,26 +43,14 @@ def savings() -> str:
 
 def sizes() -> str:
     """What one learned task takes on disk."""
-    found = result("scaling")["sizes"]
+    found = (result("scaling") or {"sizes": {}})["sizes"]
     if not found:
         return NOT_YET
     lines = ["| part of a prompt (PHEME's largest event) | kilobytes |", "|---|---|"]
     return "\n".join([*lines, *(f"| `{name}` | {value / 1e3:.1f} |" for name, value in found.items())])
 
 
-def filled(text: str) -> str:
-    """A page with its tables as the results say."""
-    parts = {name: table(name) for name in FILES} | {"savings": savings(), "sizes": sizes()}
-    for name, content in parts.items():
-        start, end = f"<!-- results:{name} -->", f"<!-- /results:{name} -->"
-        if start not in text:
-            continue
-        before, rest = text.split(start)
-        text = f"{before}{start}\n{content}\n{end}{rest.split(end)[1]}"
-    return text
-
-
-def draw() -> None:
+def draw(path: Path) -> None:
     """Bars of the savings, and of prediction throughput."""
     savings, predict = details(SAVINGS), details("prediction throughput")
     if not savings or not predict:
@@ -88,16 +60,16 @@ def draw() -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    matplotlib.rcParams.update({"svg.hashsalt": "continual", "font.size": 9, "svg.fonttype": "none"})
+    matplotlib.rcParams.update({"svg.hashsalt": "continual", "font.size": 9, "svg.fonttype": "path"})
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 2.8), layout="constrained", width_ratios=(3, 2))
-    _bars(left, savings, "seconds of an epoch, median with range")
+    _bars(left, savings, "seconds of an epoch")
     _bars(
         right,
         {name: predict[name] for name in ("transformers", "continual", "continual int8")},
-        "seconds for 1,024 texts, median with range",
+        "seconds for 1,024 texts",
     )
-    FIGURE.parent.mkdir(exist_ok=True)
-    figure.savefig(FIGURE, metadata={"Date": None})
+    path.parent.mkdir(exist_ok=True)
+    figure.savefig(path, metadata={"Date": None})
 
 
 def _bars(axes: Any, timings: dict[str, dict[str, float]], title: str) -> None:
@@ -110,18 +82,3 @@ def _bars(axes: Any, timings: dict[str, dict[str, float]], title: str) -> None:
     axes.barh(names, medians, xerr=spread, color="#4477aa", ecolor="#333333", capsize=3)
     axes.set_title(title, loc="left", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def main() -> None:
-    """Writes or checks."""
-    texts = {page: page.read_text(encoding="utf-8") for page in PAGES}
-    old = [page.name for page, text in texts.items() if filled(text) != text]
-    if "--check" in sys.argv:
-        sys.exit(f"{', '.join(old)}: not current; run: python scripts/write_performance.py" if old else 0)
-    for page, text in texts.items():
-        page.write_text(filled(text), encoding="utf-8")
-    draw()
-
-
-if __name__ == "__main__":
-    main()

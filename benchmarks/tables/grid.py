@@ -1,30 +1,17 @@
-"""Writes the results of docs/grid.md from benchmarks/results/grid.json.
+"""Tables of docs/grid.md: PANDA's orderings, and what each transferability metric foresaw."""
 
-python scripts/write_grid.py           writes them
-python scripts/write_grid.py --check   only tells whether they are current
-"""
-
-import json
-import sys
-from pathlib import Path
-
+from benchmarks.tables.results import NOT_YET, result
 from continual.evaluation.typed import from_json
 from continual.grid.findings import Findings
 from continual.grid.page import ordering_lines
 from continual.grid.records import Measured
 
-ROOT = Path(__file__).parent.parent
-RESULT = ROOT / "benchmarks" / "results" / "grid.json"
-PAGE = ROOT / "docs" / "grid.md"
-BEGIN, END = "<!-- results:grid -->", "<!-- /results:grid -->"
-NOT_YET = "Not measured yet."
 
-
-def tables() -> str:
+def table() -> str:
     """The orderings, the targets, and the metrics."""
-    if not RESULT.exists():
+    value = result("grid")
+    if value is None:
         return NOT_YET
-    value = json.loads(RESULT.read_text(encoding="utf-8"))
     found, measured = from_json(Findings, value["findings"]), from_json(Measured, value)
     about = (
         f"{len(measured.sources)} sources, {len(measured.targets)} targets, {len(measured.seeds)} seeds, at most "
@@ -71,17 +58,3 @@ def _answer(holds: bool | None) -> str:
 def _range(column: list[float | None]) -> str:
     values = [value for value in column if value is not None]
     return f"{sum(values) / len(values):.3f} ({min(values):.3f} to {max(values):.3f})"
-
-
-def main() -> None:
-    """Writes or checks."""
-    text = PAGE.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    filled = f"{before}{BEGIN}\n{tables()}\n{END}{rest.split(END)[1]}"
-    if "--check" in sys.argv:
-        sys.exit(0 if filled == text else f"{PAGE.name} is not current; run: python scripts/write_grid.py")
-    PAGE.write_text(filled, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

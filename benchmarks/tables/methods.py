@@ -1,0 +1,104 @@
+"""Tables of README.md and docs/comparison.md: all methods, modules and baselines on the same streams."""
+
+from typing import Any
+
+from benchmarks.methods.contestants import CONTESTANTS, STREAMS
+from benchmarks.tables.results import NOT_YET, result
+
+_KINDS = {
+    "own": "something of its own for each task",
+    "shared": "one model for all tasks, never told the task",
+    "bound": "all tasks at once",
+}
+
+
+def overview() -> str:
+    """One row for each contestant that took part on all streams."""
+    value = result("methods")
+    if value is None:
+        return NOT_YET
+    streams = value["streams"]
+    everywhere = [name for name in CONTESTANTS if all(name in table for table in streams.values())]
+    heads = " | ".join(f"{stream}: told | not told" for stream in streams)
+    lines = [f"| method | {heads} | trained numbers | minutes |", f"|---|{'---|' * (2 * len(streams) + 2)}"]
+    for kind, title in _KINDS.items():
+        of_kind = [name for name in everywhere if CONTESTANTS[name].kind == kind]
+        if of_kind:
+            lines.append(f"| *{title}* |{' |' * (2 * len(streams) + 2)}")
+        for name in sorted(of_kind, key=lambda name: -_over(streams, name, "aware" if kind == "own" else "routed")):
+            cells = [_number(streams[stream][name]["mean"][key]) for stream in streams for key in ("aware", "routed")]
+            trained = max(table[name]["mean"]["trained_parameters"] or 0 for table in streams.values())
+            minutes = sum(table[name]["mean"]["seconds"] for table in streams.values()) / 60
+            lines.append(f"| `{name}` | {' | '.join(cells)} | {trained:,.0f} | {minutes:.1f} |")
+    return "\n".join(lines)
+
+
+def table(stream: str) -> str:
+    """Everything that was measured on one stream, the best first."""
+    value = result("methods")
+    if value is None or not value["streams"][stream]:
+        return NOT_YET
+    lines = [
+        "| method | told (95 % interval) | not told (95 % interval) | forgetting, told | not told | BWT | FWT "
+        "| trained numbers | seconds |",
+        f"|---|{'---|' * 8}",
+    ]
+    rows = value["streams"][stream]
+    for name in sorted(rows, key=lambda name: -(rows[name]["mean"]["aware"] or 0)):
+        mean = rows[name]["mean"]
+        cells = [
+            *(_with_interval(mean, key) for key in ("aware", "routed")),
+            *(_number(mean[key]) for key in ("forgetting", "routed_forgetting", "bwt", "fwt")),
+            f"{mean['trained_parameters'] or 0:,.0f}",
+            f"{mean['seconds']:.0f}",
+        ]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def caps() -> str:
+    """What all contestants had alike."""
+    value = result("methods")
+    if value is None:
+        return NOT_YET
+    lines = ["| stream | settings |", "|---|---|", f"| all | {_settings(value['budget'])} |"]
+    return "\n".join([*lines, *(f"| `{stream}` | {_settings(caps)} |" for stream, caps in value["caps"].items())])
+
+
+def search() -> str:
+    """The settings of each contestant, its search space and what was chosen."""
+    value = result("methods")
+    if value is None:
+        return NOT_YET
+    rows: dict[str, Any] = {}
+    for found in value["streams"].values():
+        rows = found | rows
+    lines = ["| method | settings | learning rates, with their mean accuracy on dev | chosen |", "|---|---|---|---|"]
+    for name in (name for name in CONTESTANTS if name in rows):
+        searched = rows[name]["searched"]
+        tried = ", ".join(f"{rate}: {accuracy:.3f}" for rate, accuracy in searched["dev accuracy"].items())
+        chosen = "–" if searched["chosen"] is None else f"`{searched['setting']}={searched['chosen']}`"
+        lines.append(f"| `{name}` | {_settings(rows[name]['settings'])} | {tried or '–'} | {chosen} |")
+    return "\n".join(lines)
+
+
+def _over(streams: dict[str, Any], name: str, key: str) -> float:
+    return sum(table[name]["mean"][key] or 0 for table in streams.values()) / len(streams)
+
+
+def _settings(words: list[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _with_interval(mean: dict[str, Any], key: str) -> str:
+    if mean[key] is None:
+        return "–"
+    _, low, high, _ = mean[f"{key}_interval"]
+    return f"{mean[key]:.3f} ({_number(low)} to {_number(high)})"
+
+
+__all__ = ["STREAMS", "caps", "overview", "search", "table"]
