@@ -24,7 +24,6 @@ from continual.tracking.tracker import NullTracker
 from continual.training.checkpoint import FolderCheckpoints
 from continual.training.examples import Examples
 from continual.training.ground import Ground, lay_ground
-from continual.training.loop import evaluate
 from continual.training.model import PromptModel
 from continual.tuning.head import Evidence, Head
 from streams import build_stream
@@ -138,7 +137,7 @@ def _outcome(lesson: Lesson, stage: str, model: PromptModel, test: Examples) -> 
     return Outcome(
         first=result.curve[1]["dev_accuracy"],
         dev=result.dev_accuracy,
-        test=evaluate(model, test)[0],
+        test=model.score(test)[0],
         epoch=result.best_epoch,
         steps=result.steps,
         seconds=result.seconds,

@@ -199,20 +199,18 @@ class _Training:
         own = self.team.share(rows)
         if not len(own):  # the last batch may have fewer texts than there are processes
             return 0 * sum(value.sum() for value in self.model.parameters())
-        features = self.model.features(self.train.view, own, perturb)
-        if dropped is not None:
-            features = features * self.team.share(dropped)
-        logits = self.train.ground[own] + self.model.classify(features)
-        loss = self.objective(logits, self.train.labels[own], own, self.step / self.total)
+        factors = None if dropped is None else self.team.share(dropped)
+        logits, labels = self.model.answers(self.train, own, perturb, factors)
+        loss = self.objective(logits, labels, own, self.step / self.total)
         if self.penalty is not None:
             loss = loss + self.penalty(self.model, own)
         return loss * (len(own) / len(rows))
 
     def _dropout(self, texts: int) -> Tensor | None:
         """Factors [texts, features] from this training's own generator, so that nothing else can change the result."""
-        if not self.config.dropout:
+        if not self.config.dropout or not self.model.dropout_width:
             return None
-        kept = torch.rand(texts, self.model.weight.shape[1], generator=self.generator) >= self.config.dropout
+        kept = torch.rand(texts, self.model.dropout_width, generator=self.generator) >= self.config.dropout
         return kept / (1 - self.config.dropout)
 
     def _perturbation(self, rows: Tensor) -> Perturbation | None:
@@ -235,7 +233,7 @@ class _Training:
         live = self.model.trained()
         if self.config.average:
             self.model.load(self.average)
-        accuracy, loss = evaluate(self.model, self.dev)
+        accuracy, loss = self.model.score(self.dev)
         self.curve.append({"epoch": self.epoch, "train_loss": train_loss, "dev_accuracy": accuracy, "dev_loss": loss})
         if _better(self.curve[-1], self.curve[self.best_epoch]):
             self.best_epoch, self.best = self.epoch, self.model.trained()
@@ -275,13 +273,6 @@ class _Training:
         return state["finished"]
 
 
-def evaluate(model: PromptModel, examples: Examples) -> tuple[float, float]:
-    """Accuracy and mean cross-entropy (nats) of the model on labelled texts."""
-    logits = model.logits(examples)
-    accuracy = (logits.argmax(1) == examples.labels).float().mean()
-    return float(accuracy), float(F.cross_entropy(logits, examples.labels))
-
-
 def _better(new: dict[str, Any], best: dict[str, Any]) -> bool:
     """A lower dev loss: on small dev splits it tells apart what the same number of errors does not."""
     return new["dev_loss"] < best["dev_loss"]
@@ -297,6 +288,6 @@ def _optimiser(model: PromptModel, config: TrainingConfig) -> torch.optim.AdamW:
     for name, value in model.prompt.items():
         by_pace[model.tuning.pace(name)].append(value)
     prompt = [{"params": values, "peak": config.learning_rate * pace} for pace, values in by_pace.items()]
-    head = {"params": [model.weight, model.bias], "peak": config.head_learning_rate}
+    heads = [{"params": model.heads, "peak": config.head_learning_rate}] if model.heads else []
     # lr is set anew before each step, so this value is never used.
-    return torch.optim.AdamW([*prompt, head], lr=1.0, weight_decay=0.0)
+    return torch.optim.AdamW([*prompt, *heads], lr=1.0, weight_decay=0.0)

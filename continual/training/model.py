@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from continual.backbone.body import Perturbation
 from continual.backbone.encoder import Encoder
@@ -118,6 +119,41 @@ class PromptModel(nn.Module):
         for rows in by_length(view.states.lengths, CHUNK):
             features[rows] = self.features(view, rows)
         return features
+
+    @property
+    def heads(self) -> list[nn.Parameter]:
+        """What is trained at the heads' learning rate."""
+        return [self.weight, self.bias]
+
+    @property
+    def dropout_width(self) -> int:
+        """How many features of each text dropout may leave out."""
+        return self.weight.shape[1]
+
+    def answers(
+        self, examples: Examples, rows: Tensor, perturb: Perturbation | None = None, factors: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """What the model answers to some texts, and what it should: the two sides of an objective.
+
+        Args:
+            examples: The texts.
+            rows: Which of them.
+            perturb: See `features`.
+            factors: Of dropout, [rows, `dropout_width`].
+
+        Returns:
+            Logits with the ground's, [rows, labels], and label numbers, [rows].
+        """
+        features = self.features(examples.view, rows, perturb)
+        if factors is not None:
+            features = features * factors
+        return examples.ground[rows] + self.classify(features), examples.labels[rows]
+
+    def score(self, examples: Examples) -> tuple[float, float]:
+        """Accuracy and mean cross-entropy, in nats, on labelled texts."""
+        logits = self.logits(examples)
+        accuracy = (logits.argmax(1) == examples.labels).float().mean()
+        return float(accuracy), float(F.cross_entropy(logits, examples.labels))
 
     def classify(self, features: Tensor) -> Tensor:
         """What the prompt adds to the ground, [rows, labels], from standardised features."""

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from continual.errors import ConfigError
 from continual.training.config import TrainingConfig
-from continual.training.loop import _Training, cross_entropy, evaluate, fit
+from continual.training.loop import _Training, cross_entropy, fit
 from continual.training.model import PromptModel
 from continual.training.schedule import rate_factor
 from continual.training.watch import Silent
@@ -210,7 +210,7 @@ def test_the_weights_of_the_best_epoch_are_put_back(scene, seed, rate):
     assert [epoch["epoch"] for epoch in result.curve] == list(range(6))
     assert result.best_epoch == order.index(max(order))
     assert same(model.trained(), watcher.epochs[result.best_epoch])
-    assert (result.dev_accuracy, result.dev_loss) == evaluate(model, scene.dev)
+    assert (result.dev_accuracy, result.dev_loss) == model.score(scene.dev)
     assert order[result.best_epoch] >= order[0]
 
 
@@ -252,7 +252,7 @@ def test_averages_by_hand(scene):
             averages.append(average)
     for epoch, weights in zip(result.curve, averages, strict=True):
         again.load(weights)
-        accuracy, loss = evaluate(again, scene.dev)
+        accuracy, loss = again.score(scene.dev)
         assert epoch["dev_accuracy"] == accuracy
         assert epoch["dev_loss"] == pytest.approx(loss, abs=1e-5)
     for name, value in model.trained().items():
@@ -360,7 +360,7 @@ def test_evaluation_by_hand(scene):
     logits = model.logits(scene.dev)
     right = [int(row.argmax()) == int(label) for row, label in zip(logits, scene.dev.labels, strict=True)]
     nats = [-float(torch.log_softmax(row, 0)[label]) for row, label in zip(logits, scene.dev.labels, strict=True)]
-    accuracy, loss = evaluate(model, scene.dev)
+    accuracy, loss = model.score(scene.dev)
     assert accuracy == pytest.approx(sum(right) / 24)
     assert loss == pytest.approx(sum(nats) / 24, abs=1e-5)
 
