@@ -182,7 +182,7 @@ def test_scores_are_those_of_the_clean_model(scene):
     start = scene.tuning.initial(scene.encoder, None, generator(3))
     model = PromptModel.begin(scene.encoder, scene.tuning, start, 2, scene.train.view)
     model.load(tensors)
-    accuracy, loss = loop.evaluate(model, scene.dev)
+    accuracy, loss = model.score(scene.dev)
     best = min(curve, key=lambda epoch: epoch["dev_loss"])
     assert (best["dev_accuracy"], best["dev_loss"]) == (accuracy, loss)
 
