@@ -177,7 +177,7 @@ def parse(resolved: Mapping[str, Any]) -> RunConfig:
         backbone=dict(resolved["backbone"]),
         learner=settings,
         tracking=_typed(TrackingConfig, resolved.get("tracking"), "tracking"),
-        threads=None if threads is None else _number(resolved, "threads", 1, int),
+        threads=None if threads is None else _number(resolved, "threads", 1, int, smallest=1),
         resolved=dict(resolved),
     )
 
@@ -287,10 +287,10 @@ def _with_absolute_path(section: Any) -> Any:
     return {**section, "path": str(Path(path).absolute())}
 
 
-def _number(resolved: Mapping[str, Any], key: str, default: float, kind: type) -> Any:
+def _number(resolved: Mapping[str, Any], key: str, default: float, kind: type, smallest: float = 0) -> Any:
     value = coerced(resolved.get(key, default), kind, key)
-    if value < 0:
-        raise ConfigError(f"{key} is {value}, expected 0 or more.")
+    if value < smallest:
+        raise ConfigError(f"{key} is {value}, expected {smallest} or more.")
     return value
 
 

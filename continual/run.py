@@ -2,6 +2,7 @@
 
 import contextlib
 import platform
+import shutil
 import time
 import uuid
 from collections.abc import Iterator
@@ -102,6 +103,13 @@ class Run:
             yield
         finally:
             lock.release()
+
+    def discard_unbegun(self) -> None:
+        """Removes the folder again where nothing was learned, so that a corrected command may use its name."""
+        known = {ABOUT, CONFIG, STATE, _LOCK, "pool"}
+        begun = {path.name for path in self.folder.iterdir()} - known or any(self.folder.glob("pool/prompts/*"))
+        if not begun:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def execute(self, progress: Progress) -> Results:
         """Learns the stream from where it stands to its end.

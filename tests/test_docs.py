@@ -108,7 +108,8 @@ def test_sweeps_of_the_page_run(tmp_path: Path) -> None:
 
 def commands() -> list[list[str]]:
     """The words of every `continual` command in the fenced shell code of all pages."""
-    lines = [line for page in PAGES for code in code_blocks(page, "bash") for line in code.splitlines()]
+    blocks = [code.replace("\\\n", " ") for page in PAGES for code in code_blocks(page, "bash")]
+    lines = [line for code in blocks for line in code.splitlines()]
     words = [shlex.split(line.split("&&")[-1], comments=True) for line in lines]
     return [line for line in words if line[:1] == ["continual"]]
 

@@ -122,8 +122,8 @@ class Encoder:
         """
         if any(value.is_meta for value in self.model.parameters()):
             raise BackboneError(
-                f"The backbone {self.name!r} is partly on disk, and int8 needs all of it in memory; "
-                "set backbone.memory_mb=null or do without int8."
+                f"The backbone {self.name!r} is partly on disk (backbone.memory_mb), and int8 needs all of it in "
+                "memory; do without int8, or use a run whose config.yaml sets no such limit."
             )
         # An operator of torch that its successor (torchao) has not replaced for x86 CPUs yet.
         with warnings.catch_warnings():

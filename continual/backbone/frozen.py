@@ -123,7 +123,7 @@ class FrozenCache:
 
 
 def view_bytes(encoder: Encoder, texts: EncodedTexts, readout: Readout) -> int:
-    """The size of a view's arrays."""
+    """The size of a view's arrays. The terms, which are small beside them and lie in memory, do not count."""
     features = len(texts) * (readout.width(encoder) + encoder.width)
     return 4 * (len(texts.ids.values) * encoder.width + features)
 

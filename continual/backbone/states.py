@@ -26,7 +26,7 @@ class States(Protocol):
 
 
 class KeptStates:
-    """States that lie in memory."""
+    """States that were kept, in memory or mapped from disk."""
 
     def __init__(self, states: Ragged) -> None:
         self._states = states

@@ -38,7 +38,7 @@ def run(name: str, overrides: tuple[str, ...], runs_dir: Path, run_name: str | N
 
     config = compose(name, overrides)
     folder = runs_dir / (run_name or _free_name(runs_dir, Path(name).stem, config))
-    _execute(lambda: Run.create(folder, config).folder, form)
+    _execute(lambda: Run.create(folder, config).folder, form, new=True)
 
 
 @click.command()
@@ -136,9 +136,12 @@ def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
     show(form, value, lambda: print_table(columns, pick(rows, *columns), numbers=columns[1:]))
 
 
-def _execute(make: Callable[[], Path], form: str) -> None:
-    """Executes the run whose folder `make` makes or finds, alone or as one of several processes."""
-    from continual.errors import Interrupted, UserError
+def _execute(make: Callable[[], Path], form: str, new: bool = False) -> None:
+    """Executes the run whose folder `make` makes or finds, alone or as one of several processes.
+
+    Where a new one is refused before it learns anything, no folder stays behind.
+    """
+    from continual.errors import Interrupted, StorageError, UserError
     from continual.evaluation.summary import load_summary
     from continual.run import Run
     from continual.team import join_team
@@ -151,6 +154,8 @@ def _execute(make: Callable[[], Path], form: str) -> None:
             if not team.leads:
                 raise SystemExit(2) from None  # the leader says why
             if isinstance(error, UserError) and not isinstance(error, Interrupted):
+                if new and not isinstance(error, StorageError):  # with room on the disk again, it can be resumed
+                    Run(folder).discard_unbegun()
                 raise
             raise Interrupted(
                 f"Stopped as you asked; everything finished so far is on disk. Continue with: continual resume {folder}"

@@ -6,6 +6,7 @@ from continual.distillation.logits import DECAYS, logit_mse, ramp
 from continual.errors import ConfigError
 from continual.methods.base import Learned, Lesson, Method
 from continual.team import current_team
+from continual.training.config import TrainingConfig
 from continual.training.loop import Objective, cross_entropy
 from continual.transfer.ranking import Ranked
 
@@ -30,7 +31,7 @@ class Panda(Method):
         decay: How the weight changes over training: `none`, `linear` (to zero), or `warm` (up over the first tenth,
             then linearly to zero), as in the released code.
         minimum_score: Sources that score lower do not become teachers.
-        divide_by_batch: Divide the squared error by the batch size too, as the released code does.
+        divide_by_batch: Divide the squared error by `training.batch_size` too, as the released code does.
     """
 
     name = "panda"
@@ -65,18 +66,18 @@ class Panda(Method):
             lesson.fit(f"teacher-{number}", lesson.tensors_of(item.prompt)).logits(lesson.train)
             for number, item in enumerate(used, start=1)
         ]
-        objective = self._objective(teachers, used, lesson.training.label_smoothing)
+        objective = self._objective(teachers, used, lesson.training)
         student = lesson.fit("student", lesson.fresh(), objective)
         return Learned(student, "student", ranked, used)
 
-    def _objective(self, teachers: list[Tensor], used: list[Ranked], smoothing: float) -> Objective:
-        hard = cross_entropy(smoothing)
+    def _objective(self, teachers: list[Tensor], used: list[Ranked], training: TrainingConfig) -> Objective:
+        hard = cross_entropy(training.label_smoothing)
+        # Of the whole batch, which several processes share.
+        divisor = training.batch_size * current_team().size if self.divide_by_batch else 1
 
         def objective(logits: Tensor, labels: Tensor, rows: Tensor, progress: float) -> Tensor:
             loss = hard(logits, labels, rows, progress)
-            strength = self.weight * ramp(self.decay, progress)
-            if self.divide_by_batch:
-                strength /= len(rows) * current_team().size
+            strength = self.weight * ramp(self.decay, progress) / divisor
             for teacher, item in zip(teachers, used, strict=True):
                 loss = loss + strength * max(0.0, item.score) * logit_mse(logits, teacher[rows])
             return loss

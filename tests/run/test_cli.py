@@ -163,6 +163,7 @@ BAD_SETTINGS = {
     "no data folder": (["validate", "pheme"], "CONTINUAL_DATA"),
     "missing run": (["resume", "nowhere"], "is not a run"),
     "missing pool": (["pool", "ls", "nowhere"], "nowhere"),
+    "no threads": (["run", "quickstart", "threads=0"], "expected 1 or more"),
     "missing backbone": (["run", "quickstart", "backbone=hub", "backbone.path=./nowhere"], "nowhere"),
 }
 
@@ -173,6 +174,7 @@ def test_bad_input_ends_in_one_sentence_and_exit_code_2(name, tiny_folder, tmp_p
     small = write_config(tmp_path / "small.yaml", tiny_folder("bert"))
     arguments, expected = BAD_SETTINGS[name]
     code, out, err = call(*(part.replace("{small}", str(small)) for part in arguments), cwd=tmp_path)
+    assert not list(tmp_path.glob("runs/*/config.yaml")), "a refused run leaves no folder that takes its name"
     assert code == 2, out + err
     assert expected in err
     assert "Traceback" not in err

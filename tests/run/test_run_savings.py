@@ -56,9 +56,64 @@ def test_the_same_matrix_when_lower_layers_are_computed_each_time(plain, tmp_pat
     """
     from continual.backbone import frozen
 
-    original = frozen.freeze
+    original, batches = frozen.freeze, []
     monkeypatch.setattr(frozen, "freeze", lambda *given, **more: original(*given, **(more | {"keep_states": False})))
+    batch = frozen.ComputedStates.batch
+
+    def counted(self, rows):
+        batches.append(self._layer)
+        return batch(self, rows)
+
+    monkeypatch.setattr(frozen.ComputedStates, "batch", counted)
     assert executed(tmp_path / "run")[0] == plain[0]
+    assert max(batches) > 0  # the layers below the prompt were run again
+
+
+def test_the_same_matrix_when_texts_are_predicted_in_the_order_given(plain, tmp_path, monkeypatch):
+    """Batches of texts of like length hold less padding, which no text sees. Training batches stay as they are."""
+    import torch
+
+    from continual import predictor
+    from continual.backbone import frozen
+    from continual.training import model
+
+    used = []
+
+    def in_order(lengths, size):
+        used.append(len(lengths))
+        return list(torch.arange(len(lengths)).split(size))
+
+    for module in (predictor, frozen, model):
+        monkeypatch.setattr(module, "by_length", in_order)
+    assert executed(tmp_path / "run")[0] == plain[0]
+    assert used
+
+
+def test_the_same_matrix_when_teachers_answer_anew_in_each_step(tmp_path, monkeypatch):
+    """PANDA's teachers do not change while the student learns, so they answer every text once."""
+    from continual.methods.base import Lesson
+
+    always = "transfer.metric=key_cosine"  # so that there is a teacher
+    plain = executed(tmp_path / "plain", always)
+    fit, asked = Lesson.fit, []
+
+    class Anew:
+        def __init__(self, teacher, examples):
+            self.teacher, self.examples = teacher, examples
+
+        def __getitem__(self, rows):
+            asked.append(len(rows))
+            return self.teacher.answers(self.examples, rows)[0].detach()
+
+    def forgetful(self, stage, *given, **more):
+        model = fit(self, stage, *given, **more)
+        if stage.startswith("teacher"):
+            model.logits = lambda examples: Anew(model, examples)
+        return model
+
+    monkeypatch.setattr(Lesson, "fit", forgetful)
+    assert executed(tmp_path / "run", always)[0] == plain[0]
+    assert asked
 
 
 def test_the_same_bits_when_every_prediction_is_made_anew(plain, tmp_path, monkeypatch):
@@ -72,4 +127,4 @@ def test_the_same_bits_when_every_prediction_is_made_anew(plain, tmp_path, monke
         return original(self, *given)
 
     monkeypatch.setattr(Assessor, "_labels", forgetful)
-    assert executed(tmp_path / "run")[0] == plain[0]
+    assert executed(tmp_path / "run") == plain

@@ -15,7 +15,7 @@ from continual.config import compose
 from continual.run import Run
 
 SETTINGS = (
-    "stream.train=48",
+    "stream.train=41",
     "stream.test=24",
     "stream.dev=16",
     "stream.tasks=[{name: kitchen, topic: kitchen, cues: {temperature: 1.0}}, {name: again, like: kitchen}]",
@@ -66,9 +66,10 @@ def prompts(folder: Path) -> dict[str, dict]:
 
 @pytest.mark.timeout(600)
 def test_two_processes_are_one_with_twice_the_batch(tmp_path):
-    both = together(arguments(tmp_path, "both", 4), TMPDIR=str(tmp_path))
+    odd = ("method.divide_by_batch=true",)  # with 41 texts and batches of 8, the last batch has one
+    both = together(arguments(tmp_path, "both", 4, *odd), TMPDIR=str(tmp_path))
     assert both.returncode == 0, both.stderr[-3000:]
-    single = alone(arguments(tmp_path, "single", 8))
+    single = alone(arguments(tmp_path, "single", 8, *odd))
     assert single.returncode == 0, single.stderr[-3000:]
     assert results(tmp_path / "both")["aware"]["matrix"] == results(tmp_path / "single")["aware"]["matrix"]
     expected = prompts(tmp_path / "single")
@@ -78,7 +79,7 @@ def test_two_processes_are_one_with_twice_the_batch(tmp_path):
         for name, value in tensors.items():
             # Sums are taken in another order, nothing else differs.
             largest = max(1.0, float(value.abs().max()))
-            assert (found[prompt][name] - value).abs().max() <= 2e-3 * largest, (prompt, name)
+            assert (found[prompt][name] - value).abs().max() <= 1e-4 * largest, (prompt, name)
     assert both.stdout.count("report:") == 1
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
