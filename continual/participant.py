@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from continual.errors import ConfigError, RunError
+from continual.errors import ConfigError, LearningError, RunError
 from continual.registry import Registry, suggestion
 
 if TYPE_CHECKING:
@@ -183,12 +183,17 @@ def check_task(settings: "LearnerSettings", task: "Task") -> None:
     """Refuses a task that the method cannot learn, before anything is learned.
 
     Raises:
-        LearningError: It needs pairs of texts, and the task has single ones.
+        LearningError: The task is no classification, or the method needs pairs of texts and the task has single ones.
     """
     from continual.learner import check_pairs
     from continual.methods import METHODS
 
     name = settings.method.get("name", "")
+    if task.kind != "classification":
+        raise LearningError(
+            f"Task {task.name!r} is of kind {task.kind!r}, but method={name} learns classification tasks only; choose "
+            "another stream."
+        )
     if not is_baseline(name):
         check_pairs(METHODS.load(name), task)
 

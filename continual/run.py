@@ -176,8 +176,11 @@ class _Execution:
 
     def _one_task(self, task: "Task") -> None:
         """Learns and assesses one task; whatever is interrupted here is done again the same way."""
+        from continual.participant import check_task
+
         position = self.results.learned
         self.progress.check()
+        check_task(self.config.learner, task)
         if not self.results.has_met(task.name):
             self._meet(task)
         learned = self.participant.stored(task, position) or self._learn(task, position)
@@ -308,12 +311,13 @@ class _Execution:
 
 
 def test_digest(task: "Task") -> str:
-    """A digest of a task's test texts and labels, in order."""
+    """A digest of a task's test texts and their labels or translations, in order."""
     import hashlib
 
     digest = hashlib.sha256()
     for example in task.examples("test"):
-        digest.update(repr((example.text, example.text_pair, example.label)).encode("utf-8", "surrogatepass"))
+        answer = example.label if example.target is None else example.target
+        digest.update(repr((example.text, example.text_pair, answer)).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 

@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from streams.manager import StreamManager
     from streams.rumor import CoaidSource, PhemeSource, TwitterSource
     from streams.simulated import SimulatedSource, SimulatedTask
-    from streams.source import DomainSource, LabelledSource, TaskSource
+    from streams.source import DomainSource, LabelledSource, SplitSource, TaskSource
     from streams.stance import STANCES, StanceSource
     from streams.stance_simulated import SimulatedStanceSource
     from streams.table import TableSource
     from streams.task import SPLITS, Example, Task
+    from streams.translation import TranslationFilesSource, TranslationTableSource
+    from streams.translation_hub import TranslationHubSource
+    from streams.translation_simulated import SimulatedTranslationSource
 
 _HOMES = {
     "KINDS": "catalog",
@@ -40,12 +43,17 @@ _HOMES = {
     "SimulatedSource": "simulated",
     "SimulatedStanceSource": "stance_simulated",
     "SimulatedTask": "simulated",
+    "SimulatedTranslationSource": "translation_simulated",
+    "SplitSource": "source",
     "StanceSource": "stance",
     "StreamError": "errors",
     "StreamManager": "manager",
     "TableSource": "table",
     "Task": "task",
     "TaskSource": "source",
+    "TranslationFilesSource": "translation",
+    "TranslationHubSource": "translation_hub",
+    "TranslationTableSource": "translation",
     "TwitterSource": "rumor",
     "UserError": "errors",
     "build_source": "catalog",
@@ -68,12 +76,17 @@ __all__ = [
     "SimulatedSource",
     "SimulatedStanceSource",
     "SimulatedTask",
+    "SimulatedTranslationSource",
+    "SplitSource",
     "StanceSource",
     "StreamError",
     "StreamManager",
     "TableSource",
     "Task",
     "TaskSource",
+    "TranslationFilesSource",
+    "TranslationHubSource",
+    "TranslationTableSource",
     "TwitterSource",
     "UserError",
     "build_source",

@@ -22,6 +22,10 @@ KINDS: dict[str, str] = {
     "coaid": "streams.rumor:CoaidSource",
     "stance": "streams.stance:StanceSource",
     "stance_simulated": "streams.stance_simulated:SimulatedStanceSource",
+    "translation": "streams.translation:TranslationFilesSource",
+    "translation_table": "streams.translation:TranslationTableSource",
+    "translation_hub": "streams.translation_hub:TranslationHubSource",
+    "simulated_translation": "streams.translation_simulated:SimulatedTranslationSource",
     "joined": "streams.joined:JoinedSource",
 }
 """Kind of source to `module:class`; the module is imported when the kind is first used."""

@@ -14,7 +14,8 @@ from streams.rows import ColumnOptions, Splits, read_rows
 from streams.source import LabelledSource, required_path
 from streams.task import SPLITS
 
-_STEMS = {"train": "train", "dev": "dev", "validation": "dev", "valid": "dev", "val": "dev", "test": "test"}
+SPLIT_NAMES = {"train": "train", "dev": "dev", "validation": "dev", "valid": "dev", "val": "dev", "test": "test"}
+"""Names of files before the first dot, and the splits that they hold."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,7 @@ class FoldersSource(LabelledSource, ColumnOptions, FileOptions):
             folder /= f"seed{self.draw}"
         files: dict[str, Path] = {}
         for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
-            split = _STEMS.get(entry.name.split(".")[0])
+            split = SPLIT_NAMES.get(entry.name.split(".")[0])
             if split is None or not entry.is_file() or table_suffix(entry) is None:
                 continue
             if split in files:

@@ -20,14 +20,8 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class HubSource(DomainSource, ColumnOptions):
-    """A text classification data set by hub name, or by the path of one saved with `save_to_disk`.
-
-    Its train split is needed; dev and test splits are used where they exist and carry labels, else made by
-    text.
-    """
-
-    kind = "hub"
+class HubOptions:
+    """Which data set of the hub is read, and what its splits are called."""
 
     path: str | None = option(None, "hub name such as fancyzhx/ag_news, or folder written by save_to_disk")
     subset: str | None = option(None, "configuration of the data set, for those that have several")
@@ -37,18 +31,37 @@ class HubSource(DomainSource, ColumnOptions):
     dev: str | None = option("validation", "name of the split for dev; ignored where it does not exist")
     test: str | None = option("test", "name of the split for test; ignored where it does not exist or has no labels")
 
+
+def load_splits(options: HubOptions, stream: str) -> dict[str, tuple[str, datasets.Dataset]]:
+    """The splits that a data set has of train, dev and test, each with a name for messages.
+
+    Raises:
+        StreamError: the data set cannot be loaded or has no split to learn from.
+    """
+    path = str(required_path(options.path, stream))
+    loaded = _load(path, options.subset, options.revision)
+    if options.train not in loaded:
+        raise StreamError(f"The data set {path!r} was asked for the {unknown('split', options.train, loaded)}")
+    names = {"train": options.train, "dev": options.dev, "test": options.test}
+    return {split: (f"{path}[{name}]", loaded[name]) for split, name in names.items() if name in loaded}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HubSource(DomainSource, ColumnOptions, HubOptions):
+    """A text classification data set by hub name, or by the path of one saved with `save_to_disk`.
+
+    Its train split is needed; dev and test splits are used where they exist and carry labels, else made by
+    text.
+    """
+
+    kind = "hub"
+
     def _read(self) -> tuple[Splits, dict[str, Any]]:
-        path = str(required_path(self.path, self.name))
-        loaded = _load(path, self.subset, self.revision)
-        if self.train not in loaded:
-            raise StreamError(f"The data set {path!r} was asked for the {unknown('split', self.train, loaded)}")
         splits: Splits = {}
         files = []
         counts: Counter[str] = Counter()
-        for split, name in (("train", self.train), ("dev", self.dev), ("test", self.test)):
-            if name not in loaded:
-                continue
-            table = _as_table(f"{path}[{name}]", loaded[name], self.label)
+        for split, (name, dataset) in load_splits(self, self.name).items():
+            table = _as_table(name, dataset, self.label)
             # Benchmarks hide the labels of their test split; then a test split is made from train.
             if split != "train" and all(cell is None for cell in table.column(self.label)):
                 continue

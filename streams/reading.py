@@ -43,6 +43,10 @@ class FileOptions:
         "meaning of a double quote: standard (it encloses fields), literal (an ordinary character) or auto "
         "(standard where the whole file then fits its header, else literal)",
     )
+    header: tuple[str, ...] | None = option(
+        None,
+        "names of the columns of CSV and TSV files that have no header line; by default their first line holds them",
+    )
     encoding: str = option(
         "utf-8",
         "character encoding of text files without a byte order mark; auto: UTF-8 where the bytes are that, else "
@@ -99,7 +103,8 @@ def read_table(path: str | Path, options: FileOptions | None = None) -> Table:
     if suffix in _JSON:
         table = _read_json(str(path), text)
     else:
-        table = _read_delimited(str(path), text, options.delimiter or _DELIMITERS[suffix], options.quoting)
+        delimiter = options.delimiter or _DELIMITERS[suffix]
+        table = _read_delimited(str(path), text, delimiter, options.quoting, options.header)
     return dataclasses.replace(table, notes={**notes, **table.notes})
 
 
@@ -120,7 +125,7 @@ def _read_bytes(path: Path) -> bytes:
         if data.startswith(_GZIP_MAGIC):
             data = gzip.decompress(data)
     except FileNotFoundError:
-        raise StreamError(f"Could not read {path}: {_missing(path)}") from None
+        raise StreamError(f"Could not read {path}: {missing_file(path)}") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise StreamError(f"Could not read {path}: its gzip data are damaged ({error}); fetch it again.") from error
     except OSError as error:
@@ -128,11 +133,11 @@ def _read_bytes(path: Path) -> bytes:
     if data.startswith(_ZIP_MAGIC):
         raise StreamError(f"{path} is a zip archive or a spreadsheet; unpack it, or save it as CSV.")
     if not data.strip():
-        raise StreamError(f"{path} is empty; expected a table with column names and at least one row.")
+        raise StreamError(f"{path} is empty; expected text with at least one row.")
     return data
 
 
-def _missing(path: Path) -> str:
+def missing_file(path: Path) -> str:
     """The tail of a message about a file that is not there."""
     try:
         names = sorted(entry.name for entry in path.parent.iterdir())
@@ -227,25 +232,29 @@ class _MalformedError(Exception):
 _Parsed = tuple[list[list[str]], list[int]]
 
 
-def _read_delimited(file: str, text: str, delimiter: str, quoting: str) -> Table:
+_Header = tuple[str, ...] | None
+
+
+def _read_delimited(file: str, text: str, delimiter: str, quoting: str, header: _Header = None) -> Table:
     if len(delimiter) != 1:
         raise StreamError(f"{file} was to be read with the delimiter {delimiter!r}; give a single character.")
     try:
         with _FIELD_LIMIT:
             limit = csv.field_size_limit(sys.maxsize)
             try:
-                (rows, lines), used = _parse(text, delimiter, quoting)
+                (rows, lines), used = _parse(text, delimiter, quoting, header)
             finally:
                 csv.field_size_limit(limit)
     except _MalformedError as error:
         raise StreamError(f"{file}, {error}; repair the row or set delimiter or quoting.") from None
-    _require_rows(file, len(rows) - 1)
-    header, rows, lines = rows[0], rows[1:], lines[1:]
+    if header is None and rows:
+        header, rows, lines = tuple(rows[0]), rows[1:], lines[1:]
+    _require_rows(file, len(rows))
     notes = {"quoting": used} if used == "literal" else {}
-    return Table(file, tuple(header), list(zip(*rows, strict=True)), lines, notes)
+    return Table(file, header, list(zip(*rows, strict=True)), lines, notes)
 
 
-def _parse(text: str, delimiter: str, quoting: str) -> tuple[_Parsed, str]:
+def _parse(text: str, delimiter: str, quoting: str, header: _Header) -> tuple[_Parsed, str]:
     """Parses under the given meaning of quotes, or under the one that fits the whole file.
 
     Published TSV files often hold quote characters that mean nothing, and read in the standard way they
@@ -255,19 +264,19 @@ def _parse(text: str, delimiter: str, quoting: str) -> tuple[_Parsed, str]:
     accident.
     """
     if quoting != "auto":
-        return _parse_rows(text, delimiter, quoting), quoting
+        return _parse_rows(text, delimiter, quoting, header), quoting
     if '"' not in text:
-        return _parse_rows(text, delimiter, "literal"), "standard"
+        return _parse_rows(text, delimiter, "literal", header), "standard"
     try:
-        standard = _parse_rows(text, delimiter, "standard")
+        standard = _parse_rows(text, delimiter, "standard", header)
     except _MalformedError:
         try:
-            return _parse_rows(text, delimiter, "literal"), "literal"
+            return _parse_rows(text, delimiter, "literal", header), "literal"
         except _MalformedError:
-            return _parse_rows(text, delimiter, "standard"), "standard"
+            return _parse_rows(text, delimiter, "standard", header), "standard"
     if delimiter == "\t":
         try:
-            literal = _parse_rows(text, delimiter, "literal")
+            literal = _parse_rows(text, delimiter, "literal", header)
         except _MalformedError:
             return standard, "standard"
         if len(literal[0]) > len(standard[0]):
@@ -275,8 +284,8 @@ def _parse(text: str, delimiter: str, quoting: str) -> tuple[_Parsed, str]:
     return standard, "standard"
 
 
-def _parse_rows(text: str, delimiter: str, quoting: str) -> _Parsed:
-    """All rows including the header, each as long as the header, and the line each starts on."""
+def _parse_rows(text: str, delimiter: str, quoting: str, header: _Header) -> _Parsed:
+    """All rows, each as long as `header` or else as the first, which is the header; and the line each starts on."""
     quote = csv.QUOTE_NONE if quoting == "literal" else csv.QUOTE_MINIMAL
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quote, strict=True)
     rows: list[list[str]] = []
@@ -285,10 +294,9 @@ def _parse_rows(text: str, delimiter: str, quoting: str) -> _Parsed:
     try:
         for row in reader:
             if row:
-                if rows and len(row) != len(rows[0]):
-                    raise _MalformedError(
-                        f"line {start}: expected {len(rows[0])} fields as in the header, found {len(row)}"
-                    )
+                width = len(header or (rows[0] if rows else row))
+                if len(row) != width:
+                    raise _MalformedError(f"line {start}: expected {width} fields as in the header, found {len(row)}")
                 rows.append(row)
                 lines.append(start)
             start = reader.line_num + 1

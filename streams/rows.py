@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from typing import Any, NamedTuple
 
 from streams.errors import StreamError
@@ -94,7 +94,7 @@ def read_rows(
     """
     counts: Counter[str] = Counter()
     size = len(table.lines)
-    keep = _filter(table, columns.where or {})
+    keep = chosen_rows(table, columns.where)
     texts = table.column(columns.text)
     pairs = table.column(columns.text_pair) if columns.text_pair else [None] * size
     label_cells = table.column(columns.label)
@@ -105,22 +105,27 @@ def read_rows(
             counts["rows_filtered_out"] += 1
             continue
         place = (table.file, line)
-        text = _text(texts[index], columns.text, place, clean, counts)
-        pair = _text(pairs[index], columns.text_pair, place, clean, counts) if columns.text_pair else None
-        label, row_domain = _name(label_cells[index]), _name(domains[index])
+        text = text_of_cell(texts[index], columns.text, place, counts, clean)
+        pair = text_of_cell(pairs[index], columns.text_pair, place, counts, clean) if columns.text_pair else None
+        label, row_domain = name_of_cell(label_cells[index]), name_of_cell(domains[index])
         lacking = _lacking(text, pair, label, row_domain)
         if lacking:
             counts[lacking] += 1
             continue
         rows.append(Row(text, pair, labels.name(label, *place), row_domain, *place, text_key(text, pair)))
     if not rows:
-        raise StreamError(f"{table.file} has no usable row ({_list(counts)}); check the columns and the filter.")
+        raise StreamError(f"{table.file} has no usable row ({in_words(counts)}); check the columns and the filter.")
     return rows, +counts
 
 
-def _filter(table: Table, where: Mapping[str, Any]) -> list[bool]:
+def chosen_rows(table: Table, where: Mapping[str, Any] | None) -> list[bool]:
+    """For each row whether the option `where` keeps it.
+
+    Raises:
+        StreamError: a column is missing, or no row has the value asked for.
+    """
     keep = [True] * len(table.lines)
-    for name, wanted in where.items():
+    for name, wanted in (where or {}).items():
         values = {scalar_text(value) for value in (wanted if isinstance(wanted, list | tuple) else [wanted])}
         cells = [scalar_text(cell) for cell in table.column(name)]
         if not values.intersection(cells):
@@ -132,7 +137,21 @@ def _filter(table: Table, where: Mapping[str, Any]) -> list[bool]:
     return keep
 
 
-def _text(cell: Any, column: str, place: tuple[str, int], clean: Callable[[str], str], counts: Counter[str]) -> str:
+def text_of_cell(
+    cell: Any, column: str, place: tuple[str, int], counts: Counter[str], clean: Callable[[str], str] = str
+) -> str:
+    """The text in a cell, stripped; empty where there is none.
+
+    Args:
+        cell: what was read.
+        column: name of its column.
+        place: its file and line.
+        counts: where a repair is counted.
+        clean: applied to the text.
+
+    Raises:
+        StreamError: the cell holds something that is no text.
+    """
     if cell is None or (isinstance(cell, float) and cell != cell):
         return ""
     if not isinstance(cell, str):
@@ -155,7 +174,8 @@ def _repaired(text: str) -> str:
     return text
 
 
-def _name(cell: Any) -> str:
+def name_of_cell(cell: Any) -> str:
+    """The domain or label that stands in a cell, text or number; empty where there is none."""
     return (scalar_text(cell) or "").strip()
 
 
@@ -167,7 +187,8 @@ def _lacking(text: str, pair: str | None, label: str, domain: str) -> str | None
     return None if domain else "rows_without_domain"
 
 
-def _list(counts: Mapping[str, int]) -> str:
+def in_words(counts: Mapping[str, int]) -> str:
+    """Counts as they stand in a message: `rows without text: 3`."""
     return ", ".join(f"{key.replace('_', ' ')}: {count}" for key, count in counts.items() if count) or "no rows"
 
 
@@ -208,12 +229,7 @@ def build_task(
     Raises:
         StreamError: a split is empty or dev or test holds a label that train does not, with file and line.
     """
-    for split in SPLITS:
-        if not splits[split]:
-            raise StreamError(
-                f"Task {name!r} has no text for {split}: it has {sum(map(len, splits.values()))} usable "
-                "rows, too few to divide; give it more texts or a file for each split, or leave the task out."
-            )
+    require_texts(name, splits)
     trained = {row.label for row in splits["train"]}
     for row in (*splits["dev"], *splits["test"]):
         if row.label not in trained:
@@ -230,6 +246,16 @@ def build_task(
         )
     datasets = {split: _dataset(rows, names) for split, rows in splits.items()}
     return Task(name=name, labels=names, metric=metric, info={**info, **_repetitions(splits)}, **datasets)
+
+
+def require_texts(name: str, splits: Mapping[str, Sized]) -> None:
+    """Raises a `StreamError` unless every split of the task `name` has a row."""
+    for split in SPLITS:
+        if not splits[split]:
+            raise StreamError(
+                f"Task {name!r} has no text for {split}: it has {sum(map(len, splits.values()))} usable "
+                "rows, too few to divide; give it more texts or a file for each split, or leave the task out."
+            )
 
 
 def _dataset(rows: list[Row], names: tuple[str, ...]) -> Any:

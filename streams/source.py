@@ -31,23 +31,17 @@ class TaskSource(Protocol):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LabelledSource(abc.ABC):
-    """A source whose tasks are made of labelled rows; splits that are missing are made by text.
+class SplitSource(abc.ABC):
+    """A source that has some splits of its tasks and makes those that are missing.
 
-    Subclasses say which tasks there are and give the rows of one. See `streams.rows` and `streams.splits` for
-    what happens to them: duplicates share a split, a given test split stays whole, conflicting labels are
-    counted.
+    Subclasses say which tasks there are, give the rows of one, and know what may not be parted by a split.
     """
 
     kind: ClassVar[str]
-    metric: ClassVar[str] = "accuracy"
+    metric: ClassVar[str]
 
     name: str = option("stream", "name of the stream")
     tasks: tuple[str, ...] | None = option(None, "the tasks to use, in order; by default all, as found")
-    labels: Mapping[str, str] | tuple[str, ...] | None = option(
-        None,
-        "label names in order, or a mapping from the labels in the files to names; by default as found, sorted",
-    )
     dev_fraction: float = option(0.10, "share of the distinct texts for dev where no dev split is given")
     test_fraction: float = option(0.25, "share of the distinct texts for test where no test split is given")
     split_seed: int = option(0, "seed of the splits that are made here")
@@ -68,15 +62,43 @@ class LabelledSource(abc.ABC):
         """Reads one task; see `TaskSource.load`."""
         require_choice(f"stream {self.name!r}", "task", task_name, self.task_names)
         splits, info = self._rows(task_name)
-        return build_task(task_name, splits, self._label_names, {"source": self.kind, **info}, self.metric)
+        return self._build(task_name, splits, {"source": self.kind, **info})
+
+    @property
+    def _fractions(self) -> dict[str, float]:
+        return {"dev": self.dev_fraction, "test": self.test_fraction}
 
     @abc.abstractmethod
     def _found(self) -> list[str]:
         """Names of all tasks there are."""
 
     @abc.abstractmethod
-    def _rows(self, task_name: str) -> tuple[Splits, dict[str, Any]]:
+    def _rows(self, task_name: str) -> tuple[dict[str, list[Any]], dict[str, Any]]:
         """The three splits of a task and their JSON-able provenance."""
+
+    @abc.abstractmethod
+    def _completed(self, given: dict[str, list[Any]]) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+        """All three splits from those that are given, and what was done, JSON-able."""
+
+    @abc.abstractmethod
+    def _build(self, task_name: str, splits: dict[str, list[Any]], info: dict[str, Any]) -> Task:
+        """The task that the rows make."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LabelledSource(SplitSource):
+    """A source whose tasks are made of labelled rows; splits that are missing are made by text.
+
+    See `streams.rows` and `streams.splits` for what happens to the rows: duplicates share a split, a given test split
+    stays whole, conflicting labels are counted.
+    """
+
+    metric: ClassVar[str] = "accuracy"
+
+    labels: Mapping[str, str] | tuple[str, ...] | None = option(
+        None,
+        "label names in order, or a mapping from the labels in the files to names; by default as found, sorted",
+    )
 
     @property
     def _label_names(self) -> LabelNames:
@@ -87,25 +109,29 @@ class LabelledSource(abc.ABC):
         return text
 
     def _completed(self, given: Splits) -> tuple[Splits, dict[str, Any]]:
-        return complete_splits(given, {"dev": self.dev_fraction, "test": self.test_fraction}, self.split_seed)
+        return complete_splits(given, self._fractions, self.split_seed)
+
+    def _build(self, task_name: str, splits: Splits, info: dict[str, Any]) -> Task:
+        return build_task(task_name, splits, self._label_names, info, self.metric)
 
 
-class DomainSource(LabelledSource):
-    """A source whose rows come all together, each with a domain; every domain is a task.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ByDomain(SplitSource):
+    """A source whose rows come all together, each with a `domain`; every domain is a task.
 
     The splits are made over all domains at once, before tasks are chosen, so the choice does not change them.
     """
 
     @abc.abstractmethod
-    def _read(self) -> tuple[Splits, dict[str, Any]]:
+    def _read(self) -> tuple[dict[str, list[Any]], dict[str, Any]]:
         """All rows by given split (`train` alone where none is given) and their provenance."""
 
     @cached_property
-    def _all(self) -> tuple[dict[str, Splits], dict[str, Any]]:
+    def _all(self) -> tuple[dict[str, dict[str, list[Any]]], dict[str, Any]]:
         """Rows by domain, in order of first appearance, and by split."""
         given, info = self._read()
         splits, done = self._completed(given)
-        domains: dict[str, Splits] = {
+        domains: dict[str, dict[str, list[Any]]] = {
             row.domain: {name: [] for name in splits} for rows in given.values() for row in rows
         }
         for split, rows in splits.items():
@@ -116,9 +142,14 @@ class DomainSource(LabelledSource):
     def _found(self) -> list[str]:
         return list(self._all[0])
 
-    def _rows(self, task_name: str) -> tuple[Splits, dict[str, Any]]:
+    def _rows(self, task_name: str) -> tuple[dict[str, list[Any]], dict[str, Any]]:
         domains, info = self._all
         return domains[task_name], info
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DomainSource(ByDomain, LabelledSource):
+    """A source of labelled rows that come all together, each with a domain; every domain is a task."""
 
 
 def required_path(path: str | None, stream: str) -> Path:

@@ -122,6 +122,37 @@ def _counts(texts: int, fractions: Mapping[str, float], order: Iterable[str]) ->
     return counts
 
 
+def linked_rows(left: Sequence[str], right: Sequence[str]) -> list[int]:
+    """Groups rows that share their left or their right key, be it by way of other rows.
+
+    Whoever splits pairs of texts between groups puts neither a left nor a right text on two sides.
+
+    Args:
+        left: one key for each row.
+        right: another for each row.
+
+    Returns:
+        For each row the number of the first row of its group.
+
+    Example:
+        >>> linked_rows(["yes", "no", "yes", "maybe"], ["ja", "nein", "doch", "nein"])
+        [0, 1, 0, 1]
+    """
+    parents = list(range(len(left)))
+
+    def first_of(row: int) -> int:
+        while parents[row] != row:
+            parents[row] = row = parents[parents[row]]
+        return row
+
+    for keys in (left, right):
+        seen: dict[str, int] = {}
+        for row, key in enumerate(keys):
+            one, other = sorted((first_of(seen.setdefault(key, row)), first_of(row)))
+            parents[other] = one
+    return [first_of(row) for row in range(len(left))]
+
+
 def stratified_cap(labels: Sequence[int], limit: int, seed: int | str) -> list[int]:
     """A seeded sample of `min(limit, len(labels))` rows that keeps the class proportions.
 

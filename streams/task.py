@@ -17,27 +17,37 @@ SPLITS = ("train", "dev", "test")
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """One text with the *name* of its label, which means the same wherever the example is met."""
+    """One text with what is to be told of it.
+
+    Attributes:
+        text: the text, or the sentence to translate.
+        label: the *name* of its label, which means the same wherever the example is met; None in a translation.
+        text_pair: a second text, in tasks on pairs.
+        target: the translation; None in a classification.
+    """
 
     text: str
-    label: str
+    label: str | None
     text_pair: str | None = None
+    target: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Task:
-    """A labelled text task with its three splits; valid from construction on.
+    """A text task with its three splits; valid from construction on.
 
     Attributes:
         name: identifies the task in its stream.
-        labels: label names; the `label` column of the splits indexes into them.
+        labels: label names; the `label` column of the splits indexes into them. Empty in a translation.
         train: rows to learn from, a `datasets.Dataset` with the columns `text` (str), `label` (int64) and, in
-            all three splits or in none, `text_pair` (str).
+            all three splits or in none, `text_pair` (str). In a translation the columns are `text` and `target`
+            (str).
         dev: rows to choose between models, same columns.
         test: rows to report on, same columns.
-        kind: what is predicted; `classification` is checked in full, other kinds only for their texts.
-        metric: name of the score by which the task is reported beside its accuracy, a number in [0, 1].
-        info: JSON-able provenance: files, rows left out, seeds, the true parameters of a simulated task.
+        kind: what is predicted; `classification` and `translation` are checked in full, other kinds only for their
+            texts.
+        metric: name of the score by which the task is reported, beside its accuracy where it has labels.
+        info: JSON-able provenance: files, rows left out, seeds, languages, the true parameters of a simulated task.
 
     Raises:
         StreamError: on construction, see `validate`.
@@ -64,16 +74,17 @@ class Task:
     def examples(self, split: str = "train") -> Iterator[Example]:
         """The rows of a split with label names instead of indices."""
         for row in self.split(split):
-            yield Example(row["text"], self.labels[row["label"]], row.get("text_pair"))
+            label = self.labels[row["label"]] if self.labels else None
+            yield Example(row["text"], label, row.get("text_pair"), row.get("target"))
 
     def validate(self) -> None:
         """Checks everything a learner relies on; runs on construction.
 
         Raises:
             StreamError: a name is empty or repeated, a split is empty, lacks a column or has one of the wrong
-                type, a text is missing or blank, a label is out of range, fewer than two classes occur in
-                train, or dev or test holds a class that train does not. The message names task, split and row
-                (from 0).
+                type, a text or a translation is missing or blank, a label is out of range, fewer than two classes
+                occur in train, dev or test holds a class that train does not, or a translation has labels or pairs
+                of texts. The message names task, split and row (from 0).
         """
         if not isinstance(self.name, str) or not self.name.strip():
             raise StreamError(f"A task needs a name, but found {self.name!r}; give it one.")
@@ -88,6 +99,13 @@ class Task:
             self._check_label_names()
             present = {split: self._check_labels(split, table) for split, table in tables.items()}
             self._check_classes(tables, present["train"])
+        elif self.kind == "translation":
+            if self.labels != ():
+                raise StreamError(
+                    f"Task {self.name!r} is a translation with the labels {self.labels!r}; leave them out."
+                )
+            for split, table in tables.items():
+                self._check_targets(split, table)
 
     def _refuse(self, split: str, problem: str) -> NoReturn:
         raise StreamError(f"Task {self.name!r}, split {split!r}: {problem}.")
@@ -105,24 +123,39 @@ class Task:
         return dataset.with_format("arrow")[:]
 
     def _check_texts(self, split: str, table: pa.Table) -> None:
+        self._check_column(split, table, "text")
+        self._check_filled(split, table, "text")
+        if "text_pair" in table.column_names:
+            self._check_column(split, table, "text_pair")
+
+    def _check_targets(self, split: str, table: pa.Table) -> None:
+        if "text_pair" in table.column_names:
+            self._refuse(split, "a translation has no use for the column 'text_pair'; remove it")
+        self._check_column(split, table, "target")
+        self._check_filled(split, table, "target")
+
+    def _check_column(self, split: str, table: pa.Table, name: str) -> None:
+        """The column `name` is there and holds a text in each row."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        if "text" not in table.column_names:
-            self._refuse(split, f"expected a column 'text', found {', '.join(table.column_names)}; rename one")
-        for name in ("text", "text_pair"):
-            if name not in table.column_names:
-                continue
-            column = table.column(name)
-            if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-                self._refuse(split, f"the column {name!r} must hold text, but holds {column.type}; convert it")
-            if column.null_count:
-                row = pc.index(pc.is_null(column), True).as_py()
-                self._refuse(split, f"row {row} has no {name}; fill it or leave the row out")
-        blank = pc.equal(pc.utf8_trim_whitespace(table.column("text")), "")
+        if name not in table.column_names:
+            self._refuse(split, f"expected a column {name!r}, found {', '.join(table.column_names)}; rename one")
+        column = table.column(name)
+        if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+            self._refuse(split, f"the column {name!r} must hold text, but holds {column.type}; convert it")
+        if column.null_count:
+            row = pc.index(pc.is_null(column), True).as_py()
+            self._refuse(split, f"row {row} has no {name}; fill it or leave the row out")
+
+    def _check_filled(self, split: str, table: pa.Table, name: str) -> None:
+        """No text in the column `name` is blank."""
+        import pyarrow.compute as pc
+
+        blank = pc.equal(pc.utf8_trim_whitespace(table.column(name)), "")
         if pc.any(blank).as_py():
             row = pc.index(blank, True).as_py()
-            self._refuse(split, f"row {row} has an empty text; fill it or leave the row out")
+            self._refuse(split, f"row {row} has an empty {name}; fill it or leave the row out")
 
     def _check_label_names(self) -> None:
         labels = self.labels

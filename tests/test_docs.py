@@ -152,6 +152,7 @@ def test_yaml_recipes_give_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert names == [
         ["books", "music", "kitchen"],
         ["kitchen", "harbour", "again", "opposite"],
+        ["farm", "market", "dialect"],
         ["shop/music", "shop/books", "made/office"],
     ]
 

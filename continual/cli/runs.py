@@ -11,6 +11,7 @@ from continual.cli.output import format_option, pick, print_table, show
 
 if TYPE_CHECKING:
     from continual.progress import Progress
+    from streams import Task
 
 _OWN_COLUMNS = ("task", "metric", "score", "routed_score")
 _TASK_COLUMNS = ("task", "aware", "routed", "macro_f1", "sources", "seconds")
@@ -115,10 +116,14 @@ def report(folder: Path, form: str) -> None:
 @click.argument("overrides", nargs=-1)
 @format_option
 def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
-    """Checks settings and data of a run without learning anything: every task is loaded and counted."""
+    """Checks settings and data of a run without learning anything: every task is loaded and counted.
+
+    Of translations it also tells how many pairs each filter left out.
+    """
     from continual.backbone import BACKBONES
     from continual.config import compose
     from continual.construction import construct_named
+    from continual.errors import LearningError
     from continual.participant import check_settings, check_task, method_registry
     from streams import build_stream
 
@@ -126,14 +131,27 @@ def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
     method_registry(config.learner.method.get("name", ""))  # before the backbone is loaded, which takes a second
     check_settings(config.learner, construct_named(BACKBONES, config.backbone, "backbone"))
     stream = build_stream(config.stream, config.seed)
-    rows = []
+    rows, refused = [], None
     for task in stream:
-        check_task(config.learner, task)
-        sizes = {split: len(getattr(task, split)) for split in ("train", "dev", "test")}
-        rows.append({"task": task.name, "labels": len(task.labels)} | sizes)
-    columns = ("task", "labels", "train", "dev", "test")
+        rows.append(_counted(task))
+        try:
+            check_task(config.learner, task)
+        except LearningError as error:
+            refused = refused or error
+    filters = list(dict.fromkeys(name for row in rows for name in row.get("dropped", {})))
+    columns = ["task", "labels", "train", "dev", "test", *(f"- {name}" for name in filters)]
+    shown = [row | {f"- {name}": count for name, count in row.get("dropped", {}).items()} for row in rows]
     value = {"stream": stream.name, "config": config.resolved, "tasks": rows}
-    show(form, value, lambda: print_table(columns, pick(rows, *columns), numbers=columns[1:]))
+    show(form, value, lambda: print_table(columns, pick(shown, *columns), numbers=columns[1:]))
+    if refused is not None:
+        raise refused  # after the counts, which hold whoever is to learn from the data
+
+
+def _counted(task: "Task") -> dict[str, Any]:
+    """What `validate` tells of a task; `dropped` only where its source has filters."""
+    row: dict[str, Any] = {"task": task.name, "labels": len(task.labels) or None}
+    row |= {split: len(task.split(split)) for split in ("train", "dev", "test")}
+    return row | {"dropped": dict(task.info["dropped"])} if "dropped" in task.info else row
 
 
 def _execute(make: Callable[[], Path], form: str, new: bool = False) -> None:

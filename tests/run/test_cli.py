@@ -132,6 +132,35 @@ def test_validate_counts_without_learning(tiny_folder, tmp_path):
     assert [row["train"] for row in json.loads(out)["tasks"]] == [48, 48, 48]
 
 
+def test_validate_counts_translations_and_their_filters_before_it_refuses_who_cannot_learn_them(tiny_folder, tmp_path):
+    rows = "".join(f"sentence {n}\tSatz {n}\n" for n in range(30))
+    for domain, more in (("law", "same\tSame.\n"), ("game", "\tleer\n")):
+        (tmp_path / "mt" / domain).mkdir(parents=True)
+        (tmp_path / "mt" / domain / "train.tsv").write_text("en\tde\n" + rows + more)
+    config = write_config(tmp_path / "small.yaml", tiny_folder("bert"))
+    given = ("validate", str(config), "stream=translation", f"stream.path={tmp_path / 'mt'}")
+    code, out, err = call(*given, "--format", "json")
+    assert code == 2
+    assert "Task 'game' is of kind 'translation'" in err
+    assert err.count("\n") == 1
+    game, law = json.loads(out)["tasks"]
+    assert (game["labels"], game["train"], game["dev"], game["test"]) == (None, 19, 3, 8)
+    assert (game["dropped"]["empty"], law["dropped"]["empty"], law["dropped"]["identical"]) == (1, 0, 1)
+    header, *table = call(*given)[1].splitlines()
+    assert header.split()[:9] == ["task", "labels", "train", "dev", "test", "-", "empty", "-", "broken"]
+    assert table[0].split()[:7] == ["game", "–", "19", "3", "8", "1", "0"]
+
+
+def test_a_run_refuses_translations_before_it_measures_anything(tiny_folder, tmp_path):
+    config = write_config(tmp_path / "small.yaml", tiny_folder("bert"))
+    runs = ("--runs-dir", str(tmp_path / "runs"), "--name", "first")
+    code, _, err = call("run", str(config), "stream=simulated_translation", "stream.train=9", *runs)
+    assert code == 2
+    assert "Task 'kitchen' is of kind 'translation', but method=" in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "runs" / "first" / "summary.json").exists()
+
+
 def _damaged(learned: Path, tmp_path: Path) -> Path:
     copy = tmp_path / "damaged"
     shutil.copytree(learned, copy)

@@ -73,6 +73,8 @@ def test_caps_and_order_reach_the_manager():
         ({"kind": "simulated", "order": "sorted"}, "'listed' or 'shuffle' or a list of text"),
         ({"kind": "simulated", "order": ["attic"]}, "unknown task 'attic'"),
         ({"kind": "coaid", "documents": ["blogs"]}, "a list of 'news' or 'claim'"),
+        ({"kind": "translation", "direction": "german"}, "the direction 'german'; expected two language codes"),
+        ({"kind": "translation", "header": "en"}, "a list of text or null for the key 'header'"),
         ({"kind": "pheme", "path": "/nowhere/pheme.tsv"}, "the folder /nowhere is missing or empty"),
     ],
 )
@@ -106,7 +108,8 @@ def test_configurations_name_known_keys_and_explain_themselves(path):
 def test_all_streams_of_the_readme_are_there():
     expected = (
         "quickstart simulated pheme twitter1516 coaid cl5 cl10 fewshot16 table folders hub "
-        "stance_semeval stance_simulated mixed"
+        "stance_semeval stance_simulated mixed mt6 mt_small translation translation_table translation_hub "
+        "simulated_translation"
     )
     assert {path.stem for path in CONFIGS} == set(expected.split())
 
@@ -134,7 +137,8 @@ def test_every_public_name_exists_and_the_lists_agree():
 
 def test_importing_loads_nothing_heavy():
     code = (
-        "import sys, streams, streams.catalog; streams.catalog.source_class('pheme');"
+        "import sys, streams, streams.catalog;"
+        "[streams.catalog.source_class(kind) for kind in ('pheme', 'translation', 'simulated_translation')];"
         "heavy = {'datasets', 'pandas', 'pyarrow', 'numpy', 'torch', 'continual'};"
         "print(heavy & set(sys.modules))"
     )
@@ -143,7 +147,8 @@ def test_importing_loads_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "module", ["streams", "streams.catalog", "streams.manager", "streams.stance", "streams.joined"]
+    "module",
+    ["streams", "streams.catalog", "streams.manager", "streams.stance", "streams.joined", "streams.splits"],
 )
 def test_examples_in_docstrings_hold(module):
     outcome = doctest.testmod(importlib.import_module(module))

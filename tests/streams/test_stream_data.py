@@ -91,6 +91,32 @@ def test_fewshot_draws_differ_and_are_whole(data_folder):
     assert stream.names == ("dbpedia", "amazon", "yahoo", "agnews")
 
 
+def test_the_translation_domains_have_their_published_splits(data_folder):
+    stream = build_stream(config("mt6", data_folder, max_train=None, max_dev=None, max_test=None))
+    assert {task.name: (len(task.train), len(task.dev), len(task.test)) for task in stream} == {
+        "captions_multi30k": (28985, 1014, 1000),
+        "opus_koran": (17785, 2000, 2000),
+        "packages_ddtp": (36086, 1401, 2077),
+        "everyday_tatoeba": (39998, 500, 1000),
+        "docs_libreoffice": (31061, 953, 1720),
+        "game_wesnoth": (15313, 500, 1000),
+    }
+    assert all(task.info["dropped"]["empty"] == 0 for task in map(stream.task, stream.names))
+    koran = stream.task("opus_koran").info
+    assert koran["splits"]["overlapping_rows_dropped"] == 42
+    assert koran["splits"]["dev_rows_shared_with_test"] == 6
+    assert koran["dropped"]["too_long"] == 62
+
+
+def test_translation_domains_are_capped_the_same_way_for_both_directions(data_folder):
+    for name, sizes in (("mt6", (10_000, 500, 1_000)), ("mt_small", (500, 100, 100))):
+        there, back = (build_stream(config(name, data_folder, direction=way)) for way in ("en-de", "de-en"))
+        assert len(there) == 6
+        one, other = (stream.task("game_wesnoth") for stream in (there, back))
+        assert tuple(len(one.split(split)) for split in SPLITS) == sizes
+        assert list(one.train["text"]) == list(other.train["target"])
+
+
 def test_the_long_streams_are_capped(data_folder):
     for name in ("cl5", "cl10"):
         for task in build_stream(config(name, data_folder)):

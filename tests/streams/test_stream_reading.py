@@ -147,6 +147,16 @@ def test_quoting_can_be_forced(write):
     assert read_table(path, FileOptions(quoting="standard")).column("text") == ["a"]
 
 
+def test_a_table_without_a_header_line_is_given_one(write):
+    options = FileOptions(header=("text", "label"))
+    table = read_table(write("t.tsv", 'one\ta\n\n"two\tb\n'), options)
+    assert (table.columns, table.column("text"), list(table.lines)) == (("text", "label"), ["one", '"two'], [1, 3])
+    assert table.notes == {"quoting": "literal"}
+    with pytest.raises(StreamError, match=r"line 2: expected 2 fields as in the header, found 3"):
+        read_table(write("u.csv", "one,a\ntwo,b,c\n"), options)
+    assert read_table(write("t.jsonl", '{"x": 1}\n'), options).columns == ("x",)
+
+
 def test_another_delimiter(write):
     assert read_table(write("t.csv", "text;label\na, b;1\n"), FileOptions(delimiter=";")).column("text") == ["a, b"]
 

@@ -1,10 +1,10 @@
 """`Task.validate`: everything a learner relies on."""
 
 import pytest
-from datasets import Dataset, Value
+from datasets import Dataset, Features, Value
 
 from streams.errors import StreamError
-from streams.task import Example
+from streams.task import SPLITS, Example, Task
 
 
 def test_a_task_gives_its_splits_and_examples(make_task, make_split):
@@ -26,8 +26,59 @@ def test_a_view_of_a_dataset_is_checked_by_its_own_rows(make_task, make_split):
 
 
 def test_other_kinds_need_no_labels(make_task):
-    split = Dataset.from_dict({"text": ["guten Tag"], "target": ["good day"]})
-    assert make_task(kind="translation", labels=(), train=split, dev=split, test=split).labels == ()
+    split = Dataset.from_dict({"text": ["a long report"]})
+    task = make_task(kind="summary", labels=(), train=split, dev=split, test=split)
+    assert list(task.examples()) == [Example("a long report", None)]
+
+
+def translation(texts=("guten Tag", "danke"), targets=("good day", "thanks"), **more):
+    columns = {"text": list(texts), "target": list(targets), **more}
+    features = Features({name: Value("string") for name in columns})
+    return Dataset.from_dict(columns, features=features)
+
+
+def translation_task(**parts):
+    split = translation()
+    return Task(
+        **{"name": "t", "labels": (), "kind": "translation", "metric": "bleu"} | dict.fromkeys(SPLITS, split) | parts
+    )
+
+
+def test_a_translation_has_targets_and_no_labels():
+    task = translation_task()
+    assert list(task.examples("dev")) == [
+        Example("guten Tag", None, None, "good day"),
+        Example("danke", None, target="thanks"),
+    ]
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize(
+    ("dataset", "words"),
+    [
+        (translation((), ()), "it has no rows"),
+        (translation(targets=("x", None)), "row 1 has no target; fill it or leave the row out"),
+        (translation(targets=("x", "\t \u00a0")), "row 1 has an empty target"),
+        (translation(texts=("", "x")), "row 0 has an empty text"),
+        (translation().rename_column("target", "de"), "expected a column 'target', found text, de; rename one"),
+        (
+            translation().remove_columns("target").add_column("target", [1, 2]),
+            "'target' must hold text, but holds int64",
+        ),
+        (translation(text_pair=["x", "y"]), "a translation has no use for the column 'text_pair'"),
+    ],
+)
+def test_bad_translations_are_named(split, dataset, words):
+    # A column of pairs has to be in all splits to get so far.
+    splits = dict.fromkeys(SPLITS, dataset) if "text_pair" in dataset.column_names else {split: dataset}
+    with pytest.raises(StreamError, match=words) as error:
+        translation_task(**splits)
+    assert "Task 't', split" in str(error.value)
+
+
+def test_a_translation_with_labels_is_refused():
+    with pytest.raises(StreamError, match=r"Task 't' is a translation with the labels \('a', 'b'\); leave them out"):
+        translation_task(labels=("a", "b"))
 
 
 def test_unknown_split(make_task):
