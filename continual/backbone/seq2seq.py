@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from continual.backbone.body import Body
-from continual.backbone.examples import Examples
 from continual.backbone.generation import Decoding
 from continual.backbone.injection import acting, install
 from continual.backbone.likelihood import IGNORED, target_log_probs
+from continual.backbone.parallel import Parallel
 from continual.backbone.parts import PARTS, Parts
 from continual.backbone.readers import SEQ2SEQ_READERS
 from continual.backbone.steering import UNSTEERED, Steering
@@ -49,9 +49,9 @@ class Seq2Seq(TextToText):
         )
         return Ragged.from_lists(encoded["input_ids"])
 
-    def examples(self, sources: EncodedTexts, targets: Ragged) -> Examples:
+    def parallel(self, sources: EncodedTexts, targets: Ragged) -> Parallel:
         """See `TextToText.examples`."""
-        return Examples(sources, targets)
+        return Parallel(sources, targets)
 
     def encode(self, hidden: Tensor, mask: Tensor, steering: Steering = UNSTEERED) -> tuple[Tensor, Tensor]:
         """What the decoder attends to.

@@ -23,8 +23,8 @@ class Steering:
         real: True where a soft vector is real, [prompts, soft]; None means all are.
         entry: The layer before which soft vectors enter, and the first that is changed.
         changes: What changes in the layers that read the source, by the number of the layer.
-        decoder: What changes in the decoder of an encoder-decoder, by the number of the layer; prefixes are those of its
-            self-attention.
+        decoder: What changes in the decoder of an encoder-decoder, by the number of the layer; prefixes are those of
+            its self-attention.
     """
 
     soft: Tensor | None = None

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from continual.backbone.body import Body
 from continual.backbone.encoder import SHORTEST, TRICKY, Encoder
-from continual.backbone.examples import Examples
 from continual.backbone.generation import Decoding
+from continual.backbone.parallel import Parallel
 from continual.backbone.readers import Reader
 from continual.backbone.steering import UNSTEERED, Steering
 from continual.backbone.texts import EncodedTexts, Ragged, by_length
@@ -70,7 +70,7 @@ class TextToText(Encoder, ABC):
         if max_target < SHORTEST:
             raise BackboneError(f"backbone.max_target is {max_target}, expected at least {SHORTEST} tokens.")
         super().__init__(model, tokenizer, name, "mean", max_length)
-        self.max_target = max_target
+        self.max_target = min(max_target, self.positions)
 
     def _opened(self, model: nn.Module) -> Body:
         if self.family not in self.readers:
@@ -85,7 +85,7 @@ class TextToText(Encoder, ABC):
         """Token ids of targets, cut to `max_target`, with the end token."""
 
     @abstractmethod
-    def examples(self, sources: EncodedTexts, targets: Ragged) -> Examples:
+    def parallel(self, sources: EncodedTexts, targets: Ragged) -> Parallel:
         """Pairs of source and target; one target for each source."""
 
     @abstractmethod
@@ -93,7 +93,7 @@ class TextToText(Encoder, ABC):
         """Logits of each target token given the source and the target tokens before it.
 
         Args:
-            hidden: States before layer `steering.entry` of what is read (see `Examples.batch` and `below`), [batch,
+            hidden: States before layer `steering.entry` of what is read (see `Parallel.batch` and `below`), [batch,
                 length, width].
             mask: True where a position is real, [batch, length].
             targets: Target ids, [batch, target length], `likelihood.IGNORED` behind.

@@ -26,10 +26,10 @@ def encoded(backbone, rows=ALL):
 
 def example_batch(backbone, rows=ALL):
     """Ids, mask and targets of pairs."""
-    examples = backbone.examples(
+    pairs = backbone.parallel(
         backbone.tokenize([SOURCES[row] for row in rows]), backbone.tokenize_targets([TARGETS[row] for row in rows])
     )
-    return examples.batch(torch.arange(len(rows)), backbone.pad_token)
+    return pairs.batch(torch.arange(len(rows)), backbone.pad_token)
 
 
 def drawn(tuning, stack, seed=0):

@@ -122,7 +122,7 @@ def test_labels_are_scored_as_targets_one_by_one(tiny_generator, family):
         for row, source in enumerate(SOURCES):
             for column in range(3):
                 label = labels.take(torch.tensor([column]))
-                pair = backbone.examples(backbone.tokenize([source]), label)
+                pair = backbone.parallel(backbone.tokenize([source]), label)
                 own, real, target = pair.batch(torch.tensor([0]), backbone.pad_token)
                 logits = backbone.logits(backbone.below(own, real), real, target)[0]
                 by_hand = sum(logits[place].log_softmax(0)[token] for place, token in enumerate(target[0].tolist()))

@@ -5,8 +5,8 @@ from math import log
 import pytest
 import torch
 
-from continual.backbone.examples import appended, moved_together
 from continual.backbone.likelihood import IGNORED, target_log_probs, token_log_probs, token_loss
+from continual.backbone.parallel import appended, moved_together
 from continual.backbone.texts import Ragged
 
 PROBABILITIES = torch.tensor([[[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]], [[0.2, 0.2, 0.6], [1 / 3, 1 / 3, 1 / 3]]])

@@ -106,7 +106,7 @@ def test_what_is_written_greedily_is_what_is_most_probable_under_the_prompt(tiny
         start = torch.full((len(ids), 1), backbone.tokenizer.convert_tokens_to_ids("de_DE"))
         targets = torch.cat([written.masked_fill(~real, 5), start], dim=1)
     if isinstance(backbone, Causal):
-        from continual.backbone.examples import moved_together
+        from continual.backbone.parallel import moved_together
 
         ids, mask = torch.cat([ids, written], 1), torch.cat([mask, real], 1)
         ids, mask = moved_together(ids, mask, right=False)

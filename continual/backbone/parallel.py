@@ -10,7 +10,7 @@ from continual.backbone.texts import EncodedTexts, Ragged
 
 
 @dataclass(frozen=True)
-class Examples:
+class Parallel:
     """Pairs of source and target.
 
     Attributes:
