@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from continual.backbone.blocks import FAMILIES
 from continual.backbone.encoder import Encoder
 from continual.backbone.frozen import FrozenView, Seen, freeze
 from continual.backbone.readout import Readout
@@ -70,7 +69,7 @@ class Predictor:
             For each text the logits over the labels of its prompt, [labels].
         """
         groups: dict[tuple[str, str], list[int]] = defaultdict(list)
-        stepwise = self._encoder.family in FAMILIES
+        stepwise = self._encoder.stepwise
         for place, prompt in enumerate(prompts):
             groups[self._prepared(prompt).kind(stepwise)].append(place)
         results: list[Tensor] = [torch.empty(0)] * len(rows)

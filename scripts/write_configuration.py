@@ -149,6 +149,8 @@ def _shown(value: Any) -> str:
     if isinstance(value, tuple | list):
         text = ", ".join(str(item) for item in value)
         return f"`[{text}]`" if len(text) <= 60 else f"{len(value)} of them, in the code"
+    if isinstance(value, str):
+        return f"`{value}`" if value.isprintable() else f"`{value!r}`"
     plain = {None: "null", True: "true", False: "false"}
     return f"`{plain.get(value, value) if isinstance(value, bool | None) else value}`"
 

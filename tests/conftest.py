@@ -9,8 +9,10 @@ import pytest
 
 if TYPE_CHECKING:
     from continual.backbone.encoder import Encoder
+    from continual.backbone.text_to_text import TextToText
 
 TinyEncoder = Callable[..., "Encoder"]
+TinyGenerator = Callable[[str], "TextToText"]
 
 # How long an example takes says more about the machine's other work than about the code.
 hypothesis.settings.register_profile("no deadline", deadline=None)
@@ -56,6 +58,40 @@ def tiny_encoder(tiny_folder: Callable[[str], Path]) -> TinyEncoder:
         return kept[key]
 
     return encoder
+
+
+@pytest.fixture(scope="session")
+def tiny_generator_folder(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Callable[[str], Path]:
+    """Gives the folder of a tiny generative model of a family, made at first use."""
+    from tiny_generators import save_tiny_generator
+
+    root = tmp_path_factory.mktemp("tiny-generators")
+
+    def folder(family: str) -> Path:
+        path = root / family
+        return path if path.exists() else save_tiny_generator(family, path)
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_generator(tiny_generator_folder: Callable[[str], Path]) -> TinyGenerator:
+    """Gives the tiny generative model of a family, loaded as a user's own model is; one object for all tests."""
+    from tiny_generators import CAUSAL, LANGUAGES
+
+    from continual.backbone.generators import causal, seq2seq
+
+    kept: dict[str, TextToText] = {}
+
+    def generator(family: str) -> "TextToText":
+        if family not in kept:
+            path = str(tiny_generator_folder(family))
+            languages = LANGUAGES if family == "mbart" else {}
+            load = causal if family in CAUSAL else seq2seq
+            kept[family] = load(path=path, max_length=24, max_target=20, **languages)
+        return kept[family]
+
+    return generator
 
 
 @pytest.fixture(scope="session")

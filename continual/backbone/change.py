@@ -34,6 +34,8 @@ class Prefix:
 class Affine:
     """Gain and bias of a layer norm, in place of the model's own.
 
+    A norm that neither centres nor has a bias (T5 and Llama divide by the root of the mean square) gets one here.
+
     Attributes:
         gain: [prompts, width].
         bias: [prompts, width].
@@ -42,8 +44,11 @@ class Affine:
     gain: Tensor
     bias: Tensor
 
-    def __call__(self, norm: nn.LayerNorm, hidden: Tensor) -> Tensor:
+    def __call__(self, norm: nn.Module, hidden: Tensor) -> Tensor:
         """What `norm` makes of states [batch, length, width] with this gain and bias."""
+        if not isinstance(norm, nn.LayerNorm):
+            standard = F.rms_norm(hidden, hidden.shape[-1:], eps=norm.variance_epsilon)
+            return standard * self.gain[:, None] + self.bias[:, None]
         if len(self.gain) == len(self.bias) == 1:
             return F.layer_norm(hidden, norm.normalized_shape, self.gain[0], self.bias[0], norm.eps)
         standard = F.layer_norm(hidden, norm.normalized_shape, eps=norm.eps)

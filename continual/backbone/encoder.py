@@ -7,7 +7,7 @@ import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -31,11 +31,11 @@ _TOKENISED_AT_ONCE = 1024
 
 _CHARACTERS_PER_TOKEN_OF_PAIRS = 16
 # Room for the special tokens of a pair and a few words.
-_SHORTEST = 8
+SHORTEST = 8
 # What changes the features but shows neither in the weights' shapes nor in their values.
 _DECISIVE = ("num_attention_heads", "hidden_act", "activation", "layer_norm_eps")
 # Its token ids depend on case folding, accents, merges and special tokens, none of which the vocabulary shows.
-_TRICKY = "Straße naïve ÉCOLE don't 3,14 #tag @user \u4f60\u597d \U0001f600 unbelievabilities"
+TRICKY = "Straße naïve ÉCOLE don't 3,14 #tag @user \u4f60\u597d \U0001f600 unbelievabilities"
 
 
 class Encoder:
@@ -66,8 +66,8 @@ class Encoder:
     ) -> None:
         if pooling not in POOLINGS:
             raise BackboneError(f"backbone.pooling is {pooling!r}, expected one of {', '.join(POOLINGS)}.")
-        if max_length < _SHORTEST:
-            raise BackboneError(f"backbone.max_length is {max_length}, expected at least {_SHORTEST} tokens.")
+        if max_length < SHORTEST:
+            raise BackboneError(f"backbone.max_length is {max_length}, expected at least {SHORTEST} tokens.")
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.name = name
@@ -75,7 +75,11 @@ class Encoder:
         self.positions = _positions(model)
         self.max_length = min(max_length, self.positions)
         self.exact = True
-        self.body: Body = BlockwiseBody(model) if self.family in FAMILIES else WholeModelBody(model)
+        self.body: Body = self._opened(model)
+
+    def _opened(self, model: nn.Module) -> Body:
+        """How the model's layers are run."""
+        return BlockwiseBody(model) if self.family in FAMILIES else WholeModelBody(model)
 
     @property
     def family(self) -> str:
@@ -92,19 +96,16 @@ class Encoder:
         """Number of layers that can be entered one by one."""
         return self.body.depth
 
+    @property
+    def stepwise(self) -> bool:
+        """Whether every layer can be entered and changed; if not, the model is run as a whole."""
+        return not isinstance(self.body, WholeModelBody)
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over weights, shape, tokenizer, pooling and length: equal means equal features."""
         digest = hashlib.sha256()
-        config = self.model.config
-        about = {
-            "family": self.family,
-            "pooling": self.pooling,
-            "max_length": self.max_length,
-            "config": [getattr(config, name, None) for name in _DECISIVE],
-            "tokens": self.tokenize([_TRICKY]).ids.values.tolist(),
-        }
-        digest.update(json.dumps(about, sort_keys=True).encode())
+        digest.update(json.dumps(self._about(), sort_keys=True).encode())
         digest.update(json.dumps(self.tokenizer.get_vocab(), sort_keys=True).encode())
         for name, tensor in weights_of(self.model):
             if name.startswith("pooler."):  # takes no part, and is drawn anew at each load where a checkpoint lacks it
@@ -112,6 +113,16 @@ class Encoder:
             digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
             digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
         return digest.hexdigest()
+
+    def _about(self) -> dict[str, Any]:
+        """What the fingerprint covers beside vocabulary and weights, JSON-able."""
+        return {
+            "family": self.family,
+            "pooling": self.pooling,
+            "max_length": self.max_length,
+            "config": [getattr(self.model.config, name, None) for name in _DECISIVE],
+            "tokens": self.tokenize([TRICKY]).ids.values.tolist(),
+        }
 
     def quantized(self) -> "Encoder":
         """A copy for prediction whose linear layers compute in int8 (dynamic quantisation), on the CPU.
@@ -200,7 +211,7 @@ class Encoder:
         Raises:
             BackboneError: The layers cannot be entered one by one.
         """
-        if not isinstance(self.body, BlockwiseBody):
+        if not self.stepwise:
             raise BackboneError(
                 f"The backbone {self.name!r} of family {self.family!r} is run as a whole, so the inputs of its layers "
                 f"cannot be perturbed; set training.hype=none or use one of the families {', '.join(FAMILIES)}."

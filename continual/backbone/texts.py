@@ -47,6 +47,11 @@ class Ragged:
             values = values.masked_fill(~mask.view(*mask.shape, *[1] * (values.dim() - 2)), fill)
         return values, mask
 
+    @classmethod
+    def from_lists(cls, rows: Sequence[Sequence[int]]) -> "Ragged":
+        """From lists of whole numbers."""
+        return _ragged(rows)
+
     def take(self, rows: Tensor) -> "Ragged":
         """The given rows alone, in their order."""
         starts, lengths = self.offsets[rows], self.lengths[rows]

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from continual.backbone.blocks import FAMILIES
 from continual.backbone.encoder import Encoder
 from continual.backbone.states import CHUNK, ComputedStates
 from continual.backbone.texts import by_length
@@ -76,7 +75,7 @@ class Prober:
         layer. Units below the prompt's entry see the same in all prompts and are left out.
         """
         encoder = self._encoder
-        if encoder.family not in FAMILIES:
+        if not encoder.stepwise:
             return torch.zeros(0)
         first = encoder.tokenizer.cls_token_id  # may be 0, as in RoBERTa
         start = torch.tensor([[encoder.pad_token if first is None else first]])

@@ -10,6 +10,7 @@ from torch import Tensor
 from continual.backbone.encoder import Encoder
 from continual.backbone.frozen import Seen
 from continual.backbone.states import States
+from continual.backbone.steering import Steering
 from continual.backbone.texts import EncodedTexts
 from continual.errors import ConfigError
 
@@ -96,6 +97,18 @@ class Tuning(ABC):
             mask: True where a token is real, [batch, length].
             tensors: The tensors of one prompt for the whole batch, or of `stack` with one prompt for each example.
         """
+
+    def steering(self, encoder: Encoder, tensors: Tensors) -> Steering:
+        """The same as `layers` does, as a generative backbone wants it told.
+
+        Args:
+            encoder: The backbone, or `Seq2Seq.decoder`.
+            tensors: As for `layers`.
+
+        Raises:
+            ConfigError: The tuning cannot steer a generative model.
+        """
+        raise ConfigError(f"tuning={self.name} cannot steer a generative model; use tuning=input or tuning=deep.")
 
     @abstractmethod
     def stack(self, prompts: Sequence[Tensors]) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from continual.backbone.change import Affine, Change
 from continual.backbone.encoder import Encoder
@@ -76,9 +76,13 @@ class LayerNorm(LayerTuning):
         return 1.0
 
     def _own(self, encoder: Encoder, layer: int, part: str) -> list[Tensor]:
-        """The pretrained values of a layer's chosen norms, each [width]."""
+        """The pretrained values of a layer's chosen norms, each [width]; a bias that a norm lacks is zero."""
         block = encoder.body.blocks[layer]
-        return [weight_of(getattr(block, norm), _WEIGHTS[part]) for norm in _NORMS[self.norms]]
+        return [_own_value(getattr(block, norm), _WEIGHTS[part]) for norm in _NORMS[self.norms]]
+
+
+def _own_value(norm: nn.Module, name: str) -> Tensor:
+    return torch.zeros_like(weight_of(norm, "weight")) if getattr(norm, name, None) is None else weight_of(norm, name)
 
 
 class PrefixLayerNorm(LayerTuning):

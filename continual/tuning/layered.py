@@ -8,6 +8,7 @@ from torch import Tensor
 from continual.backbone.blocks import FAMILIES
 from continual.backbone.change import Change
 from continual.backbone.encoder import Encoder
+from continual.backbone.steering import Steering
 from continual.errors import BackboneError, ConfigError
 from continual.tuning.base import Tensors, Tuning, equal_stack
 
@@ -30,7 +31,7 @@ class LayerTuning(Tuning):
 
     def entry(self, encoder: Encoder) -> int:
         """See `Tuning.entry`."""
-        if encoder.family not in FAMILIES:
+        if not encoder.stepwise:
             raise BackboneError(
                 f"tuning={self.name} needs a backbone of one of the families {', '.join(FAMILIES)}, but "
                 f"{encoder.name!r} is of family {encoder.family!r}; use tuning=input."
@@ -48,6 +49,12 @@ class LayerTuning(Tuning):
             changes = {layer: self.change(encoder, tensors, place)}
             hidden = encoder.run(hidden, mask, layer, layer + 1, changes=changes)
             yield hidden
+
+    def steering(self, encoder: Encoder, tensors: Tensors) -> Steering:
+        """See `Tuning.steering`."""
+        layers = range(self.entry(encoder), encoder.depth)
+        changes = {layer: self.change(encoder, tensors, place) for place, layer in enumerate(layers)}
+        return Steering(entry=self.layer, changes=changes)
 
     def stack(self, prompts: Sequence[Tensors]) -> dict[str, Tensor]:
         """See `Tuning.stack`.

@@ -41,9 +41,9 @@ class DeepPrompt(LayerTuning):
         return {"name": self.name, "length": self.length, "layer": self.layer, "scale": self.scale}
 
     def initial(self, encoder: Encoder, states: States | None, generator: torch.Generator) -> dict[str, Tensor]:
-        """See `Tuning.initial`; the table is [layers, 2, length, width] with keys first."""
+        """See `Tuning.initial`; the table is [layers, 2, length, width of the layers' keys] with keys first."""
         layers = encoder.depth - self.entry(encoder)
-        shape = (layers, 2, self.length, encoder.width)
+        shape = (layers, 2, self.length, encoder.body.blocks[self.layer].key.out_features)
         return {"prefix": torch.randn(shape, generator=generator) * self.scale}
 
     def change(self, encoder: Encoder, tensors: Tensors, place: int) -> Change:

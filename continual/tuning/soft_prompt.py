@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from continual.backbone.blocks import FAMILIES
 from continual.backbone.encoder import Encoder
 from continual.backbone.states import States
+from continual.backbone.steering import Steering
 from continual.errors import BackboneError, ConfigError
 from continual.tuning.base import Tensors, Tuning, pad_stack
 
@@ -56,7 +56,7 @@ class LatePrompt(Tuning):
                 f"tuning.layer is {self.layer}, but the backbone {encoder.name!r} can be entered before layers "
                 f"0 to {encoder.depth - 1} only; choose one of them or use tuning=input."
             )
-        if encoder.family not in FAMILIES and self.length + encoder.max_length > encoder.positions:
+        if not encoder.stepwise and self.length + encoder.max_length > encoder.positions:
             # Run as a whole, a model gives soft tokens positions of the text.
             raise BackboneError(
                 f"The backbone {encoder.name!r} has {encoder.positions} positions, too few for tuning.length="
@@ -82,6 +82,12 @@ class LatePrompt(Tuning):
         for layer in range(self.layer, encoder.depth):
             whole = encoder.run(whole, visible, start=layer, stop=layer + 1, soft=length)
             yield whole[:, length:]
+
+    def steering(self, encoder: Encoder, tensors: Tensors) -> Steering:
+        """See `Tuning.steering`."""
+        prompt = tensors["prompt"]
+        soft = prompt[None] if prompt.dim() == 2 else prompt
+        return Steering(soft=soft, real=tensors.get("prompt_mask"), entry=self.entry(encoder))
 
     def stack(self, prompts: Sequence[Tensors]) -> dict[str, Tensor]:
         """See `Tuning.stack`; shorter prompts are filled up and hidden from attention."""

@@ -1,0 +1,197 @@
+"""What encoder-decoders and causal models share: both turn a source text into a target text."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from continual.backbone.body import Body
+from continual.backbone.encoder import SHORTEST, TRICKY, Encoder
+from continual.backbone.generation import Decoding
+from continual.backbone.parallel import Parallel
+from continual.backbone.readers import Reader
+from continual.backbone.steering import UNSTEERED, Steering
+from continual.backbone.texts import EncodedTexts, Ragged, by_length
+from continual.errors import BackboneError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+# What changes the numbers but shows neither in the weights' shapes nor in their values.
+_DECISIVE = (
+    "num_attention_heads",
+    "num_key_value_heads",
+    "encoder_attention_heads",
+    "decoder_attention_heads",
+    "hidden_act",
+    "activation_function",
+    "feed_forward_proj",
+    "layer_norm_epsilon",
+    "rms_norm_eps",
+    "rope_parameters",
+    "relative_attention_num_buckets",
+    "relative_attention_max_distance",
+    "scale_embedding",
+    "scale_decoder_outputs",
+    "scale_attn_weights",
+    "scale_attn_by_inverse_layer_idx",
+    "decoder_start_token_id",
+    "eos_token_id",
+)
+
+
+class TextToText(Encoder, ABC):
+    """A frozen generative model. As an `Encoder` it is the stack of layers that reads the source.
+
+    Args:
+        model: A Hugging Face model with its language model head. It is put in evaluation mode and frozen.
+        tokenizer: Its tokenizer.
+        name: The name shown in reports.
+        max_length: Sources are cut after this many tokens.
+        max_target: Targets are cut after this many tokens, end token included.
+    """
+
+    readers: ClassVar[dict[str, type[Reader]]]
+    """How each family reads, by its model type."""
+
+    kind: ClassVar[str]
+    """What these models are called."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        tokenizer: "PreTrainedTokenizerBase",
+        name: str,
+        max_length: int = 128,
+        max_target: int = 128,
+    ) -> None:
+        if max_target < SHORTEST:
+            raise BackboneError(f"backbone.max_target is {max_target}, expected at least {SHORTEST} tokens.")
+        super().__init__(model, tokenizer, name, "mean", max_length)
+        self.max_target = min(max_target, self.positions)
+
+    def _opened(self, model: nn.Module) -> Body:
+        if self.family not in self.readers:
+            raise BackboneError(
+                f"The backbone {self.name!r} is of family {self.family!r}, expected {self.kind} of one of the families "
+                f"{', '.join(self.readers)}; choose such a model."
+            )
+        return self.readers[self.family](model)
+
+    @abstractmethod
+    def tokenize_targets(self, texts: Sequence[str]) -> Ragged:
+        """Token ids of targets, cut to `max_target`, with the end token."""
+
+    @abstractmethod
+    def parallel(self, sources: EncodedTexts, targets: Ragged) -> Parallel:
+        """Pairs of source and target; one target for each source."""
+
+    @abstractmethod
+    def logits(self, hidden: Tensor, mask: Tensor, targets: Tensor, steering: Steering = UNSTEERED) -> Tensor:
+        """Logits of each target token given the source and the target tokens before it.
+
+        Args:
+            hidden: States before layer `steering.entry` of what is read (see `Parallel.batch` and `below`), [batch,
+                length, width].
+            mask: True where a position is real, [batch, length].
+            targets: Target ids, [batch, target length], `likelihood.IGNORED` behind.
+            steering: What a prompt does.
+
+        Returns:
+            [batch, target length, vocabulary]; meaningless behind a target's end.
+        """
+
+    @abstractmethod
+    def label_log_probs(
+        self, ids: Tensor, mask: Tensor, labels: Ragged, steering: Steering = UNSTEERED, normalised: bool = True
+    ) -> Tensor:
+        """How probable each label's text is as the target of each source.
+
+        Args:
+            ids: Token ids of the sources, [batch, length].
+            mask: True where a token is real, [batch, length].
+            labels: The labels' texts, from `tokenize_targets`.
+            steering: What a prompt does.
+            normalised: Divide each log-probability by the number of the label's tokens, end token included.
+
+        Returns:
+            Log-probabilities, [batch, labels], with gradients.
+        """
+
+    @abstractmethod
+    def generate(
+        self, ids: Tensor, mask: Tensor, decoding: Decoding | None = None, steering: Steering = UNSTEERED
+    ) -> Tensor:
+        """Writes a target for each source.
+
+        Args:
+            ids: Token ids of the sources, [batch, length].
+            mask: True where a token is real, [batch, length].
+            decoding: How targets are searched for; greedily by default.
+            steering: What a prompt does.
+
+        Returns:
+            The new tokens, [batch, longest], with the end token and padding behind it.
+        """
+
+    def below(self, ids: Tensor, mask: Tensor, entry: int = 0) -> Tensor:
+        """States before layer `entry`, which no prompt that enters there changes, [batch, length, width]."""
+        with torch.no_grad():
+            return self.run(self.embed(ids, mask), mask, stop=entry)
+
+    def read_steered(self, hidden: Tensor, mask: Tensor, steering: Steering) -> tuple[Tensor, Tensor, int]:
+        """Runs the layers from `steering.entry` on under a prompt.
+
+        Returns:
+            The last states [batch, soft + length, width], their mask, and the number of soft positions.
+        """
+        hidden, mask, soft = steering.enter(hidden, mask)
+        return self.run(hidden, mask, steering.entry, soft=soft, changes=steering.changes), mask, soft
+
+    def write(
+        self,
+        texts: Sequence[str],
+        decoding: Decoding | None = None,
+        steering: Steering = UNSTEERED,
+        batch: int = 32,
+    ) -> list[str]:
+        """The targets of source texts, in their order, without special tokens.
+
+        Args:
+            texts: The sources.
+            decoding: How targets are searched for; greedily by default.
+            steering: What one prompt does to all texts, or one prompt for each text.
+            batch: How many sources of like length are taken at a time.
+        """
+        encoded = self.tokenize(texts)
+        results = [""] * len(texts)
+        for rows in by_length(encoded.ids.lengths, batch):
+            ids, mask, _ = encoded.batch(rows, self.pad_token)
+            written = self.generate(ids, mask, decoding, steering.take(rows))
+            for row, text in zip(rows.tolist(), self.decoded(written), strict=True):
+                results[row] = text
+        return results
+
+    def decoded(self, ids: Tensor) -> list[str]:
+        """Texts of target ids [batch, length], without special tokens."""
+        return [text.strip() for text in self.tokenizer.batch_decode(ids, skip_special_tokens=True)]
+
+    def quantized(self) -> Encoder:
+        """See `Encoder.quantized`.
+
+        Raises:
+            BackboneError: Always: int8 is for encoders.
+        """
+        raise BackboneError(
+            f"The backbone {self.name!r} is {self.kind}, and int8 is for encoders alone; do without int8."
+        )
+
+    def _about(self) -> dict[str, Any]:
+        config = self.model.config
+        return super()._about() | {
+            "max_target": self.max_target,
+            "text_to_text": [getattr(config, name, None) for name in _DECISIVE],
+            "target_tokens": self.tokenize_targets([TRICKY]).values.tolist(),
+        }
