@@ -76,7 +76,7 @@ def encode_pairs(
 
 
 def _encoded(texts: list[str], tokenizer: "PreTrainedTokenizerFast") -> list[Ids]:
-    return [item.ids for item in tokenizer.backend_tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+    return tokenizer(texts, add_special_tokens=False, padding=False, truncation=False)["input_ids"] if texts else []
 
 
 def _refusal(first: Ids, second: Ids, config: ModelConfig | None) -> str | None:

@@ -12,7 +12,7 @@ from continual.pretraining.optimisation import setting
 from continual.pretraining.translation.toy import toy_pairs
 from continual.registry import Registry
 from continual.seeding import seed_of
-from streams.reading import read_table
+from streams.reading import Table, read_table, read_text
 from streams.splits import text_key
 
 Pairs = list[tuple[str, str]]
@@ -89,6 +89,12 @@ class FilesPool:
 
     folder: str = setting("", "folder with a folder for each domain")
     domains: list = field(default_factory=list, metadata={"help": "domains to learn from"})
+    header: list | None = field(
+        default=None,
+        metadata={
+            "help": "columns of tab-separated files whose first line is a pair already; null: that line names them"
+        },
+    )
     cap: int | None = setting(None, "largest number of pairs of a domain, the first of its file; null for all")
     held_out: int = setting(200, "pairs of each domain's dev file that the model is scored on, at most")
     stream: list = field(
@@ -101,9 +107,12 @@ class FilesPool:
     def __post_init__(self) -> None:
         if not self.folder:
             raise ConfigError("The pool has no folder; set pool.folder=FOLDER.")
-        for name in ("domains", "stream"):
-            if not isinstance(getattr(self, name), list) or not all(isinstance(it, str) for it in getattr(self, name)):
-                raise ConfigError(f"pool.{name} is {getattr(self, name)!r}, expected names such as [news, general].")
+        for name in ("domains", "stream", "header"):
+            value = getattr(self, name)
+            if value is None and name == "header":
+                continue
+            if not isinstance(value, list) or not all(isinstance(it, str) for it in value):
+                raise ConfigError(f"pool.{name} is {value!r}, expected a list of names such as [news, general].")
         if not self.domains:
             raise ConfigError("The pool has no domains to learn from; set pool.domains=[NAME, ...].")
         if self.cap is not None and self.cap < 1:
@@ -119,6 +128,7 @@ class FilesPool:
         return {
             "kind": "files",
             "domains": list(self.domains),
+            "header": self.header,
             "cap": self.cap,
             "held_out": self.held_out,
             "stream": list(self.stream),
@@ -127,6 +137,7 @@ class FilesPool:
 
     def read(self, languages: tuple[str, str], seed: int) -> Pool:
         """See `PoolSettings.read`."""
+        all_train = {name: self._pairs(name, _TRAIN, languages) for name in self.domains}
         held_out = {name: self._pairs(name, _HELD_OUT, languages)[: self.held_out] for name in self.domains}
         watched = [
             pair for name in self.stream for split in _WATCHED for pair in self._pairs(name, split, languages, False)
@@ -136,7 +147,7 @@ class FilesPool:
         counts: dict[str, dict[str, int]] = {}
         seen: set[tuple[str, str]] = set()
         for name in self.domains:
-            own, counts[name] = _cleaned(self._pairs(name, _TRAIN, languages), tests, seen)
+            own, counts[name] = _cleaned(all_train[name], tests, seen)
             own = own[: self.cap]
             counts[name]["train"] = len(own)
             train += own
@@ -147,7 +158,7 @@ class FilesPool:
         path = self._file(domain, split, needed)
         if path is None:
             return []
-        table = read_table(path)
+        table = read_table(path) if self.header is None else _headerless(path, self.header)
         first, second = (table.column(language) for language in languages)
         return list(zip(map(_text, first), map(_text, second), strict=True))
 
@@ -160,6 +171,20 @@ class FilesPool:
                 "pool.folder or pool.domains."
             )
         return found[0] if found else None
+
+
+def _headerless(path: Path, header: list[str]) -> Table:
+    """A tab-separated file whose first line is a row; quotes mean nothing in it."""
+    text, notes = read_text(path)
+    # Only \n separates rows: splitlines() would also break at U+2028 and friends inside a sentence.
+    rows = [line.rstrip("\r").split("\t") for line in text.split("\n") if line.strip()]
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(header):
+            raise StreamError(
+                f"{path}, line {number}: expected {len(header)} fields as in pool.header, found {len(row)}; repair the "
+                "line, or set pool.header=null where the file names its columns."
+            )
+    return Table(str(path), tuple(header), list(zip(*rows, strict=True)), range(1, len(rows) + 1), notes)
 
 
 def _cleaned(pairs: Pairs, tests: set[str], seen: set[tuple[str, str]]) -> tuple[Pairs, dict[str, int]]:

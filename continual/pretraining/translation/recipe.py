@@ -105,7 +105,8 @@ class TranslationRecipe:
 
         def save(folder: Path) -> None:
             model.cpu().save_pretrained(folder)
-            tokenizer.save_pretrained(folder)
+            # Read once more, because a tokenizer that has padded a batch would write that down as its habit.
+            self._tokenizer(place.folder / _TOKENIZER, pool).save_pretrained(folder)
 
         return Made(save, self._summary(model, pool, dropped, outcome, scores, seconds))
 
