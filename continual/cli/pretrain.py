@@ -28,17 +28,15 @@ def pretrain(name: str, overrides: tuple[str, ...], cache: Path | None, find: bo
     """
     from rich.console import Console
 
-    from continual.errors import Interrupted, RunError
+    from continual.errors import Interrupted
     from continual.pretraining.config import compose
-    from continual.pretraining.session import Pretraining
+    from continual.pretraining.session import Pretraining, pretrained
     from continual.progress import Progress
 
-    made = Pretraining(compose(name, overrides), cache)
     if find:
-        if not made.is_finished:
-            raise RunError(f"{made.folder} is not there; make it with the same command without --find.")
-        click.echo(made.folder)
+        click.echo(pretrained(name, overrides, cache))
         return
+    made = Pretraining(compose(name, overrides), cache)
     try:
         made.execute(Progress(Console(stderr=True, highlight=False)))
     except (Interrupted, KeyboardInterrupt):

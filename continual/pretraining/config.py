@@ -14,7 +14,7 @@ from continual.registry import suggestion
 
 FOLDER = "pretrain"
 GROUPS = ("pool", "objectives")
-_COMMON = ("kind", "description", "threads", "tracking")
+_COMMON = ("name", "kind", "description", "threads", "tracking")
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class PretrainConfig:
     """Everything that decides a pretraining.
 
     Attributes:
-        name: The name of its file.
+        name: The name of its file, or the `name` in it.
         kind: Of the recipe.
         recipe: How the model is made.
         tracking: Where it is logged.
@@ -53,7 +53,9 @@ def compose(name: str, overrides: Sequence[str] = ()) -> PretrainConfig:
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
-            raise ConfigError(f"There is no file {path}; give the path of a YAML file or a name of `continual ls`.")
+            raise ConfigError(
+                f"There is no file {path}; give the path of a YAML file or a name from `continual ls pretrainings`."
+            )
         return parse(path.stem, compose_in(path.absolute().parent, path.name, overrides, GROUPS))
     known = names_in(FOLDER)
     if name not in known:
@@ -75,11 +77,14 @@ def parse(name: str, resolved: dict[str, Any]) -> PretrainConfig:
     threads = coerced(resolved.get("threads"), int | None, "threads")
     if threads is not None and threads < 1:
         raise ConfigError(f"threads is {threads}, expected 1 or more, or null.")
+    name = coerced(resolved.get("name", name), str, "name")
+    if not name or "/" in name or name.startswith("."):
+        raise ConfigError(f"name is {name!r}, expected one that a folder can have.")
     return PretrainConfig(
         name=name,
         kind=kind,
         recipe=recipe.parse(resolved),
         tracking=typed(TrackingConfig, resolved.get("tracking"), "tracking"),
         threads=threads,
-        resolved=dict(resolved),
+        resolved={"name": name, **resolved},
     )

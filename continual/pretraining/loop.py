@@ -25,7 +25,7 @@ from continual.training.watch import Watcher
 STAGE = "training"
 """The name of the training's checkpoint."""
 
-_SECONDS_BETWEEN_CHECKPOINTS = 30.0
+_SECONDS_BETWEEN_CHECKPOINTS = 60.0
 _BETAS, _EPSILON = (0.9, 0.98), 1e-9
 
 

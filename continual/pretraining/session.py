@@ -6,15 +6,15 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from continual.errors import Interrupted, RunError
+from continual.errors import BackboneError, Interrupted, RunError
 from continual.files import new_folder, read_json, storage_errors, write_json, write_text
-from continual.pretraining.config import PretrainConfig
+from continual.pretraining.config import PretrainConfig, compose
 from continual.progress import Progress
 
 if TYPE_CHECKING:
@@ -94,6 +94,8 @@ class Pretraining:
         from continual.pretraining.recipe import Place
 
         started = time.monotonic()
+        for leftover in self.cache.glob(f".{self.folder.name}.*.tmp"):  # of a process that was killed at the very end
+            shutil.rmtree(leftover, ignore_errors=True)
         if self.config.threads:
             import torch
 
@@ -168,6 +170,26 @@ class Pretraining:
             yield
         finally:
             lock.release()
+
+
+def pretrained(name: str, overrides: Sequence[str] = (), cache: Path | None = None) -> Path:
+    """The folder of a finished model.
+
+    Args:
+        name: As for `continual pretrain`.
+        overrides: Likewise.
+        cache: Where models are kept; `cache_folder()` by default.
+
+    Raises:
+        BackboneError: It is not there.
+    """
+    made = Pretraining(compose(name, overrides), cache)
+    if not made.is_finished:
+        raise BackboneError(
+            f"The model {made.folder.name} is not in {made.cache}; make it with "
+            f"`continual pretrain {' '.join([name, *overrides])}`."
+        )
+    return made.folder
 
 
 def _numbers(scores: list[dict[str, Any]]) -> dict[str, float]:

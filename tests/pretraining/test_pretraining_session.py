@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from pretraining_samples import ALL_OBJECTIVES, SMALL, die_in_checkpoint, numbers, small, with_small_files, work
 
-from continual.errors import ConfigError, Interrupted, RunError
+from continual.errors import BackboneError, ConfigError, Interrupted, LearningError, RunError
 from continual.pretraining.config import compose
-from continual.pretraining.session import Pretraining, cache_folder
+from continual.pretraining.session import Pretraining, cache_folder, pretrained
 from continual.progress import Progress
+from continual.tracking.tracker import Tracker
 
 _PRELOADED = ["pretraining_samples", "pretraining_preload"]
 
@@ -137,6 +138,60 @@ def test_time_decides_the_number_of_steps_and_nothing_else(tmp_path):
     assert numbers(timed.summary())["curve"] == numbers(counted.summary())["curve"]
 
 
+class Recorder(Tracker):
+    """Keeps what it is told."""
+
+    def __init__(self, run_id: str | None) -> None:
+        super().__init__()
+        self.given, self.told = run_id, []
+
+    def start(self, run_name, params, config_yaml, tags=None):
+        self.told.append(("start", run_name, params["kind"], tags["kind"]))
+        return self.given or "first"
+
+    def step_metrics(self, task, stage, step, metrics):
+        self.told.append((task, stage, step, sorted(metrics)))
+
+    def task_metrics(self, index, metrics):
+        self.told.append(("end", sorted(metrics)))
+
+    def artifacts(self, paths):
+        self.told.append(("artifacts", [path.name for path in paths if path.is_file()]))
+
+    def finish(self, status):
+        self.told.append(status)
+
+
+def test_it_is_logged_as_runs_are_and_continued_under_the_same_name(tmp_path, monkeypatch):
+    trackers = []
+
+    def opened(directory, *, run_id, **settings):
+        assert directory == tmp_path
+        trackers.append(Recorder(run_id))
+        return trackers[-1]
+
+    monkeypatch.setattr("continual.tracking.tracker.open_tracker", opened)
+    made = small(tmp_path)
+    with pytest.raises(Interrupted):
+        made.execute(StopAfter(7))
+    made.execute(Progress())
+    first, second = trackers
+    assert (first.given, second.given) == (None, "first")
+    assert first.told[0] == ("start", made.folder.name, "translation", "pretraining")
+    assert first.told[-1] == "interrupted"
+    assert ("translation-tiny", "training", 10, ["loss"]) in second.told
+    assert (
+        "translation-tiny",
+        "training",
+        14,
+        ["loss", "perplexity", "train_loss", "train_translation"],
+    ) in second.told
+    *_, numbers_, artifacts, status = second.told
+    assert "simulated/en-de/bleu" in numbers_[1]
+    assert artifacts == ("artifacts", ["pretraining.json", "config.yaml"])
+    assert status == "finished"
+
+
 def test_two_processes_do_not_make_the_same_model(tmp_path):
     made = small(tmp_path)
     with made._locked(), pytest.raises(RunError, match="being made by another process"):
@@ -185,7 +240,7 @@ def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
 
 def test_the_resolved_configuration_repeats_the_model(finished):
     again = compose(str(finished.folder / "config.yaml"))
-    assert Pretraining(again, finished.cache).key == finished.key
+    assert Pretraining(again, finished.cache).folder == finished.folder
 
 
 def call(capsys, *arguments: str) -> tuple[int, str, str]:
@@ -202,6 +257,12 @@ def call(capsys, *arguments: str) -> tuple[int, str, str]:
         sys.argv = before
     output = capsys.readouterr()
     return code, output.out, output.err
+
+
+def test_other_parts_ask_for_the_folder_by_name(finished):
+    assert pretrained("translation-tiny", [*SMALL, *ALL_OBJECTIVES], finished.cache) == finished.folder
+    with pytest.raises(BackboneError, match=r"make it with `continual pretrain translation-tiny seed=5`\.$"):
+        pretrained("translation-tiny", ["seed=5"], finished.cache)
 
 
 def test_the_command_prints_where_the_model_is(capsys, finished):
@@ -233,7 +294,7 @@ def test_the_command_prints_where_the_model_is(capsys, finished):
         (["translation-base"], ["CONTINUAL_DATA"]),
         (["translation-base", "pool.folder=nowhere"], ["no file nowhere/general_wmt14_10k/train.tsv.gz"]),
         (["translation-base", "pool.folder=nowhere", "pool.domains=news"], ["pool.domains is 'news'"]),
-        (["translation-tiny", "--find"], ["is not there"]),
+        (["translation-tiny", "--find"], ["is not in", "continual pretrain translation-tiny"]),
     ],
 )
 def test_what_is_wrong_ends_in_one_sentence(capsys, monkeypatch, tmp_path, arguments, words):
@@ -259,6 +320,27 @@ def test_a_full_disk_ends_in_one_sentence_and_can_be_continued(workers, tmp_path
         assert not list(tmp_path.rglob("*.tmp"))
     made.execute(Progress())
     assert made.is_finished
+
+
+def test_what_a_killed_process_left_at_the_very_end_is_removed(tmp_path):
+    made = small(tmp_path)
+    half = tmp_path / f".{made.folder.name}.abc.tmp"
+    half.mkdir()
+    (half / "model.safetensors").write_text("half")
+    made.execute(Progress())
+    assert not half.exists()
+
+
+def test_bfloat16_learns_as_well(tmp_path):
+    made = small(tmp_path, "training.precision=bf16", *ALL_OBJECTIVES)
+    made.execute(Progress())
+    curve = made.summary()["curve"]
+    assert curve[0]["loss"] > curve[-1]["loss"]
+
+
+def test_a_training_that_diverges_says_so(tmp_path):
+    with pytest.raises(LearningError, match=r"loss of step \d+ is (nan|inf); lower training.learning_rate"):
+        small(tmp_path, "training.learning_rate=1e30", "training.clip_norm=0").execute(Progress())
 
 
 def test_a_damaged_record_is_refused(tmp_path):
