@@ -4,10 +4,11 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from continual.backbone.readout import Readout
 from continual.construction import coerced
+from continual.construction import typed as _typed
 from continual.errors import ConfigError, UserError
 from continual.registry import suggestion
 from continual.settings import LearnerSettings, RoutingConfig, TransferConfig
@@ -183,6 +184,21 @@ def parse(resolved: Mapping[str, Any]) -> RunConfig:
 
 
 def _compose(overrides: Sequence[str]) -> dict[str, Any]:
+    return compose_in(configs_folder(), "config", overrides, GROUPS)
+
+
+def compose_in(folder: Path, name: str, overrides: Sequence[str], groups: Sequence[str]) -> dict[str, Any]:
+    """The plain settings that the file `name` of a folder of YAML files makes with overrides.
+
+    Args:
+        folder: Where the files are; each group is a folder in it.
+        name: The file to begin with, without its ending.
+        overrides: `group=file` and `key=value`.
+        groups: The groups of which another file can be chosen.
+
+    Raises:
+        ConfigError: A file, key or value is unknown.
+    """
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
@@ -192,12 +208,12 @@ def _compose(overrides: Sequence[str]) -> dict[str, Any]:
 
     OmegaConf.register_new_resolver("data", _data_path, replace=True)
     try:
-        with initialize_config_dir(str(configs_folder()), version_base="1.3"):
+        with initialize_config_dir(str(folder), version_base="1.3"):
             # Values are checked against the config that the chosen groups make, so groups come first.
-            groups = [item for item in overrides if _is_group(item)]
-            plain = OmegaConf.to_container(hydra_compose("config", overrides=groups))
-            values = [_checked(item, plain) for item in overrides if not _is_group(item)]
-            composed = hydra_compose("config", overrides=[*groups, *values])
+            chosen = [item for item in overrides if _is_group(item, folder, groups)]
+            plain = OmegaConf.to_container(hydra_compose(name, overrides=chosen))
+            values = [_checked(item, plain) for item in overrides if item not in chosen]
+            composed = hydra_compose(name, overrides=[*chosen, *values])
         return OmegaConf.to_container(composed, resolve=True)
     except UserError:
         raise
@@ -210,15 +226,15 @@ def _compose(overrides: Sequence[str]) -> dict[str, Any]:
         GlobalHydra.instance().clear()
 
 
-def _is_group(override: str) -> bool:
+def _is_group(override: str, folder: Path | None = None, groups: Sequence[str] = GROUPS) -> bool:
     """Whether an override chooses a file of a group; refuses one that chooses a file that is not there."""
     key, equals, value = override.partition("=")
     if key == "+experiment":
         return True
-    if key not in GROUPS or not equals:
+    if key not in groups or not equals:
         return False
-    if value not in names_in(key):
-        known = names_in(key)
+    known = sorted(path.stem for path in ((folder or configs_folder()) / key).glob("*.yaml"))
+    if value not in known:
         raise ConfigError(f"There is no {key} named {value!r}{suggestion(value, known)}; known: {', '.join(known)}.")
     return True
 
@@ -255,27 +271,10 @@ def _data_path(relative: str) -> str:
     root = os.environ.get("CONTINUAL_DATA")
     if not root:
         raise ConfigError(
-            f"This stream reads {relative} from the folder named by the environment variable CONTINUAL_DATA, which is "
-            "not set; run: export CONTINUAL_DATA=FOLDER, or give stream.path=FILE."
+            f"These settings read {relative} from the folder named by the environment variable CONTINUAL_DATA, which "
+            "is not set; run: export CONTINUAL_DATA=FOLDER, or give the path itself (stream.path=, pool.folder=)."
         )
     return str(Path(root).expanduser().absolute() / relative)
-
-
-def _typed(kind: type, section: Mapping[str, Any] | None, name: str) -> Any:
-    """A dataclass from a config section; refuses unknown keys and values of the wrong type."""
-    if section is None:
-        section = {}
-    if not isinstance(section, Mapping):
-        raise ConfigError(
-            f"{name} is {section!r}, expected settings such as {name}.{next(iter(get_type_hints(kind)))}=VALUE."
-        )
-    hints = get_type_hints(kind)
-    values = {}
-    for key, value in section.items():
-        if key not in hints:
-            raise ConfigError(f"There is no setting '{name}.{key}'{suggestion(key, hints)}; known: {', '.join(hints)}.")
-        values[key] = coerced(value, hints[key], f"{name}.{key}")
-    return kind(**values)
 
 
 def _with_absolute_path(section: Any) -> Any:

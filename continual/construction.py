@@ -4,7 +4,7 @@ import inspect
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_type_hints
 
 from continual.errors import ConfigError
 from continual.registry import Registry, suggestion
@@ -69,3 +69,27 @@ def coerced(value: Any, wanted: Any, name: str) -> Any:
         return float(value)
     expected = " or ".join(_EXPECTED[kind] for kind in allowed)
     raise ConfigError(f"{name} is {value!r}, expected {expected}; correct it.")
+
+
+def typed(kind: type, section: Mapping[str, Any] | None, name: str) -> Any:
+    """A dataclass from a config section; refuses unknown keys and values of the wrong type.
+
+    Args:
+        kind: The dataclass; its fields are the keys.
+        section: Plain values; None takes all defaults.
+        name: The section's name, for the message.
+
+    Raises:
+        ConfigError: A key is unknown, or a value is of the wrong type or out of range.
+    """
+    if section is None:
+        section = {}
+    hints = get_type_hints(kind)
+    if not isinstance(section, Mapping):
+        raise ConfigError(f"{name} is {section!r}, expected settings such as {name}.{next(iter(hints))}=VALUE.")
+    values = {}
+    for key, value in section.items():
+        if key not in hints:
+            raise ConfigError(f"There is no setting '{name}.{key}'{suggestion(key, hints)}; known: {', '.join(hints)}.")
+        values[key] = coerced(value, hints[key], f"{name}.{key}")
+    return kind(**values)

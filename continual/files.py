@@ -30,8 +30,9 @@ def storage_errors(path: Path) -> Iterator[None]:
         remedy = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
         raise StorageError(f"Could not write {path}: {remedy}.") from error
     except Exception as error:
-        # safetensors reports I/O trouble with an exception of its own and the errno only in the text.
-        if type(error).__name__ == "SafetensorError" and "os error" in str(error).lower():
+        # safetensors reports I/O trouble with an exception of its own, tokenizers with a bare one, and both give the
+        # errno only in the text.
+        if type(error).__name__ in ("SafetensorError", "Exception") and "os error" in str(error).lower():
             raise StorageError(f"Could not write {path}: {error}.") from error
         raise
 

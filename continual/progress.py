@@ -50,8 +50,8 @@ class Progress:
         """Watches the trainings of one task."""
         return _TaskWatcher(self, task, tracker)
 
-    def stage(self, task: str, stage: str, steps: int) -> None:
-        """A training begins."""
+    def stage(self, task: str, stage: str, steps: int | None) -> None:
+        """A training begins; None for a number of steps that nobody knows yet."""
         if self._bars is not None:
             self._bars.reset(self._stage_bar, total=steps, description=f"{task}: {stage}", visible=True)
 
@@ -77,13 +77,17 @@ class Progress:
                 highlight=False,
             )
 
+    def say(self, line: str) -> None:
+        """Shows a line that counts nothing."""
+        if self._console is not None:
+            self._console.print(line, markup=False, highlight=False)
+
     def done(self, line: str) -> None:
         """One more of what is counted is done; `line` says what came out."""
         if self._bars is not None:
             self._bars.update(self._task_bar, advance=1)
             self._bars.update(self._stage_bar, visible=False)
-        if self._console is not None:
-            self._console.print(line, markup=False, highlight=False)
+        self.say(line)
 
     @contextlib.contextmanager
     def _drawn(self, stream: str, total: int, done: int) -> Iterator[None]:
@@ -132,7 +136,7 @@ class _TaskWatcher:
         self._progress, self._task, self._tracker = progress, task, tracker
         self._steps = 0
 
-    def started(self, stage: str, steps: int) -> None:
+    def started(self, stage: str, steps: int | None) -> None:
         """See `Watcher.started`."""
         self._progress.stage(self._task, stage, steps)
         self._progress.check()

@@ -21,6 +21,9 @@ from continual.backbone.readout import Readout
 from continual.baselines import BASELINES
 from continual.config import RunConfig, TrackingConfig, configs_folder, names_in
 from continual.methods import METHODS
+from continual.pretraining.optimisation import OptimisationConfig
+from continual.pretraining.translation.config import EvaluationConfig, ModelConfig, ObjectivesConfig
+from continual.pretraining.translation.pool import FilesPool, SimulatedPool
 from continual.registry import Registry
 from continual.settings import LearnerSettings, RoutingConfig, TransferConfig
 from continual.training.config import TrainingConfig
@@ -75,6 +78,7 @@ def _sections() -> Iterator[str]:
     yield _table("`stream.tasks` of a simulated stream", _of_options("", SimulatedTask), _first_line(SimulatedTask))
     about = _first_line(SimulatedDomain)
     yield _table("`stream.tasks` of a simulated translation stream", _of_options("", SimulatedDomain), about)
+    yield from _of_pretraining(configs_folder() / "pretrain")
 
 
 def _top(defaults: Mapping[str, Any]) -> list[Row]:
@@ -92,10 +96,25 @@ def _of_class(section: str, kind: type, defaults: Mapping[str, Any]) -> list[Row
             _words(hints[field.name]),
             defaults.get(field.name, field.default),
             field.metadata.get("help") or helps[field.name],
-            field.default,
+            _NONE if field.default is dataclasses.MISSING else field.default,
         )
         for field in dataclasses.fields(kind)
     ]
+
+
+def _of_pretraining(folder: Path) -> Iterator[str]:
+    """The sections of a translation model; defaults are those of the base model."""
+    base = _read(folder / "translation-base.yaml")
+    for section, kind, defaults in (
+        ("model", ModelConfig, base["model"]),
+        ("objectives", ObjectivesConfig, _read(folder / "objectives" / "plain.yaml")),
+        ("training", OptimisationConfig, base["training"]),
+        ("evaluation", EvaluationConfig, base["evaluation"]),
+    ):
+        yield _table(f"`continual pretrain`: `{section}`", _of_class(section, kind, defaults), _first_line(kind))
+    for name, kind in (("mt", FilesPool), ("simulated", SimulatedPool)):
+        rows = _of_class("pool", kind, _read(folder / "pool" / f"{name}.yaml"))
+        yield _table(f"`continual pretrain`: `pool={name}`", rows, _first_line(kind))
 
 
 def _of_registry(section: str, registry: Registry, chosen: str) -> Iterator[str]:

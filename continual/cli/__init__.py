@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from continual.cli import compare, grid, listing, pool, runs, sweep
+from continual.cli import compare, grid, listing, pool, pretrain, runs, sweep
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -25,6 +25,7 @@ for part in (
     sweep.sweep,
     runs.validate,
     grid.grid,
+    pretrain.pretrain,
     pool.pool,
     listing.ls,
 ):

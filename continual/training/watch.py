@@ -6,8 +6,8 @@ from typing import Protocol
 class Watcher(Protocol):
     """Told of every step and epoch. A progress bar, a log and the stop signal are watchers."""
 
-    def started(self, stage: str, steps: int) -> None:
-        """A training called `stage` begins and will take at most `steps` steps."""
+    def started(self, stage: str, steps: int | None) -> None:
+        """A training called `stage` begins and will take at most `steps` steps; None where nobody knows yet."""
 
     def step(self, stage: str, number: int, loss: float) -> None:
         """Step `number` (from 1) is done. May raise `Interrupted` to stop here."""
@@ -22,7 +22,7 @@ class Watcher(Protocol):
 class Silent:
     """A watcher that watches nothing."""
 
-    def started(self, stage: str, steps: int) -> None:
+    def started(self, stage: str, steps: int | None) -> None:
         """See `Watcher.started`."""
 
     def step(self, stage: str, number: int, loss: float) -> None:

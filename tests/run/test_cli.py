@@ -71,7 +71,9 @@ def test_results_as_json_are_the_summary(learned):
     assert json.loads(out) == json.loads((learned / "summary.json").read_text())
 
 
-@pytest.mark.parametrize("kind", ["experiments", "streams", "methods", "tunings", "metrics", "backbones", "transfer"])
+@pytest.mark.parametrize(
+    "kind", ["experiments", "streams", "methods", "tunings", "metrics", "backbones", "transfer", "pretrainings"]
+)
 def test_every_listing_has_names_and_help(kind):
     code, out, _ = call("ls", kind, "--format", "json")
     assert code == 0

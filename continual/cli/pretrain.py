@@ -1,0 +1,55 @@
+"""`continual pretrain`: makes a model that no hub is needed for, or says where it is."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from continual.cli.output import format_option, pick, print_table, show
+
+_COLUMNS = ("domain", "way", "pairs", "loss", "perplexity", "bleu")
+
+
+@click.command()
+@click.argument("name")
+@click.argument("overrides", nargs=-1)
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    help="Where models are kept; $CONTINUAL_CACHE/pretrained or ~/.cache/continual/pretrained if not given.",
+)
+@click.option("--find", is_flag=True, help="Only print the folder of the finished model; fail if it is not there.")
+@format_option
+def pretrain(name: str, overrides: tuple[str, ...], cache: Path | None, find: bool, form: str) -> None:
+    """Pretrains a model, or finds it if it was made before: NAME is a file of configs/pretrain or a YAML file.
+
+    The same command continues a model that was stopped or killed. Settings follow as key=value, for instance:
+    continual pretrain translation-base direction=de-en training.minutes=20
+    """
+    from rich.console import Console
+
+    from continual.errors import Interrupted
+    from continual.pretraining.config import compose
+    from continual.pretraining.session import Pretraining, pretrained
+    from continual.progress import Progress
+
+    if find:
+        click.echo(pretrained(name, overrides, cache))
+        return
+    made = Pretraining(compose(name, overrides), cache)
+    try:
+        made.execute(Progress(Console(stderr=True, highlight=False)))
+    except (Interrupted, KeyboardInterrupt):
+        raise Interrupted(
+            "Stopped as you asked; everything learned so far is on disk. Run the same command again to go on."
+        ) from None
+    summary = made.summary()
+    show(form, summary | {"folder": str(made.folder)}, lambda: _print(summary, made.folder))
+
+
+def _print(summary: dict[str, Any], folder: Path) -> None:
+    title = f"{summary['name']}: {summary['steps']} steps in {summary['seconds']['total']:.0f} s, held-out text"
+    print_table(_COLUMNS, pick(summary["scores"], *_COLUMNS), title, numbers=_COLUMNS[2:])
+    for domain, place in summary["pool"].get("stream", {}).items():
+        click.echo(f"{domain}: {place}")
+    click.echo(f"model: {folder}")

@@ -1,0 +1,1 @@
+"""Pretraining a small translation model from scratch: pool, vocabulary, model, objectives, scores."""

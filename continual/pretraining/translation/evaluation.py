@@ -1,0 +1,157 @@
+"""How good a translation model is on text that it has not learned from."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from continual.backbone.texts import by_length
+from continual.pretraining.losses import token_loss
+from continual.pretraining.noise import IGNORED
+from continual.pretraining.translation.config import Direction, EvaluationConfig
+from continual.pretraining.translation.pairs import EncodedPairs, decoder_batch, encode_pairs, padded
+from continual.pretraining.translation.pool import Pairs
+from continual.pretraining.translation.vocabulary import language_token
+
+if TYPE_CHECKING:
+    from transformers import MarianMTModel, PreTrainedTokenizerFast
+
+_BATCH = 32
+_LONGEST = 256
+"""Held-out texts are cut after this many tokens, far below the model's positions."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out pairs as token ids, for each domain and each way such as `en-de`."""
+
+    parts: dict[tuple[str, str], EncodedPairs]
+
+    @classmethod
+    def of(cls, domains: dict[str, Pairs], direction: Direction, tokenizer: "PreTrainedTokenizerFast") -> "HeldOut":
+        """From sentences."""
+        parts = {}
+        for name, pairs in domains.items():
+            for way in direction.ways:
+                encoded, _ = encode_pairs(pairs, direction, tokenizer, ways=[way])
+                parts[name, "-".join(way)] = _cut(encoded)
+        return cls(parts)
+
+    def all(self) -> EncodedPairs:
+        """All pairs, one part after the other."""
+        parts = self.parts.values()
+        return EncodedPairs(
+            [ids for part in parts for ids in part.sources],
+            [ids for part in parts for ids in part.targets],
+            [ids for part in parts for ids in part.tags],
+        )
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """What the model gives to reference translations.
+
+    Attributes:
+        nats: Summed negative log-likelihood of all tokens, ends included.
+        tokens: How many there are.
+    """
+
+    nats: float
+    tokens: int
+
+    def scores(self) -> dict[str, float]:
+        """Loss in nats for each token, and perplexity."""
+        loss = self.nats / self.tokens
+        return {"loss": loss, "perplexity": math.exp(min(loss, 100.0))}
+
+
+@torch.inference_mode()
+def likelihood(model: "MarianMTModel", pairs: EncodedPairs) -> Likelihood:
+    """The likelihood of the targets given the sources, without smoothing; the model has to be in evaluation mode."""
+    nats, tokens = 0.0, 0
+    pad, end = model.config.pad_token_id, model.config.eos_token_id
+    for rows in by_length(pairs.lengths, _BATCH):
+        sources = padded([[*pairs.tags[row], *pairs.sources[row], end] for row in rows], pad, model.device)
+        written, said = decoder_batch([pairs.targets[row] for row in rows], pad, end, model.device)
+        mask = (sources != pad).long()
+        logits = model(input_ids=sources, attention_mask=mask, decoder_input_ids=written, use_cache=False).logits
+        count = int((said != IGNORED).sum())
+        nats += float(token_loss(logits, said)) * count
+        tokens += count
+    return Likelihood(nats, tokens)
+
+
+def score(
+    model: "MarianMTModel",
+    tokenizer: "PreTrainedTokenizerFast",
+    held_out: HeldOut,
+    pairs: dict[str, Pairs],
+    direction: Direction,
+    config: EvaluationConfig,
+) -> Iterator[dict[str, Any]]:
+    """For each domain and way: loss, perplexity, and BLEU with sacreBLEU's signature where it is asked for.
+
+    Args:
+        model: In evaluation mode.
+        tokenizer: Its tokenizer.
+        held_out: The pairs as token ids.
+        pairs: The same pairs as text.
+        direction: Which languages these are.
+        config: How many are translated, and how.
+    """
+    for (domain, way), encoded in held_out.parts.items():
+        row = {"domain": domain, "way": way, "pairs": len(encoded), **likelihood(model, encoded).scores()}
+        if config.bleu:
+            row |= _bleu(model, tokenizer, pairs[domain][: config.pairs], direction, way, config)
+        yield row
+
+
+def _bleu(
+    model: "MarianMTModel",
+    tokenizer: "PreTrainedTokenizerFast",
+    pairs: Pairs,
+    direction: Direction,
+    way: str,
+    config: EvaluationConfig,
+) -> dict[str, Any]:
+    from sacrebleu.metrics import BLEU
+
+    first, second = direction.languages
+    forward = way == f"{first}-{second}"
+    sources, references = zip(*(pair if forward else pair[::-1] for pair in pairs), strict=True)
+    tag = language_token(second if forward else first) if direction.is_told else ""
+    written = translate(model, tokenizer, [f"{tag}{source}" for source in sources], config)
+    metric = BLEU()
+    bleu = metric.corpus_score(written, [list(references)]).score
+    samples = [list(sample) for sample in zip(sources[:3], written[:3], references[:3], strict=True)]
+    return {"bleu": bleu, "signature": str(metric.get_signature()), "samples": samples}
+
+
+@torch.inference_mode()
+def translate(
+    model: "MarianMTModel", tokenizer: "PreTrainedTokenizerFast", texts: list[str], config: EvaluationConfig
+) -> list[str]:
+    """Translations by beam search, in the order of the texts."""
+    lengths = torch.tensor([len(text) for text in texts])
+    result = [""] * len(texts)
+    for rows in by_length(lengths, _BATCH):
+        batch = tokenizer(
+            [texts[row] for row in rows], return_tensors="pt", padding=True, truncation=True, max_length=_LONGEST
+        )
+        written = model.generate(
+            input_ids=batch["input_ids"].to(model.device),
+            attention_mask=batch["attention_mask"].to(model.device),
+            num_beams=config.beams,
+            max_new_tokens=config.max_new_tokens,
+        )
+        for row, text in zip(rows, tokenizer.batch_decode(written, skip_special_tokens=True), strict=True):
+            result[row] = text
+    return result
+
+
+def _cut(pairs: EncodedPairs) -> EncodedPairs:
+    return EncodedPairs(
+        [ids[:_LONGEST] for ids in pairs.sources], [ids[:_LONGEST] for ids in pairs.targets], pairs.tags
+    )

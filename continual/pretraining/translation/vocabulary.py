@@ -1,0 +1,76 @@
+"""One vocabulary of subwords for both languages, trained on the pool.
+
+Byte-level byte pairs (Sennrich et al. 2016, arXiv 1508.07909; Radford et al. 2019): every text can be written, none has
+an unknown token, and decoding gives the text back but for runs of white space and the Unicode form. Their training adds
+up whole numbers, so the same pool gives the same vocabulary on any machine, which sums of probabilities would not
+promise. Digits are single tokens, so that numbers can be copied.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from continual._torchvision import declare_missing_operators
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+PAD, END, MASK = "<pad>", "</s>", "<mask>"
+_WORD_START = "Ġ"
+"""How a byte-level token shows that a space stands before it."""
+
+
+def language_token(language: str) -> str:
+    """The token before a source that asks for a translation into `language`, in the manner of OPUS-MT's models."""
+    return f">>{language}<<"
+
+
+def train_vocabulary(
+    texts: Iterable[str], size: int, languages: Sequence[str], max_length: int
+) -> "PreTrainedTokenizerFast":
+    """A tokenizer with at most `size` tokens, as Hugging Face's library reads and writes them.
+
+    Args:
+        texts: Sentences of all languages.
+        size: Tokens at most, special ones and 256 bytes included.
+        languages: For each there is a token that asks for it.
+        max_length: Tokens that the model's positions are made for.
+    """
+    declare_missing_operators()
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    special = [PAD, END, MASK, *map(language_token, languages)]
+    tokenizer = Tokenizer(models.BPE())
+    # A space before the first word, so that words are the same tokens wherever they stand.
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip(), normalizers.Prepend(" ")]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        min_frequency=2,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"$A {END}", pair=f"$A {END} $B {END}", special_tokens=[(END, tokenizer.token_to_id(END))]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        eos_token=END,
+        mask_token=MASK,
+        additional_special_tokens=[language_token(language) for language in languages],
+        model_max_length=max_length,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def word_starts(tokenizer: "PreTrainedTokenizerFast") -> list[bool]:
+    """For each id whether its token begins a word, [vocabulary]."""
+    return [token.startswith(_WORD_START) for token in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))]
