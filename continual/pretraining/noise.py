@@ -71,7 +71,8 @@ def shuffle_tokens(
     """
     result, labels = list(ids), [ORIGINAL] * len(ids)
     wanted = _rounded(share * len(ids), rng)
-    stretch = 3 * int(1 / (3 * share)) if share > 0 else 1
+    # A tiny share means one stretch, and its inverse may be infinite.
+    stretch = 3 * int(min(1 / (3 * share), len(ids) + 1)) if share > 0 else 1
     for start in range(0, len(ids), stretch):
         if not wanted:
             break
