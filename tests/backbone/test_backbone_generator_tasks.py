@@ -7,7 +7,6 @@ import torch
 from generator_samples import SPECS
 from small_tasks import sentences
 from tiny_generators import CAUSAL, SEQ2SEQ
-
 from torch.nn.functional import cross_entropy
 
 from continual import Learner, LearnerSettings
