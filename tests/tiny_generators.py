@@ -86,11 +86,11 @@ def _config(family: str, tokenizer: object) -> object:
         "tie_word_embeddings": False,
     }
     sizes = {"t5": t5, "mt5": t5, "gpt2": gpt2, "llama": llama}.get(family, bart)
-    return AutoConfig.for_model(family, **sizes, **tokens)
+    return AutoConfig.for_model(family.removesuffix("50"), **sizes, **tokens)
 
 
 def _tokenizer(family: str) -> object:
-    from transformers import GPT2Tokenizer, MBartTokenizer, RobertaTokenizer, T5Tokenizer
+    from transformers import GPT2Tokenizer, MBart50Tokenizer, MBartTokenizer, RobertaTokenizer, T5Tokenizer
 
     vocab, merges = _byte_pairs()
     if family == "bart":
@@ -99,8 +99,9 @@ def _tokenizer(family: str) -> object:
         return GPT2Tokenizer(vocab=vocab | {"<|endoftext|>": len(vocab)}, merges=merges)
     if family == "llama":
         return GPT2Tokenizer(vocab=vocab, merges=merges, **{f"{name}_token": f"<{mark}>" for name, mark in _MARKS})
-    if family == "mbart":
-        return MBartTokenizer(vocab=_pieces(), src_lang="en_XX", tgt_lang="de_DE")
+    if family in ("mbart", "mbart50"):
+        kind = MBartTokenizer if family == "mbart" else MBart50Tokenizer
+        return kind(vocab=_pieces(), src_lang="en_XX", tgt_lang="de_DE")
     special = [(token, 0.0) for token in ("<pad>", "</s>", "<unk>")]
     pieces = special + [piece for piece in _pieces() if not piece[0].startswith("<")]
     return T5Tokenizer(vocab=pieces, extra_ids=0)

@@ -27,8 +27,7 @@ BACKBONES.add(
 BACKBONES.add(
     "flan-t5-small",
     "continual.backbone.generators:flan_t5_small",
-    "Google's flan-t5-small, 77 M parameters, 8 + 8 layers, 512 wide, tuned for titles and rounded to int8 by its "
-    "packager; extra `flan-t5`",
+    "Google's flan-t5-small (77 M parameters), tuned for titles and rounded to int8 by a packager; extra `flan-t5`",
     "Chung et al. 2022, Scaling Instruction-Finetuned Language Models (arXiv 2210.11416)",
 )
 BACKBONES.add(

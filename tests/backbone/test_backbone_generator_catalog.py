@@ -197,6 +197,29 @@ def test_languages_decide_how_a_target_begins(tiny_generator_folder):
     assert written["de_DE"] != written["fr_XX"]
 
 
+def test_an_mbart_50_begins_with_the_language_behind_its_start(tmp_path):
+    """mBART and mBART-50 are one family with different targets: `text </s> language` and `language text </s>`."""
+    from tiny_generators import save_tiny_generator
+
+    folder = save_tiny_generator("mbart50", tmp_path / "mbart50")
+    backbone = seq2seq(path=str(folder), **LANGUAGES)
+    german = backbone.tokenizer.convert_tokens_to_ids("de_DE")
+    targets = backbone.tokenize_targets(["one person"])
+    assert targets.values.tolist()[0] == german
+    assert targets.values.tolist()[-1] == backbone.tokenizer.eos_token_id
+    ids, mask = encoded(backbone)
+    written = backbone.generate(ids, mask, Decoding(max_new_tokens=4))
+    assert written[:, 0].tolist() == [german] * len(ids)
+    expected = backbone.model.generate(
+        input_ids=ids,
+        attention_mask=mask.long(),
+        forced_bos_token_id=german,
+        decoder_start_token_id=2,
+        max_new_tokens=4,
+    )
+    assert torch.equal(written, expected[:, 1:])
+
+
 def test_a_source_leaves_room_for_its_target(tiny_generator_folder):
     path = str(tiny_generator_folder("gpt2"))
     backbone = causal(path=path, max_length=60, max_target=20)
