@@ -11,6 +11,7 @@ import time
 
 from benchmarks.common import RESULTS, save_group
 from benchmarks.measure import Row, show
+from continual.errors import UserError
 from continual.files import read_json
 
 ROWS = {
@@ -40,7 +41,11 @@ def main() -> None:
     for name in wanted:
         print(f"measuring {name}", flush=True)
         started = time.perf_counter()
-        rows: list[Row] = importlib.import_module(f"benchmarks.speed.{ROWS[name]}").rows(quick=arguments.quick)
+        try:
+            rows: list[Row] = importlib.import_module(f"benchmarks.speed.{ROWS[name]}").rows(quick=arguments.quick)
+        except UserError as error:
+            print(error, file=sys.stderr)
+            sys.exit(2)
         seconds = time.perf_counter() - started
         show(rows)
         print(f"{name}: {seconds:.0f} s", flush=True)

@@ -54,7 +54,7 @@ class Peak:
 
 def rows(quick: bool = False) -> list[Row]:
     """The peak of a run with a small limit against the bound."""
-    texts = 60 if quick else 1200
+    texts = 60 if quick else 1000
     loaded = _run(20, _LIMITS[0])
     found = {limit: _run(texts, limit) for limit in _LIMITS}
     small, large = (found[limit] for limit in _LIMITS)

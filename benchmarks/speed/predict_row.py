@@ -19,7 +19,7 @@ from continual.seeding import seed_of
 from continual.training.config import TrainingConfig
 from streams.task import Task
 
-TEXTS, BATCH = 1024, 64
+TEXTS, BATCH = 512, 64
 
 
 def rows(quick: bool = False) -> list[Row]:
@@ -82,7 +82,7 @@ def _throughput(learner: Learner, rounded: Learner, texts: list[str], repeats: i
         "continual int8": lambda: rounded.predict(texts, task=told),
     }
     found = alternately(bodies, repeats)
-    timings = {key: timing.to_json() for key, timing in found.items()}
+    timings: dict[str, Any] = {key: timing.to_json() for key, timing in found.items()} | {"texts": len(texts)}
     rows = []
     for name in ("continual", "continual int8"):
         ratio, parts = found["transformers"].over(found[name]), shares(bodies[name])

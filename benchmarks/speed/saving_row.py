@@ -23,7 +23,7 @@ from continual.training.loop import Objective, Training, cross_entropy, fit
 from continual.training.model import PromptModel
 from continual.tuning import build_tuning
 
-TEXTS, EPOCHS = 512, 2
+TEXTS, EPOCHS = 256, 2
 """How much is measured at a time."""
 
 
@@ -34,7 +34,7 @@ def rows(quick: bool = False) -> list[Row]:
         _like_length(texts, repeats),
         _lower_layers(texts, repeats),
         _teachers(texts, repeats),
-        _early_stopping(texts if quick else None, 1 if quick else 3),
+        _early_stopping(2 * texts, 1 if quick else 3),
         *_prompts(texts, repeats),
     ]
 

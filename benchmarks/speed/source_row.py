@@ -1,10 +1,10 @@
 """Choosing sources among a thousand prompts, against a full forward of the probe texts under each.
 
-The pool holds a thousand variants of the prompts of twelve simulated tasks, which were really learned (without a ground,
-which would leave little to them); the targets are tasks that are not in it. The truth is found without anything that was stored or kept: the probe texts go through the
-whole network under every source, and the metric compares what comes out. Against that stand two ways to choose from
-stored signatures: ranking the whole pool, and what a run does, which ranks only the prompts that FAISS recalls by the
-keys of the texts.
+The pool holds a thousand variants of the prompts of twelve simulated tasks, which were really learned (without a
+ground, which would leave little to them); the targets are tasks that are not in it. The truth is found without anything
+that was stored or kept: the probe texts go through the whole network under every source, and the metric compares what
+comes out. Against that stand two ways to choose from stored signatures: ranking the whole pool, and what a run does,
+which ranks only the prompts that FAISS recalls by the keys of the texts.
 """
 
 import sys

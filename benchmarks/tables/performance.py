@@ -119,7 +119,7 @@ def draw(path: Path) -> None:
     }
     _bars(left, each, "times faster by each saving alone")
     names = ("transformers", "continual", "continual int8")
-    _bars(right, {name: predict[name] for name in names}, "seconds for 1,024 texts")
+    _bars(right, {name: predict[name] for name in names}, f"seconds for {predict.get('texts', 1024):,} texts")
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, metadata={"Date": None})
 
