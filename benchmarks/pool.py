@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.common import save
-from benchmarks.measure import REPEATS, Row, Timing, seconds_of, show
+from benchmarks.common import save_group
+from benchmarks.measure import REPEATS, Row, Spread, seconds_of, show
 from continual.pool import PromptPool
 from continual.pool import format as prompt_format
 from continual.pool.index import KeyIndex
@@ -37,20 +37,15 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=100_000)
     parser.add_argument("--keys", type=int, default=10)
     arguments = parser.parse_args()
+    started = time.perf_counter()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "pool"
         build = fill(folder, arguments.prompts, arguments.keys)
         rows = [*searching(folder), adding(folder), *opening(folder, arguments.prompts), learning(folder)]
     show(rows)
-    save(
-        "pool",
-        {
-            "prompts": arguments.prompts,
-            "keys": arguments.prompts * arguments.keys,
-            "build": build,
-            "groups": {"pool": [row.to_json() for row in rows]},
-        },
-    )
+    keys = arguments.prompts * arguments.keys
+    seconds = time.perf_counter() - started
+    save_group("pool", "pool", rows, seconds, prompts=arguments.prompts, keys=keys, build=build)
 
 
 def keys_of(prompts: int, keys: int, width: int, seed: int) -> np.ndarray:
@@ -128,9 +123,10 @@ def searching(folder: Path) -> list[Row]:
     late = float(np.quantile(seconds, 0.95)) * 1e3
     details = {"keys": len(keys), "median ms": float(np.median(seconds)) * 1e3, "first search, s": load}
     limits = "the number of keys that the search of the graph looks at"
+    n, what = f"{QUERIES:,} queries", f"recall@{NEAREST} of {len(keys):,} keys"
     return [
-        Row(f"recall@10 of {len(keys):,} keys", "exact search", "at least 0.95", recall, recall >= 0.95, "", limits),
-        Row("95th percentile of one query on one core", "", "under 3 ms", late, late < 3, "ms", limits, details),
+        Row(what, "exact search", "at least 0.95", recall, recall >= 0.95, "", limits, n=n),
+        Row("95th percentile of one query on one core", "", "under 3 ms", late, late < 3, "ms", limits, details, n=n),
     ]
 
 
@@ -160,16 +156,15 @@ def adding(folder: Path) -> Row:
         )
 
     add()
-    seconds = Timing.of([seconds_of(add) for _ in range(REPEATS)])
-    return Row(
+    seconds = Spread.of([seconds_of(add) for _ in range(REPEATS)])
+    return Row.of(
+        seconds,
         "adding a prompt to a pool of this size",
         "",
         "does not rebuild everything: under 0.5 s",
-        seconds.median,
         seconds.median < 0.5,
         "s",
         "syncing files and folders to the disk",
-        vars(seconds),
     )
 
 
@@ -191,25 +186,16 @@ def opening(folder: Path, prompts: int) -> list[Row]:
         done = subprocess.run([sys.executable, "-c", _OPEN, str(folder)], check=True, capture_output=True, text=True)
         found.append([float(value) for value in done.stdout.split()])
     assert found[0][2] >= prompts
-    seconds, memory = Timing.of([item[0] for item in found]), Timing.of([item[1] for item in found])
+    seconds, memory = (Spread.of([item[0] for item in found]), Spread.of([item[1] * 1024 / prompts for item in found]))
     limits = "reading the names of all folders, to find what a killed process left"
     return [
-        Row(
-            f"opening {prompts:,} prompts",
-            "",
-            "under 2 s",
-            seconds.median,
-            seconds.median < 2,
-            "s",
-            limits,
-            vars(seconds),
-        ),
-        Row(
+        Row.of(seconds, f"opening {prompts:,} prompts", "", "under 2 s", seconds.median < 2, "s", limits),
+        Row.of(
+            memory,
             "memory of opening them",
             "",
             "does not grow with the tensors: under 1 kB a prompt",
-            memory.median * 1024 / prompts,
-            memory.median * 1024 / prompts < 1,
+            memory.median < 1,
             "kB a prompt",
             "the names of the folders",
         ),
@@ -240,16 +226,16 @@ def learning(folder: Path) -> Row:
         for _ in range(REPEATS):
             for name, learner in learners.items():
                 seconds[name].append(seconds_of(lambda learner=learner: learner.learn(task)))
-    large, small = (Timing.of(seconds[name]) for name in ("large", "small"))
-    ratio = large.median / small.median
-    return Row(
+    large, small = (Spread.of(seconds[name]) for name in ("large", "small"))
+    ratio = large.over(small)
+    return Row.of(
+        ratio,
         "learning a task against this pool",
         "the same against 10 prompts",
         "at most 1.2 times",
-        ratio,
-        ratio <= 1.2,
+        ratio.median <= 1.2,
         limits="the first search of a process, which loads the graph and the keys",
-        details={"large": vars(large), "small": vars(small), "first in the process": first},
+        details={"large": large.to_json(), "small": small.to_json(), "first in the process": first},
     )
 
 

@@ -9,12 +9,13 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from benchmarks.common import save
+from benchmarks.common import save_group
 from benchmarks.measure import Row, alternately, seconds_of, show
 from benchmarks.speed import material
 from continual._torchvision import declare_missing_operators
@@ -32,9 +33,11 @@ _EVENTS = ("charliehebdo", "ferguson")
 
 def main() -> None:
     """Measures both."""
+    started = time.perf_counter()
     rows = [*together(), offloading()]
     show(rows)
-    save("scaling", {"groups": {"scaling": [row.to_json() for row in rows]}, "sizes": sizes()})
+    found = sizes()
+    save_group("scaling", "scaling", rows, time.perf_counter() - started, sizes=found)
 
 
 def together() -> list[Row]:
@@ -56,6 +59,7 @@ def together() -> list[Row]:
             met=apart == 0,
             unit="",
             limits="the order of sums; a prediction flips where two labels are equally likely",
+            n=1,
         ),
         Row(
             what="two processes, one thread each: learning time",
@@ -65,6 +69,7 @@ def together() -> list[Row]:
             met=train >= 1.3,
             limits="the ground and the scores on dev, which each process computes for itself, and memory",
             details={"whole runs, s": {"single": single, "double": double}},
+            n=1,
         ),
     ]
 
@@ -107,15 +112,14 @@ def offloading() -> Row:
         same = torch.equal(views["memory"].features, views["disk"].features)
         held = sum(value.numel() * 4 for value in spread.model.parameters() if not value.is_meta) / 1e6
         total = sum(value.numel() * 4 for value in plain.model.parameters()) / 1e6
-    ratio = found["disk"].median / found["memory"].median
-    return Row(
+    return Row.of(
+        found["disk"].over(found["memory"]),
         what=f"a backbone of {total:.0f} MB of which {held:.0f} MB are held in memory: time of a frozen pass",
         against="the same backbone in memory; results equal bit for bit",
         goal="the same bits",
-        measured=ratio,
         met=same,
         limits="reading each layer for every batch of 64 texts",
-        details={name: vars(timing) for name, timing in found.items()},
+        details={name: timing.to_json() for name, timing in found.items()},
     )
 
 

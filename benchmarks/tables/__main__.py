@@ -25,6 +25,10 @@ TABLES = {
     "grid": grid.table,
     **{name: functools.partial(performance.table, name) for name in ("speed", "peft", "pool", "scaling")},
     "savings": performance.savings,
+    "prompts": performance.prompts,
+    "profile": performance.profile,
+    "recalls": performance.recalls,
+    "gpu": performance.gpu,
     "sizes": performance.sizes,
 }
 """What stands between `<!-- results:NAME -->` and `<!-- /results:NAME -->`."""

@@ -3,42 +3,88 @@
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measure import Row
+from benchmarks.shares import REST
+from benchmarks.speed import PROMPT, SAVING
 from benchmarks.tables.results import NOT_YET, result
 
-SAVINGS = "an epoch with every saving"
+NO_GPU = "Not measured: no GPU at hand."
 
 
-def rows(name: str) -> list[dict[str, Any]]:
+def groups(name: str) -> dict[str, dict[str, Any]]:
+    """The groups of a result file, in order."""
+    return (result(name) or {"groups": {}})["groups"]
+
+
+def rows(name: str) -> list[Row]:
     """The rows of a result file, in order."""
-    return [row for group in (result(name) or {"groups": {}})["groups"].values() for row in group]
+    return [Row(**row) for group in groups(name).values() for row in group["rows"]]
 
 
-def details(start: str) -> dict[str, dict[str, float]]:
-    """What lies behind the row of the speed table that begins with `start`."""
-    found = [row["details"] for row in rows("speed") if row["what"].startswith(start)]
-    return found[0] if found else {}
+def details(start: str) -> dict[str, Any]:
+    """What lies behind the first row of the speed table that begins with `start`."""
+    return next((row.details for row in rows("speed") if row.what.startswith(start)), {})
 
 
 def table(name: str) -> str:
-    """The rows of a result as Markdown."""
+    """The rows of a result as Markdown, with goals and what limits them; the savings have a table of their own."""
+    shown = [row for row in rows(name) if not row.what.startswith((SAVING, PROMPT))]
+    if not shown:
+        return NOT_YET
     lines = [
-        "| what | measured against | goal | measured | verdict | what limits it now |",
-        "|---|---|---|---|---|---|",
+        "| what | measured against | goal | measured | spread | n | verdict | what limits it now |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for row in rows(name):
-        verdict = "met" if row["met"] else "**missed**"
-        measured = f"{row['measured']:.3g} {row['unit']}".strip()
-        cells = (row["what"], row["against"] or "–", row["goal"], measured, verdict, row["limits"] or "–")
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) if len(lines) > 2 else NOT_YET
+    for row in shown:
+        verdict = "**missed**" if row.met is False else row.verdict
+        words = (row.what, row.against or "–", row.goal or "–", row.shown, row.spread, _n(row), verdict)
+        lines.append(f"| {' | '.join([*words, row.limits or '–'])} |")
+    return "\n".join([*lines, "", _measured(name)])
 
 
 def savings() -> str:
-    """What each saving of a training step is worth."""
-    lines = ["| an epoch of PHEME's largest event | seconds (median of 5) | lowest and highest |", "|---|---|---|"]
-    for name, timing in details(SAVINGS).items():
-        lines.append(f"| {name} | {timing['median']:.2f} | {timing['low']:.2f} to {timing['high']:.2f} |")
-    return "\n".join(lines) if len(lines) > 2 else NOT_YET
+    """What each saving of training is worth alone."""
+    return _plain(SAVING, "saving", "against")
+
+
+def prompts() -> str:
+    """What other kinds of prompts cost."""
+    return _plain(PROMPT, "kind of prompt", "against")
+
+
+def profile() -> str:
+    """Where the time of a training step and of predicting goes."""
+    found = [(row.what, row.details["shares"]) for row in rows("speed") if "shares" in row.details]
+    if not found:
+        return NOT_YET
+    kinds = [*(kind for kind in found[0][1] if kind != REST), REST]
+    lines = [f"| share of the operators' time | {' | '.join(kinds)} |", f"|---|{'---|' * len(kinds)}"]
+    for what, shares in found:
+        lines.append(f"| {what} | {' | '.join(f'{shares[kind]:.0%}' for kind in kinds)} |")
+    return "\n".join(lines)
+
+
+def recalls() -> str:
+    """How many prompts have to be recalled for the best sources to be among them."""
+    found = next((row.details["recalls"] for row in rows("speed") if "recalls" in row.details), [])
+    if not found:
+        return NOT_YET
+    lines = [
+        "| `transfer.recall` | seconds (spread) | of the best 5, for each target | score of the first / best score |",
+        "|---|---|---|---|",
+    ]
+    for item in found:
+        seconds, same = item["seconds"], ", ".join(map(str, item["same"]))
+        scores = zip(item["score of the first"], item["best score"], strict=True)
+        pairs = ", ".join(f"{first:.2f} / {best:.2f}" for first, best in scores)
+        spread = f"{seconds['median']:.3f} ({seconds['low']:.3f} – {seconds['high']:.3f})"
+        lines.append(f"| {item['recall']:,} | {spread} | {same} | {pairs} |")
+    return "\n".join(lines)
+
+
+def gpu() -> str:
+    """What a GPU did; one sentence where none was at hand."""
+    return table("gpu") if groups("gpu") else NO_GPU
 
 
 def sizes() -> str:
@@ -52,8 +98,9 @@ def sizes() -> str:
 
 def draw(path: Path) -> None:
     """Bars of the savings, and of prediction throughput."""
-    savings, predict = details(SAVINGS), details("prediction throughput")
-    if not savings or not predict:
+    saved = [row for row in rows("speed") if row.what.startswith(SAVING)]
+    predict = details("prediction throughput")
+    if not saved or not predict:
         return
     import matplotlib
 
@@ -62,14 +109,45 @@ def draw(path: Path) -> None:
 
     matplotlib.rcParams.update({"svg.hashsalt": "continual", "font.size": 9, "svg.fonttype": "path"})
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 2.8), layout="constrained", width_ratios=(3, 2))
-    _bars(left, savings, "seconds of an epoch")
-    _bars(
-        right,
-        {name: predict[name] for name in ("transformers", "continual", "continual int8")},
-        "seconds for 1,024 texts",
-    )
+    each = {
+        row.what.removeprefix(SAVING).split(",")[0].split("(")[0]: {
+            "median": row.measured,
+            "low": row.low,
+            "high": row.high,
+        }
+        for row in saved
+    }
+    _bars(left, each, "times faster by each saving alone")
+    names = ("transformers", "continual", "continual int8")
+    _bars(right, {name: predict[name] for name in names}, f"seconds for {predict.get('texts', 1024):,} texts")
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, metadata={"Date": None})
+
+
+def _plain(start: str, what: str, against: str) -> str:
+    """A table of rows without goals whose names begin with `start`."""
+    shown = [row for row in rows("speed") if row.what.startswith(start)]
+    if not shown:
+        return NOT_YET
+    lines = [f"| {what} | {against} | measured | spread | n |", "|---|---|---|---|---|"]
+    for row in shown:
+        cells = (row.what.removeprefix(start), row.against, row.shown, row.spread, _n(row))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _n(row: Row) -> str:
+    return "–" if row.n is None else str(row.n)
+
+
+def _measured(name: str) -> str:
+    """When each group was measured, and how long the whole of it took."""
+    parts = []
+    for group, value in groups(name).items():
+        seconds = value.get("seconds")
+        took = "total time not kept" if seconds is None else f"{seconds:,.0f} s in all"
+        parts.append(f"{group} {value['measured'][:10]} ({took})")
+    return f"Measured: {', '.join(parts)}."
 
 
 def _bars(axes: Any, timings: dict[str, dict[str, float]], title: str) -> None:

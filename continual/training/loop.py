@@ -98,7 +98,7 @@ def fit(
     Raises:
         Interrupted: The watcher was asked to stop. The last finished epoch that was saved is on disk.
     """
-    training = _Training(
+    training = Training(
         model,
         train,
         dev,
@@ -114,18 +114,21 @@ def fit(
 
 
 @dataclass
-class _Training:
-    """The state of one training between two epochs."""
+class Training:
+    """A training that is taken step by step; `fit` runs one from its start to its end.
+
+    The fields are the arguments of `fit`; the rest is the state between two epochs.
+    """
 
     model: PromptModel
     train: Examples
     dev: Examples
     config: TrainingConfig
     generator: torch.Generator
-    objective: Objective
-    stage: str
-    checkpoints: Checkpoints
-    watcher: Watcher
+    objective: Objective = field(default_factory=cross_entropy)
+    stage: str = "train"
+    checkpoints: Checkpoints = field(default_factory=NoCheckpoints)
+    watcher: Watcher = field(default_factory=Silent)
     penalty: Penalty | None = None
     epoch: int = 0
     step: int = 0
@@ -173,11 +176,12 @@ class _Training:
         """One pass over the training texts; the mean loss."""
         losses = []
         for rows in self.train.shuffled(self.batch_size, self.generator):
-            losses.append(self._one_step(rows))
+            losses.append(self.take_step(rows))
             self.watcher.step(self.stage, self.step, losses[-1])
         return sum(losses) / len(losses)
 
-    def _one_step(self, rows: Tensor) -> float:
+    def take_step(self, rows: Tensor) -> float:
+        """One step of the optimiser on the training texts `rows`, [rows]; the loss before it."""
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * rate_factor(self.config, self.step, self.total)
         self.optimiser.zero_grad(set_to_none=True)

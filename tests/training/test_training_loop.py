@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from continual.errors import ConfigError
 from continual.training.config import TrainingConfig
-from continual.training.loop import _Training, cross_entropy, fit
+from continual.training.loop import Training, cross_entropy, fit
 from continual.training.model import PromptModel
 from continual.training.schedule import rate_factor
 from continual.training.watch import Silent
@@ -82,12 +82,12 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 
 
 @pytest.fixture(scope="module")
-def training(scene) -> _Training:
+def training(scene) -> Training:
     config = TrainingConfig(**QUICK, dropout=0.25)
-    return _Training(scene.model(), scene.train, scene.dev, config, generator(), cross_entropy(), "x", None, Silent())
+    return Training(scene.model(), scene.train, scene.dev, config, generator(), cross_entropy(), "x", None, Silent())
 
 
-def rates(training: _Training, total: int, warmup: float) -> list[float]:
+def rates(training: Training, total: int, warmup: float) -> list[float]:
     training.config, training.total = TrainingConfig(**QUICK, warmup=warmup, dropout=0.25), total
     found = []
     for training.step in range(total):
