@@ -20,7 +20,7 @@ class OptimisationConfig:
 
     minutes: float = setting(45.0, "wall-clock time for all of it; decides the number of steps where `steps` is null")
     steps: int | None = setting(None, "number of steps; the result is then a function of the settings alone")
-    batch_tokens: int = setting(1536, "tokens of the longer side in a step, padding included")
+    batch_tokens: int = setting(1024, "tokens of the longer side in a step, padding included")
     learning_rate: float = setting(0.001, "peak learning rate")
     schedule: str = setting("inverse_sqrt", "course of the rate: inverse_sqrt with a final cool-down, or cosine")
     warmup: int = setting(400, "steps over which the rate rises")

@@ -97,8 +97,9 @@ class TranslationRecipe:
         model = training.objective.module.model.eval()
         place.done(f"training: {outcome.steps} steps in {outcome.seconds:.0f} s")
         # Scores of a domain are kept in the summary alone, so a kill in between costs only their computation.
-        scores = list(score(model, tokenizer, held_out, pool.held_out, self.direction, self.evaluation))
-        for row in scores:
+        scores = []
+        for row in score(model, tokenizer, held_out, pool.held_out, self.direction, self.evaluation):
+            scores.append(row)
             place.say(_line(row))
         seconds = training.earlier + time.monotonic() - place.started
         place.done(f"scored in {seconds - outcome.seconds:.0f} s")
