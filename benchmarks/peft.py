@@ -93,7 +93,7 @@ def _plans(quick: bool) -> tuple[Plan, Plan]:
 
 
 def search(plan: Plan) -> tuple[list[dict[str, Any]], float]:
-    """PEFT at every rate of the grid, and the rate that is best on dev, which lies inside the grid while it can be widened."""
+    """PEFT at every rate of the grid, and the best on dev, which lies inside of it as far as it can be widened."""
     tried = [peft(plan.task, rate, plan.epochs, plan.seeds[0]) for rate in RATES]
     while True:
         tried.sort(key=lambda item: item["rate"])
