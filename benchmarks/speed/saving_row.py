@@ -23,8 +23,8 @@ from continual.training.loop import Objective, Training, cross_entropy, fit
 from continual.training.model import PromptModel
 from continual.tuning import build_tuning
 
-TEXTS, EPOCHS = 256, 2
-"""How much is measured at a time."""
+TEXTS, EPOCHS = 256, 4
+"""How much is measured at a time; a training with the default patience has at least as many epochs."""
 
 
 def rows(quick: bool = False) -> list[Row]:
@@ -82,7 +82,7 @@ def _teachers(texts: int, repeats: int) -> Row:
         repeats,
     )
     return _saving(
-        f"a teacher's logits computed once ({EPOCHS} epochs; a training has up to 8)",
+        f"a teacher's logits computed once, in a training of {EPOCHS} epochs",
         "computed again in each step",
         found,
     )
@@ -100,7 +100,7 @@ def _answers(model: PromptModel, examples: Examples, rows: torch.Tensor) -> torc
     return model.answers(examples, rows)[0]
 
 
-def _early_stopping(texts: int | None, repeats: int) -> Row:
+def _early_stopping(texts: int, repeats: int) -> Row:
     """Whole trainings on the ground, with and without patience."""
     task, kind = material.task("pheme", EVENT, max_train=texts, max_dev=texts), build_tuning(DEEP)
     encoder, readout = material.encoder(), Readout()

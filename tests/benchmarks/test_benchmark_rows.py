@@ -30,6 +30,17 @@ def test_the_grid_of_rates_is_widened_until_the_best_is_inside(monkeypatch, peak
     assert ([item["rate"] for item in tried], found) == (rates, best)
 
 
+def test_a_row_of_peft_compares_seed_by_seed(monkeypatch):
+    ours = {0: {"seconds": 2.0, "reached": True, "epoch": 0}, 1: {"seconds": 5.0, "reached": True, "epoch": 1}}
+    monkeypatch.setattr(peft, "to_accuracy", lambda task, accuracy, readout, seed: ours[seed])
+    theirs = [{"rate": 0.03, "seed": seed, "best": 0.8, "seconds": 10.0} for seed in (0, 1)]
+    row = peft._row(peft.Plan("a task", None, 8), theirs, peft.BARE, "training")
+    assert (row.measured, row.low, row.high, row.n, row.met) == (3.5, 2.0, 5.0, "2 seeds", True)
+    assert "forward and backward" in row.limits
+    ours[1]["reached"] = False
+    assert peft._row(peft.Plan("a task", None, 8), theirs, peft.BARE, "training").met is False
+
+
 def test_memory_counts_children():
     program = "import time; held = bytearray(60_000_000); held[::4096] = b'x' * len(held[::4096]); print(1, flush=True)"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {program + '; time.sleep(60)'!r}])"
