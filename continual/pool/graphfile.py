@@ -91,10 +91,9 @@ class GraphFolder:
             StorageError: The folder cannot be written.
         """
         lock = filelock.FileLock(str(self._folder / ".graphs.lock"), timeout=0)
-        try:
-            with files.storage_errors(self._folder):
-                lock.acquire()
-        except filelock.Timeout:
+        with files.storage_errors(self._folder):
+            taken = _take(lock)
+        if not taken:
             yield False
             return
         try:
@@ -103,3 +102,11 @@ class GraphFolder:
             yield True
         finally:
             lock.release()
+
+
+def _take(lock: filelock.FileLock) -> bool:
+    try:
+        lock.acquire()
+    except filelock.Timeout:  # an OSError, which must not be taken for one of the disk
+        return False
+    return True

@@ -57,7 +57,8 @@ class LiveIndex:
     def compact(self) -> None:
         """Makes or extends the graphs of a large pool, if that is due and no other process is doing it.
 
-        The lock of the pool need not be held: others add and search meanwhile, without what is made here.
+        The lock of the pool need not be held: other processes add and search meanwhile, without what is made here.
+        Searches through this object wait, since a graph cannot be searched while it grows.
 
         Raises:
             IndexDamagedError: The derived data must be rebuilt.
@@ -78,7 +79,9 @@ class LiveIndex:
                 index.compact()
                 self._loaded = self._loaded[: len(index.graph_sizes) - 1]
                 start = sum(index.graph_sizes[:-1])
-                self._loaded.append(self._graphs.save(index, generation, start))
+                saved = self._graphs.save(index, generation, start)
+                self._unusable.discard(saved)
+                self._loaded.append(saved)
                 self._index = index
             # A rebuild by another process has begun a new generation, to which this graph does not belong.
             self._graphs.keep(self._loaded if self._catalogue.state().generation == generation else [])
