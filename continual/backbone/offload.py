@@ -8,6 +8,7 @@ rows in use are read, and whose pages the system takes back when memory is short
 """
 
 import contextlib
+import ctypes
 import logging
 import tempfile
 import weakref
@@ -22,6 +23,11 @@ _BYTES = 4
 """Of a weight: backbones are computed in float32, whatever their checkpoint holds."""
 
 _DISPATCH_LOGGER = "accelerate.big_modeling"
+
+MAPPED_FROM = 1 << 20
+"""Blocks of at least so many bytes are given back to the system when they are freed, once a limit was asked for."""
+_M_MMAP_THRESHOLD = -3
+"""Of `mallopt`, from glibc's malloc.h."""
 
 
 class Offload:
@@ -52,6 +58,7 @@ class Offload:
         """Makes the folder, removes it if the body fails, and keeps `accelerate` from reporting what was asked for."""
         if self._limit is not None:
             self._folder = tempfile.TemporaryDirectory(prefix="continual-")
+            _give_freed_memory_back()
         logger = logging.getLogger(_DISPATCH_LOGGER)
         level = logger.level
         logger.setLevel(logging.ERROR)
@@ -125,3 +132,14 @@ def _map_embeddings(model: nn.Module, folder: Path) -> None:
             ).view(stored.shape)
             module.weight = nn.Parameter(table.copy_(stored), requires_grad=False)
             remove_hook_from_module(module)
+
+
+def _give_freed_memory_back() -> None:
+    """Keeps glibc from holding on to the weights of layers that have been used.
+
+    It raises the size from which it maps blocks, and so returns them at once, with every block that is freed. Smaller
+    ones stay with the process, in pieces: with a limit of 60 MB, a backbone of 436 MB took 720 MB to run. C libraries
+    without this setting are left as they are.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, MAPPED_FROM)
