@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.common import save_group
 from benchmarks.measure import REPEATS, Row, show
 from benchmarks.pool import grow_rows, learn_rows, open_rows, search_rows
-from benchmarks.pool.material import Made, fill
+from benchmarks.pool.material import Made, fill, sizes
 
 PROMPTS, QUICK_PROMPTS = 100_000, 500
 QUICK_LIMIT = 2_000
@@ -34,6 +34,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         made = fill(folder / "pool", QUICK_PROMPTS, QUICK_LIMIT) if quick else fill(folder / "pool", PROMPTS)
+        beside = {"prompts": len(made), "keys": made.keys, "build": made.seconds, "bytes": sizes(made)}
         rows = [
             *open_rows.rows(made, folder / "sizes", prompts=20 if quick else 1_000, repeats=repeats),
             *_searched_and_grown(made, repeats),
@@ -41,8 +42,7 @@ def main() -> None:
         ]
         show(rows)
     if not quick:
-        seconds = time.perf_counter() - started
-        save_group("pool", "pool", rows, seconds, prompts=len(made), keys=made.keys, build=made.seconds)
+        save_group("pool", "pool", rows, time.perf_counter() - started, **beside)
 
 
 def _searched_and_grown(made: Made, repeats: int) -> list[Row]:

@@ -116,6 +116,19 @@ def fill(folder: Path, prompts: int, exact_limit: int = EXACT_LIMIT) -> Made:
     return made
 
 
+def sizes(made: Made) -> dict[str, float]:
+    """Bytes of the derived data, on average: of the catalogue for each prompt, of keys and graphs for each key."""
+
+    def together(pattern: str) -> int:
+        return sum(file.stat().st_size for file in made.index().folder.glob(pattern))
+
+    return {
+        "catalogue": together("catalogue.sqlite") / len(made),
+        "keys": together("keys-*") / made.keys,
+        "graphs": together("graph-*") / sum(made.graphs()),
+    }
+
+
 def _example() -> Prompt:
     from continual.transfer.probe import probe_version
     from continual.transfer.signature import Prober, signature_tensors
