@@ -32,4 +32,4 @@ def _of(readout: Readout, epochs: int) -> dict[str, int]:
     for name, value in tensors.items():
         group = name.split(".")[0]
         groups[group] = groups.get(group, 0) + value.numel() * value.element_size()
-    return groups | {"prompt.json": files["prompt.json"], "files": sum(files.values())}
+    return dict(sorted(groups.items())) | {"prompt.json": files["prompt.json"], "files": sum(files.values())}
