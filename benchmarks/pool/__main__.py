@@ -1,6 +1,6 @@
 """A pool of a hundred thousand prompts with a million keys: searched, opened, added to, learned against.
 
-    CONTINUAL_DATA=... python -m benchmarks.pool [--quick]
+    python -m benchmarks.pool [--quick]
 
 Three of five prompts have 16 keys, as `routing.keys` says; the others have one, as tasks of few texts do. So there are
 a million keys. The pool is made in a temporary folder (`TMPDIR`), which takes about 8 GB.
