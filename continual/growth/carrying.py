@@ -46,7 +46,9 @@ def carried_tuning(spec: Mapping[str, Any], tensors: Tensors, plan: GrowthMap) -
             f"A prompt of tuning={name} cannot be carried over to a grown backbone, expected one of "
             f"{', '.join([*CARRIERS, *COMPOSED])}; use another method, or growth.when=never."
         )
-    return carried_spec(spec, plan), {key: value.contiguous() for key, value in CARRIERS[name](spec, tensors, plan).items()}
+    return carried_spec(spec, plan), {
+        key: value.contiguous() for key, value in CARRIERS[name](spec, tensors, plan).items()
+    }
 
 
 def carried_spec(spec: Spec, plan: GrowthMap) -> Spec:
@@ -68,7 +70,9 @@ def _soft(spec: Spec, tensors: Tensors, plan: GrowthMap) -> dict[str, Tensor]:
 def _prefix(spec: Spec, tensors: Tensors, plan: GrowthMap) -> dict[str, Tensor]:
     """Added layers get their original's prefix: an attention that writes nothing hides it, a duplicate needs it."""
     head = plan.reader.head
-    return {"prefix": _by_layer(spec, plan, tensors["prefix"], lambda one, item: item.keys.blocks(head).copied(one, -1))}
+    return {
+        "prefix": _by_layer(spec, plan, tensors["prefix"], lambda one, item: item.keys.blocks(head).copied(one, -1))
+    }
 
 
 def _norms(spec: Spec, tensors: Tensors, plan: GrowthMap) -> dict[str, Tensor]:

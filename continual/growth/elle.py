@@ -7,6 +7,7 @@ from typing import ClassVar
 from continual.errors import ConfigError
 from continual.growth.expansion import Expansion, generator
 from continual.growth.maps import Copies
+from continual.growth.sizes import Sizes
 
 
 class Elle(Expansion):
@@ -35,6 +36,9 @@ class Elle(Expansion):
         if not noise >= 0:
             raise ConfigError(f"growth.noise is {noise}, expected 0 or more.")
         self.noise = noise
+
+    def check(self, sizes: Sizes, larger: Sizes) -> None:
+        """See `Expansion.check`; every size can be made."""
 
     def units(self, old: int, new: int, seed: int) -> Copies:
         """See `Expansion.units`."""

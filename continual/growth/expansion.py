@@ -1,4 +1,4 @@
-"""How an expansion is described: it decides maps, and how the weights of copies differ from those of their originals."""
+"""What an expansion is: it decides maps, and how the weights of copies differ from those of their originals."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -44,6 +44,7 @@ class Expansion(ABC):
         }
         return GrowthMap(self.name, family, residual, stacks, self.identity)
 
+    @abstractmethod
     def check(self, sizes: Sizes, larger: Sizes) -> None:
         """Refuses sizes that the expansion cannot make. Raises as `map`."""
 
@@ -55,9 +56,7 @@ class Expansion(ABC):
     def duplicated(self, layers: int, more: int, seed: int) -> Sequence[int]:
         """The numbers of the `more` layers out of `layers` that are duplicated; one may appear several times."""
 
-    def _stack(
-        self, name: str, old: StackSizes, new: StackSizes, head: int, seed: int, one_head_map: bool
-    ) -> StackMap:
+    def _stack(self, name: str, old: StackSizes, new: StackSizes, head: int, seed: int, one_head_map: bool) -> StackMap:
         added = list(self.duplicated(old.layers, new.layers - old.layers, seed_of(seed, "growth", name, "layers")))
         layers: list[LayerMap] = []
         for source in range(old.layers):

@@ -5,7 +5,7 @@ left at its old size.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -71,7 +71,6 @@ class Family:
     last_norm: str | None = None
     scaled: bool = False
     untie: bool = False
-    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _linear(name: str, outputs: str, inputs: str) -> dict[str, Axes]:
@@ -95,9 +94,7 @@ def _bert_like(attention: dict[str, Axes], output: str, norm: str, **settings: A
     """BERT and its kin, with the heads of masked language models where there are any."""
     layer = attention | _linear("intermediate.dense", INNER, WIDE_READS) | _linear("output.dense", WIDE, INNER_READS)
     layer |= _norm(norm) | _norm("output.LayerNorm")
-    embeddings = [
-        _table(f"embeddings.{name}_embeddings") for name in ("word", "position", "token_type")
-    ]
+    embeddings = [_table(f"embeddings.{name}_embeddings") for name in ("word", "position", "token_type")]
     others: dict[str, Axes] = {name: axes for table in embeddings for name, axes in table.items()}
     others |= _norm("embeddings.LayerNorm") | _linear("pooler.dense", WIDE, WIDE_READS)
     others |= {"encoder.relative_attention_bias.weight": (KEEP, HEAD_NUMBERS)}
@@ -324,7 +321,7 @@ def family_of(model: nn.Module) -> Family:
     name = model.config.model_type
     if name not in FAMILIES:
         raise BackboneError(
-            f"A model of family {name!r} cannot grow, expected one of {', '.join(FAMILIES)}; choose such a backbone, or "
-            "growth.when=never."
+            f"A model of family {name!r} cannot grow, expected one of {', '.join(FAMILIES)}; choose such a backbone, "
+            "or growth.when=never."
         )
     return FAMILIES[name]()

@@ -56,7 +56,9 @@ class Amount:
     """
 
     layers: int = field(default=0, metadata={"help": "layers to add, to encoder and decoder each"})
-    width: int = field(default=0, metadata={"help": "units to add to hidden states; heads and feed-forward units follow"})
+    width: int = field(
+        default=0, metadata={"help": "units to add to hidden states; heads and feed-forward units follow"}
+    )
     inner: int = field(default=0, metadata={"help": "feed-forward units to add to each layer beside"})
 
     def __post_init__(self) -> None:

@@ -1,6 +1,7 @@
 """The grown model itself: every old weight at its new places."""
 
 import copy
+import inspect
 import re
 from collections.abc import Mapping
 
@@ -12,10 +13,10 @@ from continual.growth import families
 from continual.growth.expansion import Expansion, generator
 from continual.growth.families import Family, Stack, family_of
 from continual.growth.maps import Copies, GrowthMap, LayerMap, StackMap
-from continual.growth.sizes import Amount, Sizes
+from continual.growth.sizes import Amount, Sizes, StackSizes
 from continual.seeding import seed_of
 
-_TIED_HEAD, _EMBEDDINGS = "lm_head.weight", ("shared.weight", "embed_tokens.weight", "wte.weight")
+_TIED_HEAD = "lm_head.weight"
 
 
 def sizes_of(model: nn.Module) -> Sizes:
@@ -65,7 +66,7 @@ def grown(model: nn.Module, plan: GrowthMap, noise: float = 0.0, seed: int = 0) 
     if own_head:
         larger_model.lm_head.weight = nn.Parameter(torch.empty_like(larger_model.lm_head.weight))
     weights = _Grower(family, plan, noise, seed, own_head).all(_named(model))
-    _finish(weights, family, plan, model, larger_model, own_head)
+    _finish(weights, family, plan, model, own_head)
     prefix = _prefix(model, larger_model.state_dict())
     names = {_bare(name, prefix): name for name in larger_model.state_dict()}
     larger_model.load_state_dict({names[name]: value for name, value in weights.items()})
@@ -168,23 +169,18 @@ def keeps_affine(layer: LayerMap, last_norm: bool) -> bool:
     return layer.last if last_norm else not layer.fresh
 
 
-def _finish(
-    weights: dict[str, Tensor], family: Family, plan: GrowthMap, old: nn.Module, new: nn.Module, own_head: bool
-) -> None:
+def _finish(weights: dict[str, Tensor], family: Family, plan: GrowthMap, old: nn.Module, own_head: bool) -> None:
     """What a wider model must make up for where its head is tied to embeddings that may not be divided."""
     factor = (plan.residual.old / len(plan.residual)) ** 0.5
-    if family.scaled and getattr(old.config, "scale_embedding", False):
+    scaled = family.scaled and getattr(old.config, "scale_embedding", False)
+    if scaled:
         for name in weights:
             if name.endswith(("shared.weight", "embed_tokens.weight")) or name == _TIED_HEAD:
                 weights[name] = weights[name] * factor
     if family.last_norm is None or own_head or _TIED_HEAD not in weights:
         return
     # Logits are sums over units: `counts` too much of each, times what the scale of embeddings or outputs has changed.
-    change = 1.0
-    if family.scaled and getattr(old.config, "scale_embedding", False):
-        change = factor
-    elif getattr(old.config, "scale_decoder_outputs", False):
-        change = factor
+    change = factor if scaled or getattr(old.config, "scale_decoder_outputs", False) else 1.0
     norm = family.last_norm.format(last=len(plan.stacks[families.DECODER]) - 1)
     for kind in ("weight", "bias"):
         if f"{norm}.{kind}" in weights:
@@ -192,8 +188,6 @@ def _finish(
 
 
 def _larger_sizes(sizes: Sizes, plan: GrowthMap) -> Sizes:
-    from continual.growth.sizes import StackSizes
-
     stacks = {
         name: StackSizes(len(stack), len(stack.layers[0].heads), len(stack.layers[0].keys), len(stack.layers[0].inner))
         for name, stack in plan.stacks.items()
@@ -203,8 +197,6 @@ def _larger_sizes(sizes: Sizes, plan: GrowthMap) -> Sizes:
 
 def _built(model: nn.Module, config: object) -> nn.Module:
     """A model of the same class; encoders without the pooler stay without."""
-    import inspect
-
     options = {}
     if "add_pooling_layer" in inspect.signature(type(model)).parameters:
         options["add_pooling_layer"] = getattr(model, "pooler", None) is not None
