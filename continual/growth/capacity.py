@@ -33,6 +33,7 @@ from continual.backbone.texts import EncodedTexts
 from continual.growth.config import GrowthConfig
 from continual.methods.base import Learned, Lesson
 from continual.seeding import seed_of
+from continual.training.config import TrainingConfig
 from continual.training.examples import Examples
 from continual.training.loop import fit
 from continual.training.model import PromptModel
@@ -78,9 +79,14 @@ def examine(lesson: Lesson, learned: Learned, config: GrowthConfig, view_at: Vie
     started = time.monotonic()
     probe_tuning = Lora(config.probe_rank, float(config.probe_rank), config.probe_layer, LINEAR)
     train, dev = (_entering(part, probe_tuning.entry(lesson.encoder), view_at) for part in (lesson.train, lesson.dev))
-    probe, probe_seconds = _trained(lesson, probe_tuning, train, dev, "capacity-probe", config.probe_learning_rate)
+    short = replace(
+        lesson.training,
+        learning_rate=config.probe_learning_rate,
+        epochs=min(config.probe_epochs, lesson.training.epochs),
+    )
+    probe, probe_seconds = _trained(lesson, probe_tuning, train, dev, "capacity-probe", short)
     control, control_seconds = _trained(
-        lesson, lesson.tuning, lesson.train, lesson.dev, "capacity-control", lesson.training.learning_rate
+        lesson, lesson.tuning, lesson.train, lesson.dev, "capacity-control", lesson.training
     )
     with torch.no_grad():
         outcomes = Outcomes(
@@ -168,13 +174,12 @@ def _entering(examples: Examples, layer: int, view_at: ViewAt) -> Examples:
 
 
 def _trained(
-    lesson: Lesson, tuning: Tuning, train: Examples, dev: Examples, stage: str, learning_rate: float
+    lesson: Lesson, tuning: Tuning, train: Examples, dev: Examples, stage: str, settings: TrainingConfig
 ) -> tuple[PromptModel, float]:
     """A model trained as the prompt was, and the seconds that it took before an interruption."""
     generator = lesson.generator(stage)
     tensors = tuning.initial(lesson.encoder, train.view.states, generator)
     model = PromptModel.begin(lesson.encoder, tuning, tensors, len(lesson.labels), train.view)
-    settings = replace(lesson.training, learning_rate=learning_rate)
     result = fit(
         model,
         train,

@@ -39,6 +39,7 @@ class GrowthConfig:
     confidence: float = _setting(0.95, "how sure the test must be that there is a gain at all")
     probe_rank: int = _setting(8, "rank of the probe: low-rank additions to all linear layers")
     probe_layer: int = _setting(0, "first layer of the probe")
+    probe_epochs: int = _setting(4, "passes of the probe over the training texts at most")
     probe_learning_rate: float = _setting(1e-3, "peak learning rate of the probe")
 
     def __post_init__(self) -> None:
@@ -59,7 +60,7 @@ class GrowthConfig:
             Amount(self.layers, self.width, self.inner)
 
     def _check_numbers(self) -> None:
-        for name in ("most", "memory", "batch_size", "probe_rank"):
+        for name in ("most", "memory", "batch_size", "probe_rank", "probe_epochs"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"growth.{name} is {getattr(self, name)}, expected at least 1.")
         for name in ("recovery", "steps", "probe_layer", "noise", "margin"):
