@@ -217,7 +217,6 @@ def check_growth(settings: LearnerSettings, encoder: Encoder) -> None:
         ConfigError: The backbone cannot grow by so much.
         RunError: The method's prompts cannot be carried over, or several processes learn together.
     """
-    from continual.growth.weights import plan
     from continual.participant import is_baseline
     from continual.team import current_team
 
@@ -232,7 +231,11 @@ def check_growth(settings: LearnerSettings, encoder: Encoder) -> None:
             "Several processes learn together, and a backbone grows in one alone; start the run without a launcher, or "
             "with growth.when=never."
         )
-    plan(encoder.model, settings.growth.expansion(), settings.growth.amount)
+    sizes, expansion = sizes_of(encoder.model), settings.growth.expansion()
+    for _ in range(settings.growth.most):
+        larger = settings.growth.amount.of(sizes)
+        expansion.check(sizes, larger)
+        sizes = larger
 
 
 _NOT_CARRIED = {

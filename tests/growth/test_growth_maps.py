@@ -73,17 +73,14 @@ def test_exact_width_takes_whole_multiples_alone():
     assert plan.residual.sources.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     assert plan.reader.layers[0].heads.sources.tolist() == [0, 0, 1, 1]
     assert len(plan.reader.layers[0].inner) == 12
-    with pytest.raises(ConfigError, match="6 wide, but how=exact .* whole multiples alone; add 4, or use how=elle"):
+    with pytest.raises(ConfigError, match=r"6 wide, but how=exact .* whole multiples alone; add 4, or use how=elle"):
         planned(Exact(), Amount(width=2))
 
 
 def test_inner_width_alone_may_grow_by_any_number():
     plan = planned(Exact(), Amount(inner=2))
     assert plan.residual.unchanged
-    assert (
-        plan.reader.layers[0].inner.sources.tolist() == [0, 0, 0, 1, 2, 3, 3, 4]
-        or len(plan.reader.layers[0].inner) == 8
-    )
+    assert plan.reader.layers[0].inner.sources.tolist() == [0, 0, 1, 2, 3, 3, 4, 5]
 
 
 def test_elle_duplicates_no_layer_twice_before_all_have_been():
@@ -121,7 +118,7 @@ def test_a_map_is_the_same_for_the_same_seed_and_survives_json_and_tensors(how):
 
 def test_a_damaged_map_is_refused():
     plan = planned(Exact(), Amount(layers=1))
-    with pytest.raises(PoolError, match="map of a growth is damaged .* grow the model again"):
+    with pytest.raises(PoolError, match=r"map of a growth is damaged .* grow the model again"):
         GrowthMap.restored(plan.to_json(), {})
 
 

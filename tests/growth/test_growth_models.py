@@ -148,5 +148,5 @@ def test_other_families_and_unknown_weights_are_refused(tiny_encoder):
         plan(tiny_encoder("distilbert").model, Exact(), Amount(layers=1))
     odd = copy.deepcopy(tiny_encoder("bert").model)
     odd.more = nn.Linear(2, 2)
-    with pytest.raises(BackboneError, match="the weight 'more.weight', which growing a bert does not know"):
+    with pytest.raises(BackboneError, match=r"the weight 'more\.weight', which growing a bert does not know"):
         grown(odd, plan(odd, Exact(), Amount(layers=1)))
