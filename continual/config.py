@@ -164,6 +164,9 @@ def parse(resolved: Mapping[str, Any]) -> RunConfig:
     for key in resolved:
         if key not in known:
             raise ConfigError(f"There is no setting {key!r}{suggestion(key, known)}; known: {', '.join(known)}.")
+    growth = _typed(GrowthConfig, resolved.get("growth"), "growth")
+    if not growth.active:
+        resolved.pop("growth", None)  # a run without growth is the run that it was before there was growth
     settings = LearnerSettings(
         method=dict(resolved["method"]),
         tuning=dict(resolved["tuning"]),
@@ -171,7 +174,7 @@ def parse(resolved: Mapping[str, Any]) -> RunConfig:
         training=_typed(TrainingConfig, resolved.get("training"), "training"),
         transfer=_typed(TransferConfig, resolved.get("transfer"), "transfer"),
         routing=_typed(RoutingConfig, resolved.get("routing"), "routing"),
-        growth=_typed(GrowthConfig, resolved.get("growth"), "growth"),
+        growth=growth,
         cache_mb=_number(resolved, "cache_mb", 2048, float),
         seed=_number(resolved, "seed", 0, int),
     )

@@ -12,7 +12,7 @@ from continual.errors import RunError
 from continual.growth.stream import Growing
 from continual.learner import Learner
 from continual.participant import LearnedTask, SplitScore, TaskScores
-from continual.pool.prompt import PromptRecord
+from continual.pool.prompt import PromptRecord, make_id
 from continual.settings import LearnerSettings
 from continual.training.checkpoint import Checkpoints, Named
 from continual.training.watch import Watcher
@@ -24,6 +24,9 @@ POOL = "pool"
 
 GROWN = "grown"
 """Where the provenance of a prompt that was learned again on a grown backbone keeps the first one's id."""
+
+INSTEAD_OF = "instead_of"
+"""Where that of the first one, which turned out better, keeps the id of the one learned again."""
 
 _PREDICTIONS = "predictions.safetensors"
 
@@ -85,7 +88,7 @@ class PooledParticipant:
             if decision is not None and decision.grow and GROWN not in record.provenance:
                 return None
             self._growing.remember(task, position)
-        return self._told(record, position)
+        return self._told(self._better(record), position)
 
     def learn(self, task: "Task", position: int, checkpoints: Checkpoints, watcher: Watcher) -> LearnedTask:
         """See `Participant.learn`."""
@@ -111,7 +114,22 @@ class PooledParticipant:
             self._open()
         again = Named(checkpoints, "again-")  # its trainings are named as those of the first time
         facts = {GROWN: record.id, "position": position, "run": self._run}
-        return self._learner.learn(task, again, watcher, **facts)
+        return self._better(self._learner.learn(task, again, watcher, **facts))
+
+    def _better(self, record: PromptRecord) -> PromptRecord:
+        """The prompt that answers: one learned again on a grown backbone, or the first where that did better on dev.
+
+        The first then becomes the newest version, for nothing stored is ever changed.
+        """
+        facts, pool = record.provenance, self._learner.pool
+        if GROWN not in facts or INSTEAD_OF in facts:
+            return record
+        first = pool.get(facts[GROWN])
+        if facts["dev_accuracy"] >= first.provenance["dev_accuracy"]:
+            return record
+        version = pool.next_version(first.task)
+        provenance = first.provenance | {GROWN: first.id, INSTEAD_OF: record.id}
+        return pool.add(replace(first, id=make_id(first.task, version), version=version, provenance=provenance))
 
     def _own(self, task: "Task", position: int) -> PromptRecord | None:
         """The newest prompt that this run has learned for the task at a place of the stream."""
