@@ -20,11 +20,13 @@ class Exact(Expansion):
 
     Width: mean, variance and mean square over units stay what they are if every unit is replicated equally often, so
     states grow by whole multiples. Feed-forward units, whose activations no norm sees, may grow by any number. What
-    reads replicas divides its weight by their number.
+    reads replicas divides its weight among them, and not equally: from 3/4 to 5/4 of an equal share. The sum stays, so
+    the function does; the gradients of replicas differ, so that they can learn different things.
     """
 
     name = "exact"
     identity: ClassVar[bool] = True
+    tilt: ClassVar[float] = 0.25
 
     def check(self, sizes: Sizes, larger: Sizes) -> None:
         """See `Expansion.check`."""

@@ -19,6 +19,9 @@ class Expansion(ABC):
     identity: ClassVar[bool]
     """Whether added layers begin as the identity; otherwise they compute what their originals compute."""
 
+    tilt: ClassVar[float] = 0.0
+    """How unequally copies share the weights that read their kind; equal copies would learn the same for ever."""
+
     noise: float = 0.0
     """Deviation of what is added to the weights that read replicated units, on the replicas alone."""
 
@@ -42,7 +45,7 @@ class Expansion(ABC):
             name: self._stack(name, sizes.stacks[name], larger.stacks[name], sizes.head, seed, one_head_map)
             for name in sizes.stacks
         }
-        return GrowthMap(self.name, family, residual, stacks, self.identity)
+        return GrowthMap(self.name, family, residual, stacks, self.identity, self.tilt)
 
     @abstractmethod
     def check(self, sizes: Sizes, larger: Sizes) -> None:

@@ -67,6 +67,18 @@ class Copies:
         times, rest = divmod(len(self.sources), self.old)
         return not rest and bool((self.sources == torch.arange(len(self.sources)) // times).all())
 
+    def tilted(self, tilt: float) -> Tensor:
+        """For each new unit a factor, float64, [new]: from `1 - tilt` for the first of its kind to `1 + tilt` for the last.
+
+        Their mean over a kind is 1, and that of a unit without copies is 1.
+        """
+        order = torch.argsort(self.sources, stable=True)
+        starts = torch.searchsorted(self.sources[order], self.sources)
+        rank = torch.empty_like(order)
+        rank[order] = torch.arange(len(order))
+        place, counts = (rank - starts).double(), self.counts.double()
+        return 1 + tilt * (2 * place / (counts - 1).clamp(min=1) - 1) * (counts > 1)
+
     def copied(self, value: Tensor, axis: int) -> Tensor:
         """`value`, whose units lie along `axis`, for what the units give."""
         return value.index_select(axis, self.sources)
@@ -161,6 +173,7 @@ class GrowthMap:
         residual: Of the units of hidden states; one map for the whole network.
         stacks: The layers, by `READER` and `DECODER`.
         identity: Whether added layers begin as the identity.
+        tilt: How unequally copies share the weights that read their kind, see `Copies.tilted`.
     """
 
     how: str
@@ -168,6 +181,7 @@ class GrowthMap:
     residual: Copies
     stacks: Mapping[str, StackMap]
     identity: bool
+    tilt: float = 0.0
 
     @property
     def reader(self) -> StackMap:
@@ -180,6 +194,7 @@ class GrowthMap:
             "how": self.how,
             "family": self.family,
             "identity": self.identity,
+            "tilt": self.tilt,
             "width": [self.residual.old, len(self.residual)],
             "stacks": {
                 name: {"head": stack.head, "layers": [[item.source, item.place, item.copies] for item in stack.layers]}
@@ -218,7 +233,7 @@ class GrowthMap:
                 )
                 for name, stack in value["stacks"].items()
             }
-            return cls(value["how"], value["family"], copies("residual"), stacks, value["identity"])
+            return cls(value["how"], value["family"], copies("residual"), stacks, value["identity"], value["tilt"])
         except (KeyError, TypeError, ValueError) as error:
             raise PoolError(
                 f"The map of a growth is damaged ({error!r}); restore its folder from a copy, or grow the model again."

@@ -142,6 +142,7 @@ class _Grower:
         if kind not in (families.WIDE_READS, families.HEADS_READ, families.INNER_READS):
             return copies.copied(value, axis)
         value = copies.shared(value, axis)
+        value = value * _along_axis(copies.tilted(self._plan.tilt).to(value.dtype), value.dim(), axis)
         return value + self._drawn(name, value, axis, copies) if self._noise else value
 
     def _copies(self, kind: str, layer: LayerMap) -> Copies:
@@ -155,10 +156,13 @@ class _Grower:
         return (layer.keys if kind == families.KEYS else layer.heads).blocks(head)
 
     def _drawn(self, name: str, value: Tensor, axis: int, copies: Copies) -> Tensor:
-        shape = [1] * value.dim()
-        shape[axis] = len(copies)
         noise = torch.randn(value.shape, generator=generator(seed_of(self._seed, "growth", "noise", name)))
-        return noise * self._noise * copies.extra.view(shape)
+        return noise * self._noise * _along_axis(copies.extra, value.dim(), axis)
+
+
+def _along_axis(vector: Tensor, axes: int, axis: int) -> Tensor:
+    """A vector that is multiplied with one axis of a tensor."""
+    return vector.view([-1 if number == axis else 1 for number in range(axes)])
 
 
 def keeps_affine(layer: LayerMap, last_norm: bool) -> bool:

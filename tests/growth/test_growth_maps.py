@@ -38,6 +38,12 @@ def test_what_writes_units_is_copied_and_what_reads_them_is_shared():
     assert float(copies.shared(row, 1)[0] @ copies.copied(units, 0)) == pytest.approx(float(row[0] @ units))
 
 
+def test_unequal_shares_have_the_mean_of_equal_ones():
+    copies = Copies(torch.tensor([0, 1, 1, 2, 1, 2]), 3)
+    assert copies.tilted(0.2).tolist() == pytest.approx([1, 0.8, 1.0, 0.8, 1.2, 1.2])
+    assert copies.tilted(0.0).tolist() == [1] * 6
+
+
 def test_heads_are_copied_whole():
     assert Copies(torch.tensor([0, 1, 1]), 2).blocks(2).sources.tolist() == [0, 1, 2, 3, 2, 3]
 
