@@ -20,6 +20,7 @@ from continual.backbone.encoder import Encoder
 from continual.backbone.readout import Readout
 from continual.baselines import BASELINES
 from continual.config import RunConfig, TrackingConfig, configs_folder, names_in
+from continual.growth.config import GrowthConfig
 from continual.methods import METHODS
 from continual.pretraining.optimisation import OptimisationConfig
 from continual.pretraining.translation.config import EvaluationConfig, ModelConfig, ObjectivesConfig
@@ -65,6 +66,7 @@ def _sections() -> Iterator[str]:
         ("training", TrainingConfig),
         ("transfer", TransferConfig),
         ("routing", RoutingConfig),
+        ("growth", GrowthConfig),
         ("tracking", TrackingConfig),
     ):
         yield _table(f"`{name}`", _of_class(name, kind, defaults.get(name, {})), _first_line(kind))

@@ -9,7 +9,17 @@ from continual.cli.output import format_option, pick, print_table, show
 @click.argument(
     "kind",
     type=click.Choice(
-        ["experiments", "streams", "methods", "tunings", "metrics", "backbones", "transfer", "pretrainings"]
+        [
+            "experiments",
+            "streams",
+            "methods",
+            "tunings",
+            "metrics",
+            "backbones",
+            "transfer",
+            "expansions",
+            "pretrainings",
+        ]
     ),
 )
 @format_option
@@ -40,10 +50,17 @@ def _methods() -> list[dict[str, str]]:
 
 def _registered(kind: str) -> list[dict[str, str]]:
     from continual.backbone import BACKBONES
+    from continual.growth import EXPANSIONS
     from continual.transfer import TRANSFERABILITY
     from continual.tuning import TUNINGS
 
-    registry = {"tunings": TUNINGS, "backbones": BACKBONES, "transfer": TRANSFERABILITY}[kind]
+    registries = {
+        "tunings": TUNINGS,
+        "backbones": BACKBONES,
+        "transfer": TRANSFERABILITY,
+        "expansions": EXPANSIONS,
+    }
+    registry = registries[kind]
     return [{"name": entry.name, "help": entry.help, "paper": entry.paper} for entry in registry]
 
 
