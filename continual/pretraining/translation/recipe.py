@@ -10,8 +10,8 @@ from continual._torchvision import declare_missing_operators
 from continual.construction import coerced, construct, typed
 from continual.errors import ConfigError
 from continual.files import new_folder
-from continual.pretraining.optimisation import OptimisationConfig
 from continual.making.recipe import Made, Place
+from continual.pretraining.optimisation import OptimisationConfig
 from continual.pretraining.translation.config import Direction, EvaluationConfig, ModelConfig, ObjectivesConfig
 from continual.pretraining.translation.pool import POOLS, Pool, PoolSettings
 
