@@ -29,10 +29,8 @@ from continual.construction import coerced, typed
 from continual.distillation.continual_translation import (
     DETECTIONS,
     INHERITANCES,
-    aversion,
-    beneficial,
-    divergence,
     inheritance_weight,
+    terms,
 )
 from continual.errors import ConfigError
 from continual.evaluation.corpus_scores import accumulative_degradation
@@ -86,8 +84,9 @@ class CKD:
 
     Attributes:
         student: What is improved, phi_0.
-        teachers: In the order of their arrival.
-        task: The student's domain: train is the transfer set, dev is looked at, test is translated after each step.
+        teachers: In the order of their arrival; they have the student's vocabulary.
+        task: The student's domain, a task of the stream; null: its first. Train is the transfer set, dev is looked at,
+            test is translated after each step.
         translating: How sources are given, and how translations are scored.
         ckd: What is learned of each teacher.
         training: Budget and rates of each step.
@@ -212,20 +211,14 @@ class Lesson:
     def loss(self, step: int, rows: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
         """See `Objective.loss`."""
         batch = Batch.of(self.pairs, rows, self.student)
-        said = batch.said
         student = batch.log_probs(self.student)
         with torch.no_grad():
             teacher, previous = batch.log_probs(self.teacher), batch.log_probs(self.previous)
-            knows = beneficial(teacher, previous, said, self.config.detection)
-        parts = {
-            "reference": torch.nn.functional.cross_entropy(student, said, label_smoothing=self.smoothing),
-            "learned": (divergence(student, teacher) * knows).mean(),
-            "averted": (aversion(student, teacher, said) * ~knows).mean(),
-            "inherited": divergence(student, previous).mean(),
-        }
+        reference = torch.nn.functional.cross_entropy(student, batch.said, label_smoothing=self.smoothing)
+        parts = terms(student, teacher, previous, batch.said, self.config.detection)
         told = parts["learned"] + self.config.negative * parts["averted"]
-        loss = parts["reference"] + (1 - self.weight) * told + self.weight * parts["inherited"]
-        return loss, parts | {"beneficial": knows.float().mean()}
+        loss = reference + (1 - self.weight) * told + self.weight * parts["inherited"]
+        return loss, {"reference": reference, **parts}
 
     def evaluate(self) -> dict[str, float]:
         """See `Objective.evaluate`: the loss on dev, without smoothing."""

@@ -42,7 +42,7 @@ class FineTuning:
 
     Attributes:
         student: What is trained.
-        task: The domain.
+        task: The domain, a task of the stream; null: its first.
         translating: How sources are given, and how translations are scored.
         shuffled: Share of the training pairs that bear another's translation: 1 makes a malicious teacher.
         training: Budget and rates.
