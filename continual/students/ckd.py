@@ -102,7 +102,7 @@ class CKD:
     seed: int
 
     sections = ("student", "teachers", *SECTIONS, "translating", "ckd", "training", "seed")
-    columns = ("step", "teacher", "bleu", "bleu_change", "chrf", "dev_loss", "beneficial")
+    columns = ("step", "teacher", "bleu", "bleu_change", "noise", "chrf", "dev_loss", "beneficial")
 
     @property
     def parts(self) -> list[str]:
@@ -137,19 +137,17 @@ class CKD:
         def measure() -> dict[str, Any]:
             return measured(student, task.test, dev, self.translating)
 
-        result = stages.once("before", measure)
-        place.done(f"before: {shown(result)}")
-        scores: list[dict[str, Any]] = [{"step": self.ckd.earlier, "teacher": None, **row(result)}]
+        before = stages.once("before", measure)
+        place.done(f"before: {shown(before)}")
+        scores: list[dict[str, Any]] = [{"step": self.ckd.earlier, "teacher": None, **row(before)}]
         for step, spec in enumerate(self.teachers, start=self.ckd.earlier + 1):
             # A method of its own makes the lesson, so that a teacher that is done with is not kept in memory.
             lesson = partial(self._lesson, student, spec, step, pairs, dev)
-            result = stages.train(f"teacher-{step}", student.model, lesson, lengths(pairs), measure)
+            after = stages.train(f"teacher-{step}", student.model, lesson, lengths(pairs), measure)
             share = stages.mean(f"teacher-{step}", "train_beneficial")
-            change = result["bleu"] - scores[-1]["bleu"]
-            scores.append(
-                {"step": step, "teacher": spec.label, **row(result), "bleu_change": change, "beneficial": share}
-            )
-            place.done(f"step {step}, {spec.label}: {shown(result)}, beneficial {share:.2f}")
+            scores.append({"step": step, "teacher": spec.label, **row(after, before), "beneficial": share})
+            place.done(f"step {step}, {spec.label}: {shown(after)}, beneficial {share:.2f}")
+            before = after
 
         def save(folder: Path) -> None:
             save_model(student, folder)
@@ -165,8 +163,9 @@ class CKD:
                 "mean_bleu": sum(bleu[1:]) / len(bleu[1:]),
                 "gain": bleu[-1] - bleu[0],
                 "accumulative_degradation": accumulative_degradation(bleu),
-                "signatures": result["signatures"],
-                "samples": result["samples"],
+                "worse_steps": sum(one["bleu_change"] < -one["noise"] for one in scores[1:]),
+                "signatures": before["signatures"],
+                "samples": before["samples"],
                 **stages.summary(),
             },
         )

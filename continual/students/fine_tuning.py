@@ -58,7 +58,7 @@ class FineTuning:
 
     sections = ("student", *SECTIONS, "translating", "shuffled", "training", "seed")
     parts = ("before", "fine-tuning")
-    columns = ("step", "bleu", "chrf", "dev_loss")
+    columns = ("step", "bleu", "bleu_change", "noise", "chrf", "dev_loss")
 
     @classmethod
     def parse(cls, settings: Mapping[str, Any]) -> "FineTuning":
@@ -107,7 +107,7 @@ class FineTuning:
             {
                 "student": self.student.label,
                 "task": task.name,
-                "scores": [{"step": "before", **row(before)}, {"step": "after", **row(after)}],
+                "scores": [{"step": "before", **row(before)}, {"step": "after", **row(after, before)}],
                 "signatures": after["signatures"],
                 "samples": after["samples"],
                 **stages.summary(),

@@ -60,6 +60,7 @@ def test_every_step_is_told(finished):
     bleu = [row["bleu"] for row in summary["scores"]]
     for row, before, after in zip(summary["scores"][1:], bleu, bleu[1:], strict=False):
         assert row["bleu_change"] == pytest.approx(after - before)
+        assert row["noise"] >= 0
         assert 0 <= row["beneficial"] <= 1
     assert summary["gain"] == pytest.approx(bleu[-1] - bleu[0])
     assert summary["mean_bleu"] == pytest.approx((bleu[1] + bleu[2]) / 2)
