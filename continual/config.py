@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from continual.backbone.generation import Decoding
 from continual.backbone.readout import Readout
 from continual.construction import coerced
 from continual.construction import typed as _typed
@@ -154,6 +155,7 @@ def parse(resolved: Mapping[str, Any]) -> RunConfig:
         "training",
         "transfer",
         "routing",
+        "decoding",
         "tracking",
         "seed",
         "cache_mb",
@@ -169,6 +171,7 @@ def parse(resolved: Mapping[str, Any]) -> RunConfig:
         training=_typed(TrainingConfig, resolved.get("training"), "training"),
         transfer=_typed(TransferConfig, resolved.get("transfer"), "transfer"),
         routing=_typed(RoutingConfig, resolved.get("routing"), "routing"),
+        decoding=_typed(Decoding, resolved.get("decoding"), "decoding"),
         cache_mb=_number(resolved, "cache_mb", 2048, float),
         seed=_number(resolved, "seed", 0, int),
     )

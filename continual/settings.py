@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from continual.backbone.generation import Decoding
 from continual.backbone.readout import Readout
 from continual.errors import ConfigError
 from continual.training.config import TrainingConfig
@@ -48,6 +49,7 @@ class LearnerSettings:
         training: How a prompt is trained.
         transfer: How sources are found and ranked.
         routing: How texts find their prompt.
+        decoding: How translations are searched for.
         cache_mb: Memory for hidden states that are kept, in megabytes.
         seed: Decides all that is random in learning.
     """
@@ -58,5 +60,6 @@ class LearnerSettings:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     transfer: TransferConfig = field(default_factory=TransferConfig)
     routing: RoutingConfig = field(default_factory=RoutingConfig)
+    decoding: Decoding = field(default_factory=Decoding)
     cache_mb: float = 2048
     seed: int = 0

@@ -17,6 +17,7 @@ import yaml
 
 from continual.backbone import BACKBONES
 from continual.backbone.encoder import Encoder
+from continual.backbone.generation import Decoding
 from continual.backbone.readout import Readout
 from continual.baselines import BASELINES
 from continual.config import RunConfig, TrackingConfig, configs_folder, names_in
@@ -65,6 +66,7 @@ def _sections() -> Iterator[str]:
         ("training", TrainingConfig),
         ("transfer", TransferConfig),
         ("routing", RoutingConfig),
+        ("decoding", Decoding),
         ("tracking", TrackingConfig),
     ):
         yield _table(f"`{name}`", _of_class(name, kind, defaults.get(name, {})), _first_line(kind))

@@ -1,17 +1,72 @@
 """One split of a task in the form that training and prediction use."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from continual.backbone.encoder import Encoder
 from continual.backbone.frozen import FrozenView
 from continual.backbone.texts import shuffled_by_length
+from continual.training.model import Classifier, PromptModel
+from continual.training.steered import SteeredModel
+from continual.tuning.base import Tensors, Tuning
+
+
+class Material(ABC):
+    """What a task is learned from, of whatever kind the task is.
+
+    Attributes:
+        view: What the frozen model makes of the texts to be answered.
+    """
+
+    view: FrozenView
+
+    def __len__(self) -> int:
+        return len(self.view)
+
+    @property
+    def views(self) -> tuple[FrozenView, ...]:
+        """All that the frozen model made of the examples."""
+        return (self.view,)
+
+    @property
+    def lengths(self) -> Tensor:
+        """Tokens that the model reads of each example, [examples]."""
+        return self.view.states.lengths
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that one pass over all examples takes."""
+        return int(self.lengths.sum())
+
+    @abstractmethod
+    def weight(self, rows: Tensor) -> int:
+        """How many answers the mean of an objective over some examples is taken over."""
+
+    @abstractmethod
+    def begin(
+        self, encoder: Encoder, tuning: Tuning, tensors: Tensors, labels: int, classifier: Classifier | None = None
+    ) -> SteeredModel:
+        """A model of such examples that starts from `tensors`.
+
+        Args:
+            encoder: The backbone.
+            tuning: What is trained.
+            tensors: What it starts from.
+            labels: How many labels the task has.
+            classifier: What the classifier starts from, where there is one; one that says nothing by default.
+        """
+
+    def shuffled(self, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+        """Row numbers of one epoch in random batches of examples of like length."""
+        return shuffled_by_length(self.lengths, size, generator)
 
 
 @dataclass(frozen=True)
-class Examples:
+class Examples(Material):
     """Texts, seen by the frozen model, and their labels.
 
     Attributes:
@@ -29,9 +84,12 @@ class Examples:
         """Texts of which nothing is known yet."""
         return cls(view, labels, torch.zeros(len(labels), num_labels))
 
-    def __len__(self) -> int:
-        return len(self.labels)
+    def weight(self, rows: Tensor) -> int:
+        """See `Material.weight`: one answer for each text."""
+        return len(rows)
 
-    def shuffled(self, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-        """Row numbers of one epoch in random batches of texts of like length."""
-        return shuffled_by_length(self.view.states.lengths, size, generator)
+    def begin(
+        self, encoder: Encoder, tuning: Tuning, tensors: Tensors, labels: int, classifier: Classifier | None = None
+    ) -> PromptModel:
+        """See `Material.begin`."""
+        return PromptModel.begin(encoder, tuning, tensors, labels, self.view, classifier)

@@ -1,0 +1,89 @@
+"""Refuses, before anything is computed, what cannot be learned or answered."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from continual.backbone.encoder import Encoder
+from continual.backbone.text_to_text import TextToText
+from continual.errors import LearningError
+from continual.evaluation.kinds import TRANSLATION, measures_of, metric_of
+from continual.methods.base import Method
+from continual.pool.prompt import PromptRecord
+from continual.storing import PAIRS
+from continual.tuning.base import Tuning
+
+if TYPE_CHECKING:
+    from streams import Task
+
+
+def check_task(method: Method | type[Method], encoder: Encoder, task: "Task") -> None:
+    """Refuses a task that the method cannot learn on the backbone.
+
+    Raises:
+        LearningError: The method learns no tasks of this kind or needs pairs of texts, or the backbone writes nothing.
+        ConfigError: There is no such metric as the task's.
+    """
+    measures_of(task.kind)
+    metric_of(task.kind, task.metric)
+    if task.kind not in method.kinds:
+        raise LearningError(
+            f"Task {task.name!r} is a {task.kind}, but method={method.name} learns {' and '.join(method.kinds)} tasks "
+            "only; choose another method, such as method=panda."
+        )
+    if task.kind == TRANSLATION and not isinstance(encoder, TextToText):
+        raise LearningError(
+            f"Task {task.name!r} is a translation, but the backbone {encoder.name!r} is an encoder, which writes "
+            "nothing; choose one that does, such as backbone=translation-base or backbone=seq2seq, or another stream."
+        )
+    if method.pairs and "text_pair" not in task.train.column_names:
+        raise LearningError(
+            f"Task {task.name!r} has single texts, but method={method.name} needs a second text for each; use a stance "
+            "stream, or a table with a column for second texts."
+        )
+
+
+def check_tuning(tuning: Tuning, encoder: Encoder, task: "Task") -> None:
+    """Refuses prompts under which a translation cannot be learned.
+
+    Raises:
+        BackboneError: Nothing can be written under them.
+        ConfigError: They cannot steer a generative model.
+    """
+    if task.kind == TRANSLATION and isinstance(encoder, TextToText):
+        tensors = tuning.initial(encoder, None, torch.Generator().manual_seed(0))
+        encoder.check_writing(tuning.steering(encoder, tensors))
+
+
+def check_pairs(told: PromptRecord, pairs: Sequence[str] | None) -> None:
+    """Refuses single texts for a task that was learned on pairs, and the other way round.
+
+    Raises:
+        LearningError: That is so.
+    """
+    learned_on_pairs = told.provenance.get(PAIRS)
+    if learned_on_pairs is None or learned_on_pairs == (pairs is not None):
+        return
+    if learned_on_pairs:
+        raise LearningError(f"The task {told.task!r} was learned on pairs of texts; give each text its second text.")
+    raise LearningError(f"The task {told.task!r} was learned on single texts; leave the second texts out.")
+
+
+def check_texts(texts: Sequence[str], pairs: Sequence[str] | None) -> None:
+    """Refuses what is no text, and second texts that do not go with the first ones.
+
+    Raises:
+        LearningError: That is so.
+    """
+    for name, values in (("text", texts), ("second text", pairs or ())):
+        for number, value in enumerate(values):
+            if not isinstance(value, str):
+                kind = type(value).__name__
+                raise LearningError(
+                    f"The {name} number {number} is of type {kind}, expected a string; convert it first."
+                )
+    if pairs is not None and len(pairs) != len(texts):
+        raise LearningError(
+            f"{len(texts)} texts came with {len(pairs)} second texts; give one second text for each text."
+        )
