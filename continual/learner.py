@@ -20,7 +20,6 @@ from continual.checks import check_pairs, check_task, check_texts, check_tuning
 from continual.construction import construct_named
 from continual.errors import LearningError, PoolError
 from continual.evaluation.kinds import CLASSIFICATION, TRANSLATION
-from continual.long_texts import pieces
 from continual.methods import METHODS
 from continual.methods.base import Learned, Lesson, Method, Source
 from continual.pool.clusters import spherical_kmeans
@@ -41,7 +40,7 @@ from continual.training.watch import Silent, Watcher
 from continual.transfer import TRANSFERABILITY
 from continual.transfer.probe import probe_version
 from continual.transfer.signature import Prober, stored_signature
-from continual.translator import NO_READOUT, Translator
+from continual.translator import NO_READOUT, Sources, Translator
 from continual.tuning import build_tuning
 from continual.tuning.base import trained_tensors
 from continual.tuning.head import Head
@@ -104,10 +103,9 @@ class Learner:
 
     def use(self, pool: PromptPool) -> None:
         """From now on the prompts that answer are read from `pool`, which is the learner's own on disk."""
+        self._answering = pool
         self.predictor = Predictor(self.encoder, pool)
-        self._translator = None
-        if isinstance(self.encoder, TextToText):
-            self._translator = Translator(self.encoder, pool, self.settings.decoding)
+        self._translator: Translator | None = None
 
     # ------------------------------------------------------------------ learning
 
@@ -358,14 +356,28 @@ class Learner:
         return Storing(self.encoder, self.pool, self.settings, self.method)
 
     @property
+    def writer(self) -> TextToText:
+        """The backbone, where it can translate.
+
+        Raises:
+            LearningError: It writes nothing.
+        """
+        if not isinstance(self.encoder, TextToText):
+            raise LearningError(
+                f"The backbone {self.encoder.name!r} is an encoder, which writes nothing; use one that does, such as "
+                "backbone=seq2seq."
+            )
+        return self.encoder
+
+    @property
     def translator(self) -> Translator:
         """Applies stored prompts to sources.
 
         Raises:
             LearningError: The backbone writes nothing.
         """
-        self._writer()
-        assert self._translator is not None
+        if self._translator is None:
+            self._translator = Translator(self.writer, self._answering, self.settings.decoding)
         return self._translator
 
     @property
@@ -381,20 +393,12 @@ class Learner:
         return Examples.bare(self.view(texts), torch.tensor(list(split["label"]), dtype=torch.long), labels)
 
     def _pairs(self, split: "Dataset") -> Pairs:
-        backbone = self._writer()
+        backbone = self.writer
         sources = backbone.tokenize(list(split["text"]))
         pairs = backbone.parallel(sources, backbone.tokenize_targets(list(split["target"])))
         view = self.view(sources, readout=NO_READOUT)
         read = view if pairs.texts is sources else self.view(pairs.texts, readout=NO_READOUT)
         return Pairs(view, read, pairs.targets)
-
-    def _writer(self) -> TextToText:
-        if not isinstance(self.encoder, TextToText):
-            raise LearningError(
-                f"The backbone {self.encoder.name!r} is an encoder, which writes nothing; use one that does, such as "
-                "backbone=seq2seq."
-            )
-        return self.encoder
 
     def _told(self, task: str | None, kind: str) -> PromptRecord | None:
         """The prompt of a task that is told; refuses what the pool cannot answer."""
@@ -410,20 +414,14 @@ class Learner:
         return told
 
     def _translate(self, texts: Sequence[str], told: PromptRecord | None, task: str | None) -> list[Translation]:
-        backbone = self._writer()
-        parts = [pieces(text, backbone.fits) for text in texts]
-        owners = torch.tensor([number for number, own in enumerate(parts) for _ in own])
-        view = self.view(backbone.tokenize([part for own in parts for part in own]), False, NO_READOUT)
-        whole = torch.zeros(len(texts), self.encoder.width).index_add_(0, owners, view.embedding)
-        routes = self.routes(torch.nn.functional.normalize(whole, dim=1), told, TRANSLATION)
-        written = self.translator.translate(view, range(len(view)), [routes[owner].prompt for owner in owners.tolist()])
-        texts_of: list[list[str]] = [[] for _ in texts]
-        for owner, text in zip(owners.tolist(), written.texts, strict=True):
-            texts_of[owner].append(text)
+        sources = Sources.of(self.writer, texts)
+        view = self.view(sources.pieces, False, NO_READOUT)
+        routes = self.routes(sources.embedding(view), told, TRANSLATION)
+        written = self.translator.translate(sources, view, range(len(texts)), [item.prompt for item in routes])
         tasks = {prompt: self.pool.record(prompt).task for prompt in {item.prompt for item in routes}}
         return [
-            Translation(" ".join(own), task or tasks[item.prompt], item.prompt, item.known, item.similarity)
-            for own, item in zip(texts_of, routes, strict=True)
+            Translation(text, task or tasks[item.prompt], item.prompt, item.known, item.similarity)
+            for text, item in zip(written.texts, routes, strict=True)
         ]
 
     def _predict(

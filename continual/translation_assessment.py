@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from continual.answers import TranslationEvaluation
-from continual.backbone.texts import EncodedTexts
 from continual.errors import RunError
 from continual.evaluation.kinds import TRANSLATION, metric_of
 from continual.evaluation.text_metrics import bleu, chrf
@@ -19,7 +18,7 @@ from continual.pool.prompt import PromptRecord
 from continual.pool.store import PromptPool
 from continual.router import Route, route
 from continual.storing import DIRECTION, serves
-from continual.translator import NO_READOUT, UNTUNED
+from continual.translator import NO_READOUT, UNTUNED, Sources
 
 if TYPE_CHECKING:
     from streams import Task
@@ -52,15 +51,15 @@ class _Test:
     """A test split.
 
     Attributes:
-        sources: Its sentences.
+        sentences: Its sentences.
         references: Their translations.
-        texts: The tokenised sentences.
+        sources: The sentences as the backbone reads them.
         embedding: Their unit vectors, [sentences, width].
     """
 
-    sources: list[str]
+    sentences: list[str]
     references: list[str]
-    texts: EncodedTexts
+    sources: Sources
     embedding: torch.Tensor
 
 
@@ -141,7 +140,7 @@ class TranslationAssessor:
             score=own,
         )
         rows = np.unique(np.linspace(0, len(prompts) - 1, SAMPLES).round().astype(int)).tolist()
-        samples = [(test.sources[row], test.references[row], hypotheses[row]) for row in rows]
+        samples = [(test.sentences[row], test.references[row], hypotheses[row]) for row in rows]
         return TranslationScore(evaluation, prompts, samples, tokens, seconds)
 
     def _hypotheses(self, task: str, test: _Test, prompts: Sequence[str | None]) -> tuple[list[str], int, float]:
@@ -150,9 +149,9 @@ class TranslationAssessor:
         missing = [row for row, prompt in enumerate(prompts) if known[prompt][row] is None]
         tokens, seconds = 0, 0.0
         if missing:
-            view = self._learner.view(test.texts, readout=NO_READOUT)
+            view = self._learner.view(test.sources.pieces, readout=NO_READOUT)
             wanted = [prompts[row] for row in missing]
-            written = self._learner.translator.translate(view, missing, wanted)
+            written = self._learner.translator.translate(test.sources, view, missing, wanted)
             tokens, seconds = written.tokens, written.seconds
             for row, prompt, text in zip(missing, wanted, written.texts, strict=True):
                 known[prompt][row] = text
@@ -165,10 +164,10 @@ class TranslationAssessor:
     def _test(self, task: "Task") -> _Test:
         """The task's test sentences, read by the frozen model once."""
         if task.name not in self._tests:
-            sources, references = list(task.test["text"]), list(task.test["target"])
-            texts = self._learner.encoder.tokenize(sources)
-            embedding = self._learner.view(texts, readout=NO_READOUT).embedding.clone()
-            self._tests[task.name] = _Test(sources, references, texts, embedding)
+            sentences = list(task.test["text"])
+            sources = Sources.of(self._learner.writer, sentences)
+            embedding = sources.embedding(self._learner.view(sources.pieces, readout=NO_READOUT))
+            self._tests[task.name] = _Test(sentences, list(task.test["target"]), sources, embedding)
         return self._tests[task.name]
 
 
