@@ -8,13 +8,14 @@ import torch
 from continual.backbone.encoder import Encoder
 from continual.backbone.text_to_text import TextToText
 from continual.errors import LearningError
-from continual.evaluation.kinds import TRANSLATION, measures_of, metric_of
+from continual.evaluation.kinds import CLASSIFICATION, TRANSLATION, measures_of, metric_of
 from continual.methods.base import Method
 from continual.pool.prompt import PromptRecord
 from continual.storing import PAIRS
 from continual.tuning.base import Tuning
 
 if TYPE_CHECKING:
+    from continual.baselines.base import Baseline
     from streams import Task
 
 
@@ -25,6 +26,30 @@ def check_task(method: Method | type[Method], encoder: Encoder, task: "Task") ->
         LearningError: The method learns no tasks of this kind or needs pairs of texts, or the backbone writes nothing.
         ConfigError: There is no such metric as the task's.
     """
+    _check_kind(method, encoder, task)
+    if method.pairs and "text_pair" not in task.train.column_names:
+        raise LearningError(
+            f"Task {task.name!r} has single texts, but method={method.name} needs a second text for each; use a stance "
+            "stream, or a table with a column for second texts."
+        )
+
+
+def check_baseline(baseline: "type[Baseline]", encoder: Encoder, task: "Task") -> None:
+    """Refuses a task that a baseline cannot learn on the backbone.
+
+    Raises:
+        LearningError: It learns no tasks of this kind, or not on this backbone.
+        ConfigError: There is no such metric as the task's.
+    """
+    _check_kind(baseline, encoder, task)
+    if task.kind == CLASSIFICATION and baseline.trains_backbone and isinstance(encoder, TextToText):
+        raise LearningError(
+            f"Task {task.name!r} is a classification, which method={baseline.name} learns on encoders alone, but the "
+            f"backbone {encoder.name!r} is {encoder.kind}; choose an encoder, or another method."
+        )
+
+
+def _check_kind(method: "Method | type[Method] | type[Baseline]", encoder: Encoder, task: "Task") -> None:
     measures_of(task.kind)
     metric_of(task.kind, task.metric)
     if task.kind not in method.kinds:
@@ -36,11 +61,6 @@ def check_task(method: Method | type[Method], encoder: Encoder, task: "Task") ->
         raise LearningError(
             f"Task {task.name!r} is a translation, but the backbone {encoder.name!r} is an encoder, which writes "
             "nothing; choose one that does, such as backbone=translation-base or backbone=seq2seq, or another stream."
-        )
-    if method.pairs and "text_pair" not in task.train.column_names:
-        raise LearningError(
-            f"Task {task.name!r} has single texts, but method={method.name} needs a second text for each; use a stance "
-            "stream, or a table with a column for second texts."
         )
 
 

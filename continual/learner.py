@@ -377,7 +377,7 @@ class Learner:
             LearningError: The backbone writes nothing.
         """
         if self._translator is None:
-            self._translator = Translator(self.writer, self._answering, self.settings.decoding)
+            self._translator = Translator(self.writer, self.settings.decoding, self._answering)
         return self._translator
 
     @property
@@ -417,7 +417,7 @@ class Learner:
         sources = Sources.of(self.writer, texts)
         view = self.view(sources.pieces, False, NO_READOUT)
         routes = self.routes(sources.embedding(view), told, TRANSLATION)
-        written = self.translator.translate(sources, view, range(len(texts)), [item.prompt for item in routes])
+        written = self.translator.translate(sources, range(len(texts)), [item.prompt for item in routes], view)
         tasks = {prompt: self.pool.record(prompt).task for prompt in {item.prompt for item in routes}}
         return [
             Translation(text, task or tasks[item.prompt], item.prompt, item.known, item.similarity)

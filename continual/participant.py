@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from continual.errors import ConfigError, LearningError, RunError
+from continual.errors import ConfigError, RunError
 from continual.registry import Registry, suggestion
 
 if TYPE_CHECKING:
@@ -198,29 +198,17 @@ def check_task(settings: "LearnerSettings", encoder: "Encoder", task: "Task") ->
         BackboneError: Nothing can be written under prompts of this tuning.
         ConfigError: There is no such metric as the task's, or the tuning cannot steer a generative model.
     """
-    from continual.checks import check_task, check_tuning
+    from continual.baselines import BASELINES
+    from continual.checks import check_baseline, check_task, check_tuning
     from continual.methods import METHODS
     from continual.tuning import build_tuning
 
     name = settings.method.get("name", "")
     if is_baseline(name):
-        check_baseline(name, task)
+        check_baseline(BASELINES.load(name), encoder, task)
         return
     check_task(METHODS.load(name), encoder, task)
     check_tuning(build_tuning(settings.tuning), encoder, task)
-
-
-def check_baseline(name: str, task: "Task") -> None:
-    """Refuses a task that a baseline cannot learn.
-
-    Raises:
-        LearningError: It is no classification.
-    """
-    if task.kind != "classification":
-        raise LearningError(
-            f"Task {task.name!r} is of kind {task.kind!r}, but method={name} learns classification tasks only; choose "
-            "another method or another stream."
-        )
 
 
 def guess(task: "Task") -> SplitScore:

@@ -51,14 +51,10 @@ class _Test:
     """A test split.
 
     Attributes:
-        sentences: Its sentences.
-        references: Their translations.
         sources: The sentences as the backbone reads them.
         embedding: Their unit vectors, [sentences, width].
     """
 
-    sentences: list[str]
-    references: list[str]
     sources: Sources
     embedding: torch.Tensor
 
@@ -129,19 +125,10 @@ class TranslationAssessor:
     def _score(
         self, task: "Task", prompts: list[str | None], right: float = 0.0, unknown: float = 0.0
     ) -> TranslationScore:
-        test, language = self._test(task), task.info.get("target_language")
+        test = self._test(task)
         hypotheses, tokens, seconds = self._hypotheses(task.name, test, prompts)
-        own = metric_of(TRANSLATION, task.metric).function(test.references, hypotheses, language)
-        evaluation = TranslationEvaluation(
-            bleu(test.references, hypotheses, language),
-            chrf(test.references, hypotheses, language),
-            routed_right=right,
-            unknown=unknown,
-            score=own,
-        )
-        rows = np.unique(np.linspace(0, len(prompts) - 1, SAMPLES).round().astype(int)).tolist()
-        samples = [(test.sentences[row], test.references[row], hypotheses[row]) for row in rows]
-        return TranslationScore(evaluation, prompts, samples, tokens, seconds)
+        evaluation = evaluated(task, hypotheses, right, unknown)
+        return TranslationScore(evaluation, prompts, samples(task, hypotheses), tokens, seconds)
 
     def _hypotheses(self, task: str, test: _Test, prompts: Sequence[str | None]) -> tuple[list[str], int, float]:
         """For each sentence what its prompt makes of it; the tokens written for that now, and the seconds."""
@@ -151,7 +138,7 @@ class TranslationAssessor:
         if missing:
             view = self._learner.view(test.sources.pieces, readout=NO_READOUT)
             wanted = [prompts[row] for row in missing]
-            written = self._learner.translator.translate(test.sources, view, missing, wanted)
+            written = self._learner.translator.translate(test.sources, missing, wanted, view)
             tokens, seconds = written.tokens, written.seconds
             for row, prompt, text in zip(missing, wanted, written.texts, strict=True):
                 known[prompt][row] = text
@@ -164,11 +151,34 @@ class TranslationAssessor:
     def _test(self, task: "Task") -> _Test:
         """The task's test sentences, read by the frozen model once."""
         if task.name not in self._tests:
-            sentences = list(task.test["text"])
-            sources = Sources.of(self._learner.writer, sentences)
+            sources = Sources.of(self._learner.writer, list(task.test["text"]))
             embedding = sources.embedding(self._learner.view(sources.pieces, readout=NO_READOUT))
-            self._tests[task.name] = _Test(sentences, list(task.test["target"]), sources, embedding)
+            self._tests[task.name] = _Test(sources, embedding)
         return self._tests[task.name]
+
+
+def evaluated(
+    task: "Task", hypotheses: Sequence[str], right: float = 0.0, unknown: float = 0.0
+) -> TranslationEvaluation:
+    """The scores of translations of a task's test split.
+
+    Args:
+        task: The task.
+        hypotheses: The translations, in the order of its sentences.
+        right: The share of sentences that went to what the task has learned.
+        unknown: The share that was marked as belonging to no known task.
+    """
+    references, language = list(task.test["target"]), task.info.get("target_language")
+    own = metric_of(TRANSLATION, task.metric).function(references, hypotheses, language)
+    scores = (metric(references, hypotheses, language) for metric in (bleu, chrf))
+    return TranslationEvaluation(*scores, routed_right=right, unknown=unknown, score=own)
+
+
+def samples(task: "Task", hypotheses: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Some test sentences, spread evenly, with references and translations; always the same ones."""
+    rows = np.unique(np.linspace(0, len(hypotheses) - 1, SAMPLES).round().astype(int)).tolist()
+    sources, references = list(task.test["text"]), list(task.test["target"])
+    return [(sources[row], references[row], hypotheses[row]) for row in rows]
 
 
 def _same_direction(record: PromptRecord, task: "Task") -> bool:

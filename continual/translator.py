@@ -80,25 +80,25 @@ class Translator:
 
     Args:
         backbone: The generative backbone.
-        pool: Where the prompts are.
         decoding: How translations are searched for.
+        pool: Where the prompts are; None where none is used.
     """
 
-    def __init__(self, backbone: TextToText, pool: PromptPool, decoding: Decoding) -> None:
+    def __init__(self, backbone: TextToText, decoding: Decoding, pool: PromptPool | None = None) -> None:
         self._backbone, self._decoding = backbone, decoding
-        self._prompts = PreparedPrompts(pool)
+        self._prompts = {} if pool is None else PreparedPrompts(pool)
 
     @torch.no_grad()
     def translate(
-        self, sources: Sources, view: FrozenView, texts: Sequence[int], prompts: Sequence[str | None]
+        self, sources: Sources, texts: Sequence[int], prompts: Sequence[str | None], view: FrozenView | None = None
     ) -> Written:
         """Translations of some texts, each under a prompt of its own.
 
         Args:
             sources: The texts.
-            view: What the frozen model makes of their pieces.
             texts: Which of them.
             prompts: For each of these the id of its prompt, or `UNTUNED`.
+            view: What the frozen model makes of their pieces; not needed where no text has a prompt.
         """
         started = time.monotonic()
         rows = [(piece, place) for place, number in enumerate(texts) for piece in sources.of_text(number)]
@@ -109,9 +109,9 @@ class Translator:
         tokens = 0
         for numbers in groups.values():
             chosen = torch.tensor([rows[number][0] for number in numbers])
-            for batch in by_length(view.texts.ids.lengths[chosen], _WRITTEN_AT_ONCE):
+            for batch in by_length(sources.pieces.ids.lengths[chosen], _WRITTEN_AT_ONCE):
                 places = [rows[numbers[number]][1] for number in batch.tolist()]
-                ids, mask, _ = view.texts.batch(chosen[batch], self._backbone.pad_token)
+                ids, mask, _ = sources.pieces.batch(chosen[batch], self._backbone.pad_token)
                 steering = self._steering(view, chosen[batch], [prompts[place] for place in places])
                 written = self._backbone.generate(ids, mask, self._decoding, steering)
                 tokens += self._count(written)
@@ -126,10 +126,10 @@ class Translator:
         """What prompts have in common that can share a batch."""
         return None if prompt is UNTUNED else self._prompts[prompt].kind(self._backbone.stepwise)
 
-    def _steering(self, view: FrozenView, rows: Tensor, prompts: Sequence[str | None]) -> Steering:
+    def _steering(self, view: FrozenView | None, rows: Tensor, prompts: Sequence[str | None]) -> Steering:
         """What the prompts of a batch do; they are of one kind."""
         ready = [self._prompts[prompt] for prompt in prompts if prompt is not UNTUNED]
-        if not ready:
+        if not ready or view is None:
             return UNSTEERED
         base, entry = ready[0].tuning.base, ready[0].tuning.entry(self._backbone)
         if entry != view.entry:

@@ -1,5 +1,6 @@
 """What encoder-decoders and causal models share: both turn a source text into a target text."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -82,6 +83,16 @@ class TextToText(Encoder, ABC):
                 f"{', '.join(self.readers)}; choose such a model."
             )
         return self.readers[self.family](model)
+
+    def copied(self) -> "TextToText":
+        """The same backbone with weights of its own, which may be trained."""
+        twin = copy.copy(self)
+        # What was worked out for these weights is not that of the copy's.
+        for name in ("fingerprint", "decoder"):
+            twin.__dict__.pop(name, None)
+        twin.model = copy.deepcopy(self.model)
+        twin.body = twin._opened(twin.model)
+        return twin
 
     def tokenize(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> EncodedTexts:
         """See `Encoder.tokenize`; every source stands behind `prefix`."""

@@ -8,7 +8,7 @@ from continual.methods.base import Learned, Lesson, Method
 from continual.team import current_team
 from continual.training.config import TrainingConfig
 from continual.training.loop import Objective, cross_entropy
-from continual.training.steered import ByRows
+from continual.training.trainable import ByRows
 from continual.transfer.ranking import Ranked
 
 

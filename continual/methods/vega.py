@@ -6,7 +6,7 @@ from continual.distillation.logits import DECAYS, logit_mse, ramp
 from continual.errors import ConfigError
 from continual.methods.base import Learned, Lesson, Method
 from continual.training.loop import Objective, cross_entropy
-from continual.training.steered import ByRows
+from continual.training.trainable import ByRows
 from continual.transfer.ranking import Ranked
 
 

@@ -1,7 +1,6 @@
 """One split of a task in the form that training and prediction use."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -9,23 +8,20 @@ from torch import Tensor
 
 from continual.backbone.encoder import Encoder
 from continual.backbone.frozen import FrozenView
-from continual.backbone.texts import shuffled_by_length
+from continual.training.batches import Batches
 from continual.training.model import Classifier, PromptModel
 from continual.training.steered import SteeredModel
 from continual.tuning.base import Tensors, Tuning
 
 
-class Material(ABC):
-    """What a task is learned from, of whatever kind the task is.
+class Material(Batches):
+    """What a prompt is learned from, of whatever kind the task is.
 
     Attributes:
         view: What the frozen model makes of the texts to be answered.
     """
 
     view: FrozenView
-
-    def __len__(self) -> int:
-        return len(self.view)
 
     @property
     def views(self) -> tuple[FrozenView, ...]:
@@ -34,17 +30,8 @@ class Material(ABC):
 
     @property
     def lengths(self) -> Tensor:
-        """Tokens that the model reads of each example, [examples]."""
+        """See `Batches.lengths`."""
         return self.view.states.lengths
-
-    @property
-    def tokens(self) -> int:
-        """Tokens that one pass over all examples takes."""
-        return int(self.lengths.sum())
-
-    @abstractmethod
-    def weight(self, rows: Tensor) -> int:
-        """How many answers the mean of an objective over some examples is taken over."""
 
     @abstractmethod
     def begin(
@@ -59,10 +46,6 @@ class Material(ABC):
             labels: How many labels the task has.
             classifier: What the classifier starts from, where there is one; one that says nothing by default.
         """
-
-    def shuffled(self, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-        """Row numbers of one epoch in random batches of examples of like length."""
-        return shuffled_by_length(self.lengths, size, generator)
 
 
 @dataclass(frozen=True)
@@ -85,7 +68,7 @@ class Examples(Material):
         return cls(view, labels, torch.zeros(len(labels), num_labels))
 
     def weight(self, rows: Tensor) -> int:
-        """See `Material.weight`: one answer for each text."""
+        """See `Batches.weight`: one answer for each text."""
         return len(rows)
 
     def begin(

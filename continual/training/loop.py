@@ -13,12 +13,12 @@ from torch.nn import functional as F
 
 from continual.backbone.body import Perturbation
 from continual.team import current_team
+from continual.training.batches import Batches
 from continual.training.checkpoint import Checkpoints, NoCheckpoints
 from continual.training.config import TrainingConfig
-from continual.training.examples import Material
 from continual.training.hype import Hype
 from continual.training.schedule import planned_epochs, rate_factor
-from continual.training.steered import SteeredModel
+from continual.training.trainable import Trainable
 from continual.training.watch import Silent, Watcher
 
 Objective = Callable[[Tensor, Tensor, Tensor, float], Tensor]
@@ -27,7 +27,7 @@ Objective = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 A classification has one answer for each text, whose choices are labels; a translation one for each target token, whose
 choices are the vocabulary. `rows` are the numbers of the examples."""
 
-Penalty = Callable[[SteeredModel, Tensor], Tensor]
+Penalty = Callable[[Trainable, Tensor], Tensor]
 """`(model, rows) -> loss` beside the objective, a scalar: what concerns the tensors themselves, or the frozen texts."""
 
 _SECONDS_BETWEEN_CHECKPOINTS = 2.0
@@ -70,9 +70,9 @@ def cross_entropy(smoothing: float = 0.0) -> Objective:
 
 
 def fit(
-    model: SteeredModel,
-    train: Material,
-    dev: Material,
+    model: Trainable,
+    train: Batches,
+    dev: Batches,
     config: TrainingConfig,
     generator: torch.Generator,
     objective: Objective | None = None,
@@ -123,9 +123,9 @@ class Training:
     The fields are the arguments of `fit`; the rest is the state between two epochs.
     """
 
-    model: SteeredModel
-    train: Material
-    dev: Material
+    model: Trainable
+    train: Batches
+    dev: Batches
     config: TrainingConfig
     generator: torch.Generator
     objective: Objective = field(default_factory=cross_entropy)
@@ -171,7 +171,7 @@ class Training:
             self._score(self._one_epoch())
             now = time.monotonic()
             self.seconds = before + now - started
-            if now - saved >= _SECONDS_BETWEEN_CHECKPOINTS:
+            if now - saved >= _SECONDS_BETWEEN_CHECKPOINTS * self.model.checkpoint_pace:
                 self._save(finished=False)
                 saved = now
 
@@ -290,10 +290,10 @@ def _part(tensors: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
     return {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
 
 
-def _optimiser(model: SteeredModel, config: TrainingConfig) -> torch.optim.AdamW:
+def _optimiser(model: Trainable, config: TrainingConfig) -> torch.optim.AdamW:
     by_pace: dict[float, list[Tensor]] = defaultdict(list)
-    for name, value in model.prompt.items():
-        by_pace[model.tuning.pace(name)].append(value)
+    for value, pace in model.paces:
+        by_pace[pace].append(value)
     prompt = [{"params": values, "peak": config.learning_rate * pace} for pace, values in by_pace.items()]
     heads = [{"params": model.heads, "peak": config.head_learning_rate}] if model.heads else []
     # lr is set anew before each step, so this value is never used.

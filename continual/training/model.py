@@ -120,7 +120,7 @@ class PromptModel(SteeredModel):
     def answers(
         self, examples: "Examples", rows: Tensor, perturb: Perturbation | None = None, factors: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """See `SteeredModel.answers`: logits with the ground's, [rows, labels], and label numbers, [rows]."""
+        """See `Trainable.answers`: logits with the ground's, [rows, labels], and label numbers, [rows]."""
         features = self.features(examples.view, rows, perturb)
         if factors is not None:
             features = features * factors

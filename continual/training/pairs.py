@@ -53,21 +53,21 @@ class Pairs(Material):
 
     @property
     def lengths(self) -> Tensor:
-        """See `Material.lengths`."""
+        """See `Batches.lengths`."""
         return self.read.states.lengths
 
     @property
     def tokens(self) -> int:
-        """See `Material.tokens`: those read and those written; a causal model reads what it writes."""
+        """See `Batches.tokens`: those read and those written; a causal model reads what it writes."""
         written = 0 if self.read is not self.view else len(self.targets.values)
         return super().tokens + written
 
     def weight(self, rows: Tensor) -> int:
-        """See `Material.weight`: one answer for each target token."""
+        """See `Batches.weight`: one answer for each target token."""
         return int(self.targets.lengths[rows].sum())
 
     def batch(self, rows: Tensor) -> PairBatch:
-        """Some of the pairs."""
+        """Some of the pairs as a prompt meets them."""
         seen = self.view.seen(rows)
         hidden, mask = (seen.hidden, seen.mask) if self.read is self.view else self.read.states.batch(rows)
         return PairBatch(seen, hidden, mask, self.targets.batch(rows, IGNORED)[0])
