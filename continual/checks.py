@@ -64,6 +64,26 @@ def _check_kind(method: "Method | type[Method] | type[Baseline]", encoder: Encod
         )
 
 
+def check_answers(answers: str, method: Method | type[Method], encoder: Encoder, task: "Task") -> None:
+    """Refuses a classification that cannot be answered by the labels' texts, where that is asked for.
+
+    Raises:
+        LearningError: The backbone writes nothing, or the method needs a head.
+    """
+    if answers != "label" or task.kind != CLASSIFICATION:
+        return
+    if not isinstance(encoder, TextToText):
+        raise LearningError(
+            f"answers=label asks how probable the backbone finds a label's text, but {encoder.name!r} is an encoder, "
+            "which writes nothing; use answers=head, or a generative backbone such as backbone=seq2seq."
+        )
+    if method.shared or TRANSLATION not in method.kinds:
+        raise LearningError(
+            f"method={method.name} works on heads, which answers=label does without; use answers=head, or another "
+            "method, such as method=panda."
+        )
+
+
 def check_tuning(tuning: Tuning, encoder: Encoder, task: "Task") -> None:
     """Refuses prompts under which a translation cannot be learned.
 

@@ -158,6 +158,7 @@ def parse(resolved: Mapping[str, Any]) -> RunConfig:
         "decoding",
         "tracking",
         "seed",
+        "answers",
         "cache_mb",
         "threads",
     ]
@@ -172,6 +173,7 @@ def parse(resolved: Mapping[str, Any]) -> RunConfig:
         transfer=_typed(TransferConfig, resolved.get("transfer"), "transfer"),
         routing=_typed(RoutingConfig, resolved.get("routing"), "routing"),
         decoding=_typed(Decoding, resolved.get("decoding"), "decoding"),
+        answers=coerced(resolved.get("answers", "head"), str, "answers"),
         cache_mb=_number(resolved, "cache_mb", 2048, float),
         seed=_number(resolved, "seed", 0, int),
     )

@@ -16,7 +16,7 @@ from continual.backbone.frozen import FrozenCache, FrozenView
 from continual.backbone.readout import Readout
 from continual.backbone.text_to_text import TextToText
 from continual.backbone.texts import EncodedTexts
-from continual.checks import check_pairs, check_task, check_texts, check_tuning
+from continual.checks import check_answers, check_pairs, check_task, check_texts, check_tuning
 from continual.construction import construct_named
 from continual.errors import LearningError, PoolError
 from continual.evaluation.kinds import CLASSIFICATION, TRANSLATION
@@ -35,6 +35,7 @@ from continual.storing import DIRECTION, Storing, kind_of, serves, shared_name
 from continual.training.checkpoint import Checkpoints, NoCheckpoints
 from continual.training.examples import Examples, Material
 from continual.training.ground import Ground, lay_ground
+from continual.training.label_model import Worded
 from continual.training.pairs import Pairs
 from continual.training.watch import Silent, Watcher
 from continual.transfer import TRANSFERABILITY
@@ -91,6 +92,7 @@ class Learner:
         TRANSFERABILITY.entry(self.settings.transfer.metric)
         self.tuning = build_tuning(self.settings.tuning)
         self.entry = self.tuning.entry(self.encoder)
+        self.readout = self.settings.readout if self.settings.answers == "head" else NO_READOUT
         if self.settings.training.perturbs:
             self.encoder.perturbed(torch.nn.Identity())  # refuses now what training would refuse later
         if isinstance(pool, PromptPool):
@@ -133,6 +135,7 @@ class Learner:
                 "learn on the original one."
             )
         check_task(self.method, self.encoder, task)
+        check_answers(self.settings.answers, self.method, self.encoder, task)
         check_tuning(self.tuning, self.encoder, task)
         started = time.monotonic()
         train, dev = self.fingerprint(task)
@@ -156,11 +159,17 @@ class Learner:
         """The frozen backbone reads the task's train and dev texts."""
         if task.kind == TRANSLATION:
             return self._pairs(task.train), self._pairs(task.dev)
-        return self._examples(task.train, len(task.labels)), self._examples(task.dev, len(task.labels))
+        train, dev = (self._examples(split, len(task.labels)) for split in (task.train, task.dev))
+        if self.settings.answers == "head":
+            return train, dev
+        words = self.writer.tokenize_targets(task.labels)
+        return tuple(Worded(part.view, part.labels, part.ground, words) for part in (train, dev))
 
     def ground(self, task: "Task", train: Material, dev: Material) -> Ground | None:
         """What is known of a classification without a prompt; None where the method does without."""
         if not (self.method.grounded and isinstance(train, Examples) and isinstance(dev, Examples)):
+            return None
+        if self.settings.answers == "label":
             return None
         return lay_ground(train, dev, len(task.labels), seed_of(self.settings.seed, task.name), self.cache)
 
@@ -206,20 +215,33 @@ class Learner:
             seed=self.settings.seed,
             checkpoints=checkpoints or NoCheckpoints(),
             watcher=watcher or Silent(),
-            earlier=self.earlier() if self.method.builds else (),
+            earlier=self.earlier(task.kind) if self.method.builds else (),
         )
 
-    def earlier(self) -> list[Prompt]:
-        """What the method has learned before, newest first: its shared model, or the newest prompt of each task."""
+    def earlier(self, kind: str) -> list[Prompt]:
+        """What the method has learned before, newest first: its shared model, or the newest prompt of each task.
+
+        Args:
+            kind: The kind of task that is to be learned.
+
+        Raises:
+            LearningError: The shared model is of another kind of task.
+        """
         if self.method.shared:
             record = self.pool.latest(shared_name(self.method.name))
+            if record is not None and kind_of(record) != kind:
+                raise LearningError(
+                    f"method={self.method.name} has one model for all tasks, and that in {self.pool.path} is of "
+                    f"{kind_of(record)} tasks; learn {kind} tasks in a pool of their own."
+                )
             return [] if record is None else [self.pool.get(record.id)]
         newest = [self.pool.latest(task) for task in reversed(self.pool.tasks())]
-        return [self.pool.get(record.id) for record in newest if record is not None and self._built_on(record)]
+        return [self.pool.get(record.id) for record in newest if record is not None and self._built_on(record, kind)]
 
-    def _built_on(self, record: PromptRecord) -> bool:
+    def _built_on(self, record: PromptRecord, kind: str) -> bool:
         spec = {key: value for key, value in record.tuning.items() if key != "readout"}
-        return record.method == self.method.name and build_tuning(spec).base.spec() == self.tuning.spec()
+        same = record.method == self.method.name and kind_of(record) == kind
+        return same and build_tuning(spec).base.spec() == self.tuning.spec()
 
     def store(self, lesson: Lesson, learned: Learned, ground: Head | None, facts: dict[str, Any]) -> PromptRecord:
         """Puts what was learned into the pool, whole or not at all."""
@@ -302,7 +324,7 @@ class Learner:
     def view(self, texts: EncodedTexts, keep: bool = True, readout: Readout | None = None) -> FrozenView:
         """What the frozen backbone makes of texts; kept in the cache where they will be used again."""
         cache = self.cache if keep else FrozenCache(self.encoder, self.settings.cache_mb)
-        return cache.view(texts, self.entry, readout or self.settings.readout)
+        return cache.view(texts, self.entry, readout or self.readout)
 
     def routes(self, embedding: Tensor, told: PromptRecord | None = None, kind: str = CLASSIFICATION) -> list[Route]:
         """Which prompt each text goes to: the one of the told task, or the nearest of a kind of task.

@@ -83,7 +83,10 @@ class PooledParticipant:
         # Its own prompt may be there: runs of older versions noted this score only after learning.
         own = [record.id for record in self._learner.pool.records() if self._own_position(record) == learned]
         score = self._assessor_of(task).unseen(task, own) if learned else None
-        return None if score is None else TaskScores(_score(score), _score(score))
+        if score is None:
+            return None
+        found = _score(score)
+        return TaskScores(found, found)
 
     def scores(self, task: "Task", learned: int) -> TaskScores:
         """See `Participant.scores`."""

@@ -13,6 +13,7 @@ from continual.backbone.states import CHUNK
 from continual.backbone.texts import by_length
 from continual.pool.store import PromptPool
 from continual.prepared import Prepared, PreparedPrompts, entering
+from continual.training.label_model import label_scores
 from continual.tuning.base import final_states
 
 
@@ -63,13 +64,20 @@ class Predictor:
         chosen = torch.tensor([rows[place] for place in places])
         for batch in by_length(view.texts.ids.lengths[chosen], CHUNK):
             ready = [self._prompts[prompts[places[number]]] for number in batch]
-            seen = read.seen(chosen[batch])
-            states = final_states(first.tuning.base, self._encoder, seen.hidden, seen.mask, entering(ready, seen))
-            vectors = first.tuning.read(self._encoder, seen, states)
-            for number, vector, item in zip(batch.tolist(), vectors, ready, strict=True):
-                assert item.head is not None  # a translation's prompt answers no classification
-                results[places[number]] = item.head.logits(vector)
+            for number, logits in zip(batch.tolist(), self._answers(read, chosen[batch], ready), strict=True):
+                results[places[number]] = logits
         self._add_ground(view, rows, prompts, places, results)
+
+    def _answers(self, view: FrozenView, rows: Tensor, ready: list[Prepared]) -> list[Tensor]:
+        """What prompts of one kind say of texts, without their grounds: by a head, or by the labels' texts."""
+        first, seen = ready[0], view.seen(rows)
+        tensors = entering(ready, seen)
+        if first.head is None:
+            words = self._encoder.tokenize_targets(first.labels)
+            return list(label_scores(self._encoder, first.tuning.base, tensors, view, rows, words))
+        states = final_states(first.tuning.base, self._encoder, seen.hidden, seen.mask, tensors)
+        vectors = first.tuning.read(self._encoder, seen, states)
+        return [item.head.logits(vector) for vector, item in zip(vectors, ready, strict=True)]
 
     def _add_ground(
         self,

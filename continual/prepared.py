@@ -44,7 +44,8 @@ class Prepared:
         tuning: Its kind.
         readout: What its ground reads.
         tensors: What its tuning trained.
-        head: Its classifier; None of a translation.
+        head: Its classifier; None where the backbone answers in words.
+        labels: The labels that it answers; none of a translation.
         ground: What is known without the prompt; None where it stands on its own.
         size: In bytes.
     """
@@ -55,6 +56,7 @@ class Prepared:
     head: StoredHead | None
     ground: StoredGround | None
     size: int
+    labels: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, prompt: Prompt) -> "Prepared":
@@ -64,7 +66,9 @@ class Prepared:
         stored = prompt.tensors
         head = StoredHead(stored["head.weight"], stored["head.bias"]) if "head.weight" in stored else None
         size = sum(value.numel() * value.element_size() for value in stored.values())
-        return cls(build_tuning(spec), readout, trained_tensors(stored), head, loaded_ground(stored), size)
+        return cls(
+            build_tuning(spec), readout, trained_tensors(stored), head, loaded_ground(stored), size, prompt.labels
+        )
 
     def kind(self, stepwise: bool) -> tuple[str, str]:
         """Prompts of equal kind can share a batch.
@@ -73,7 +77,8 @@ class Prepared:
         the filling as positions of the text.
         """
         spec = {key: value for key, value in self.tuning.base.spec().items() if key != "length" or not stepwise}
-        return str(sorted(spec.items())), f"{self.readout} {self.tuning.reading}"
+        words = self.labels if self.head is None else ()
+        return str(sorted(spec.items())), f"{self.readout} {self.tuning.reading} {words}"
 
 
 class PreparedPrompts:

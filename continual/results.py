@@ -182,7 +182,8 @@ class Results:
                 self.matrices[f"{name}_{self.measures.short}"].set(row, task, score.second)
 
     def _count_written(self, *scores: "SplitScore | None") -> None:
-        for score in scores:
+        """Counts what was written for scores; one that stands for told and not told counts once."""
+        for score in {id(score): score for score in scores}.values():
             if score is not None:
                 self.written_tokens += score.written_tokens
                 self.write_seconds += score.write_seconds

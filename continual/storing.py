@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from continual.backbone.encoder import Encoder
-from continual.evaluation.kinds import CLASSIFICATION, TRANSLATION
+from continual.evaluation.kinds import CLASSIFICATION
 from continual.methods.base import KEPT, TASKS, Learned, Lesson, Method, Revised, Shared
 from continual.pool.prompt import Prompt, PromptRecord, make_id
 from continual.pool.store import PromptPool
@@ -149,7 +149,7 @@ class Storing:
             "seed": self.settings.seed,
             "metric": self.settings.transfer.metric,
             "probe": probe_version(),
-            KIND: CLASSIFICATION if lesson.labels else TRANSLATION,
+            KIND: lesson.train.kind,
             "train_examples": len(lesson.train),
             "train_tokens": lesson.train.tokens,
             "dev_examples": len(lesson.dev),

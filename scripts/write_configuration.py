@@ -86,7 +86,10 @@ def _sections() -> Iterator[str]:
 def _top(defaults: Mapping[str, Any]) -> list[Row]:
     helps = _documented(RunConfig) | _documented(LearnerSettings)
     hints = typing.get_type_hints(RunConfig) | typing.get_type_hints(LearnerSettings)
-    return [Row(name, _words(hints[name]), defaults[name], helps[name]) for name in ("seed", "threads", "cache_mb")]
+    return [
+        Row(name, _words(hints[name]), defaults[name], helps[name])
+        for name in ("seed", "threads", "answers", "cache_mb")
+    ]
 
 
 def _of_class(section: str, kind: type, defaults: Mapping[str, Any]) -> list[Row]:

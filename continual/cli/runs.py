@@ -147,22 +147,27 @@ def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
     from continual.backbone import BACKBONES
     from continual.config import compose
     from continual.construction import construct_named
-    from continual.errors import UserError
+    from continual.errors import BackboneError, UserError
     from continual.participant import check_settings, check_task, method_registry
     from streams import build_stream
 
     config = compose(name, overrides)
     method_registry(config.learner.method.get("name", ""))  # before the backbone is loaded, which takes a second
-    backbone = construct_named(BACKBONES, config.backbone, "backbone")
-    check_settings(config.learner, backbone)
+    backbone, refused = None, None
+    try:
+        backbone = construct_named(BACKBONES, config.backbone, "backbone")
+        check_settings(config.learner, backbone)
+    except BackboneError as error:
+        refused = error
     stream = build_stream(config.stream, config.seed)
-    rows, refused = [], None
+    rows = []
     for task in stream:
         rows.append(_counted(task))
         try:
-            check_task(config.learner, backbone, task)
+            if refused is None:
+                check_task(config.learner, backbone, task)
         except UserError as error:
-            refused = refused or error
+            refused = error
     filters = list(dict.fromkeys(name for row in rows for name in row.get("dropped", {})))
     columns = ["task", "labels", "train", "dev", "test", *(f"- {name}" for name in filters)]
     shown = [row | {f"- {name}": count for name, count in row.get("dropped", {}).items()} for row in rows]

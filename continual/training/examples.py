@@ -2,12 +2,14 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from continual.backbone.encoder import Encoder
 from continual.backbone.frozen import FrozenView
+from continual.evaluation.kinds import CLASSIFICATION
 from continual.training.batches import Batches
 from continual.training.model import Classifier, PromptModel
 from continual.training.steered import SteeredModel
@@ -20,6 +22,9 @@ class Material(Batches):
     Attributes:
         view: What the frozen model makes of the texts to be answered.
     """
+
+    kind: ClassVar[str]
+    """The kind of task that is learned from it."""
 
     view: FrozenView
 
@@ -57,6 +62,8 @@ class Examples(Material):
         labels: Label numbers, [texts].
         ground: Logits that the prompt adds to, [texts, labels]; see `continual/training/ground.py`.
     """
+
+    kind = CLASSIFICATION
 
     view: FrozenView
     labels: Tensor

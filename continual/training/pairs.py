@@ -8,6 +8,7 @@ from continual.backbone.frozen import FrozenView, Seen
 from continual.backbone.likelihood import IGNORED
 from continual.backbone.text_to_text import TextToText
 from continual.backbone.texts import Ragged
+from continual.evaluation.kinds import TRANSLATION
 from continual.training.examples import Material
 from continual.training.model import Classifier
 from continual.training.translation_model import TranslationModel
@@ -41,6 +42,8 @@ class Pairs(Material):
             same view; a causal model reads source and target as one text.
         targets: Token ids of the targets, end token included.
     """
+
+    kind = TRANSLATION
 
     view: FrozenView
     read: FrozenView

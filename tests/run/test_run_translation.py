@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from run_samples import work
 from sacrebleu.metrics import BLEU, CHRF
 from test_run_resume import StopAfter, kill_often, numbers, tensors, workers  # noqa: F401  (a fixture)
@@ -290,3 +291,56 @@ def test_one_pool_may_hold_both_kinds_and_keeps_them_apart(tiny_generator, tmp_p
     assert learner.kinds("harbour") == {"classification"}
     with pytest.raises(LearningError, match="'harbour' is a classification and no translation"):
         learner.translate(["the boat"], "harbour")
+
+
+# ---------------------------------------------------------------- a classification answered in words
+
+
+@pytest.mark.parametrize("family", ["t5", "llama"])
+def test_a_classification_is_answered_by_the_labels_texts(family, tiny_generator, tiny_generator_folder, tmp_path):
+    from continual.backbone.likelihood import target_log_probs
+    from continual.tuning import build_tuning
+    from continual.tuning.base import trained_tensors
+
+    stream = {"kind": "simulated", "name": "small", "train": 24, "dev": 8, "test": 8, "order": ["kitchen", "office"]}
+    given = write_translation_config(
+        tmp_path / "c.yaml", tiny_generator_folder(family), family, stream=stream, answers="label"
+    )
+    run = Run.create(tmp_path / "run", compose(str(given)))
+    run.execute(Progress())
+    summary = load_summary(run.folder)
+    assert summary.metric == "accuracy"
+    assert summary.aware.forgetting == 0
+    learner = open_learner(run.folder)
+    prompt = learner.pool.get("kitchen-v1")
+    assert not any(name.startswith(("head.", "ground.")) for name in prompt.tensors)
+    texts = ["the soup was hot", "cold", "the cook and the oven"]
+    found = learner.predict(texts, task="kitchen")
+    backbone = learner.writer
+    spec = {key: value for key, value in prompt.tuning.items() if key != "readout"}
+    steering = build_tuning(spec).steering(backbone, trained_tensors(prompt.tensors))
+    for text, item in zip(texts, found, strict=True):
+        scores = []
+        for label in prompt.labels:  # each label as the target of the text, alone in its batch
+            parallel = backbone.parallel(backbone.tokenize([text]), backbone.tokenize_targets([label]))
+            ids, mask, targets = parallel.batch(torch.tensor([0]), backbone.pad_token)
+            hidden = backbone.below(ids, mask, steering.entry)
+            scores.append(target_log_probs(backbone.logits(hidden, mask, targets, steering), targets, True))
+        shares = torch.softmax(torch.cat(scores).double(), dim=0)
+        assert list(item.probabilities.values()) == pytest.approx(shares.tolist(), abs=1e-4)
+
+
+def test_labels_as_texts_are_refused_where_they_cannot_be(tiny_encoder, tiny_generator, tmp_path):
+    from continual import Learner, LearnerSettings
+    from streams import SimulatedSource
+
+    task = SimulatedSource(train=24, dev=8, test=8).load("kitchen")
+    with pytest.raises(LearningError, match="'bert' is an encoder, which writes nothing; use answers=head"):
+        Learner(
+            tmp_path / "one", tiny_encoder("bert"), LearnerSettings(answers="label", tuning={"name": "input"})
+        ).learn(task)
+    settings = LearnerSettings(answers="label", tuning={"name": "input"}, method={"name": "l2p"})
+    with pytest.raises(LearningError, match="method=l2p works on heads, which answers=label does without"):
+        Learner(tmp_path / "two", tiny_generator("t5"), settings).learn(task)
+    with pytest.raises(ConfigError, match="answers is 'words', expected one of head, label"):
+        LearnerSettings(answers="words")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from continual.backbone.parallel import Parallel
 from continual.backbone.text_to_text import TextToText
-from continual.backbone.texts import EncodedTexts, join
+from continual.backbone.texts import EncodedTexts, join, shuffled_by_length
 from continual.training.batches import Batches
 
 if TYPE_CHECKING:
@@ -29,10 +29,14 @@ class ParallelText(Batches):
     pairs: Parallel
     remembered: int = field(default=0)
 
+    def __len__(self) -> int:
+        """How many pairs an epoch goes through; what is remembered joins them."""
+        return len(self.pairs) - self.remembered
+
     @property
     def lengths(self) -> Tensor:
-        """See `Batches.lengths`: of all that are not only remembered."""
-        return self.pairs.texts.ids.lengths[: len(self.pairs) - self.remembered]
+        """See `Batches.lengths`: of all pairs, remembered ones included."""
+        return self.pairs.texts.ids.lengths
 
     @property
     def tokens(self) -> int:
@@ -46,7 +50,7 @@ class ParallelText(Batches):
 
     def shuffled(self, size: int, generator: torch.Generator) -> Iterator[Tensor]:
         """See `Batches.shuffled`; each batch is joined by as many remembered pairs."""
-        for rows in super().shuffled(size, generator):
+        for rows in shuffled_by_length(self.lengths[: len(self)], size, generator):
             if self.remembered:
                 drawn = torch.randint(self.remembered, (len(rows),), generator=generator)
                 rows = torch.cat([rows, len(self) + drawn])

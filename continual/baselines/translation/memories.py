@@ -11,11 +11,10 @@ from torch.nn import functional as F
 from continual.backbone.texts import by_length
 from continual.baselines.translation.material import ParallelText
 from continual.baselines.translation.model import WholeModel
-from continual.seeding import seed_of
 from continual.training.loop import Penalty
 
-IMPORTANCE, ANCHOR, MODEL = "importance/", "anchor/", "model/"
-"""How the tensors of a state are named: EWC's importances, the weights they belong to with `online`, the model's."""
+IMPORTANCE, MODEL = "importance/", "model/"
+"""How the tensors of a state are named: EWC's importances, and the model's weights."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class TextMemory:
         return None
 
     def kept(
-        self, model: WholeModel, train: ParallelText, past: Past, batch_size: int, purpose: tuple[str, ...]
+        self, model: WholeModel, train: ParallelText, past: Past, batch_size: int, seed: int
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """What must be stored after the task: tensors, and JSON-able facts that replace the last ones.
 
@@ -60,7 +59,7 @@ class TextMemory:
             train: The task's training pairs.
             past: What was on disk before.
             batch_size: Pairs in a batch.
-            purpose: What names the randomness: the seed and the task.
+            seed: Decides what is drawn.
         """
         return {}, {}
 
@@ -80,10 +79,10 @@ class ReplayText(TextMemory):
         return [list(rows) for rows in past.facts.get("rows", ())]
 
     def kept(
-        self, model: WholeModel, train: ParallelText, past: Past, batch_size: int, purpose: tuple[str, ...]
+        self, model: WholeModel, train: ParallelText, past: Past, batch_size: int, seed: int
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """See `TextMemory.kept`."""
-        generator = torch.Generator().manual_seed(seed_of(*purpose, "memory"))
+        generator = torch.Generator().manual_seed(seed)
         drawn = torch.randperm(len(train), generator=generator)[: self._per_task]
         return {}, {"rows": [*self.rows(past), sorted(drawn.tolist())]}
 
@@ -121,7 +120,7 @@ class ImportantWeights(TextMemory):
         return drawn_back
 
     def kept(
-        self, model: WholeModel, train: ParallelText, past: Past, batch_size: int, purpose: tuple[str, ...]
+        self, model: WholeModel, train: ParallelText, past: Past, batch_size: int, seed: int
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """See `TextMemory.kept`; the weights themselves are stored as the model's."""
         found = importances(model, train, batch_size)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from continual.backbone.body import Perturbation
 from continual.backbone.text_to_text import TextToText
@@ -29,11 +29,24 @@ class WholeModel(TokenModel):
         twin = backbone.copied()
         self._twin = (twin,)  # in a tuple: the backbone is no module, its model is
         self.model = twin.model.requires_grad_(True)
+        for module in self.model.modules():
+            if "Sinusoidal" in type(module).__name__:  # positions that are computed are no weights
+                module.requires_grad_(False)
 
     @property
     def backbone(self) -> TextToText:
         """The copy, to write with."""
         return self._twin[0]
+
+    @property
+    def paces(self) -> list[tuple[nn.Parameter, float]]:
+        """See `Trainable.paces`."""
+        return [(value, 1.0) for value in self.parameters() if value.requires_grad]
+
+    @property
+    def size(self) -> int:
+        """See `Trainable.size`."""
+        return sum(value.numel() for value, _ in self.paces)
 
     def answers(
         self,

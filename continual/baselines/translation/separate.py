@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,19 +98,21 @@ class SeparateTranslators(TranslationBaseline):
         prompts = [self._names[places[place]] for place in chosen.tolist()]
         return score_of(
             task,
-            Written(texts, 0, 0.0),
+            Written(texts, sum(it.tokens for it in every.values()), sum(it.seconds for it in every.values())),
             prompts=prompts,
             own=float(np.mean([name == task.name for name in prompts])),
             unknown=float((similarity < thresholds[chosen]).double().mean()),
         )
 
     def _answered(self, place: int, task: "Task") -> Written:
-        """What the model at a place makes of a task's test split; each is asked once."""
+        """What the model at a place makes of a task's test split; each is asked, and its tokens counted, once."""
         key = (place, task.name)
-        if key not in self._answers:
-            model = self._loaded(self._states.load(place + 1)[0])
-            self._answers[key] = self._written(model.backbone, task)
-        return self._answers[key]
+        if key in self._answers:
+            return self._answers[key]
+        model = self._loaded(self._states.load(place + 1)[0])
+        written = self._written(model.backbone, task)
+        self._answers[key] = replace(written, tokens=0, seconds=0.0)
+        return written
 
     def _key(self, place: int) -> tuple[Tensor, dict[str, Any]]:
         if place not in self._keys:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from continual.baselines.base import Bench
@@ -11,6 +11,7 @@ from continual.baselines.translation.memories import MODEL, Past, TextMemory
 from continual.baselines.translation.model import WholeModel
 from continual.baselines.translation.participant import TranslationBaseline, learned_of, score_of
 from continual.participant import LearnedTask, TaskScores
+from continual.seeding import seed_of
 from continual.training.checkpoint import Checkpoints
 from continual.training.watch import Watcher
 
@@ -58,9 +59,9 @@ class SharedTranslator(TranslationBaseline):
         train, dev = self._text(tasks, "train", remembered), self._text(tasks, "dev")
         model = self._model_after(past.learned)
         result = self._fit(model, task, train, dev, checkpoints, watcher, self._memory.penalty(past))
-        settings = self._bench.settings
-        own = self._text([task], "train")
-        kept, facts = self._memory.kept(model, own, past, settings.training.batch_size, (str(settings.seed), task.name))
+        settings, own = self._bench.settings, self._text([task], "train")
+        seed = seed_of(settings.seed, task.name, "memory")
+        kept, facts = self._memory.kept(model, own, past, settings.training.batch_size, seed)
         seconds = time.monotonic() - started + result.earlier_seconds
         learned = learned_of(result, train, dev, seconds, model.size)
         weights = {f"{MODEL}{name}": value for name, value in model.trained().items()}
@@ -80,8 +81,7 @@ class SharedTranslator(TranslationBaseline):
         if self._ready is None or self._ready[0] != learned:
             self._ready = (learned, self._model_after(learned))
         score = score_of(task, self._written(self._ready[1].backbone, task))
-        # Told or not, it is one translation: its tokens count once.
-        return TaskScores(score, replace(score, written_tokens=0, write_seconds=0.0))
+        return TaskScores(score, score)
 
     def reread(self, tasks: "Iterable[Task]") -> None:
         """See `Participant.reread`."""
