@@ -16,7 +16,7 @@ from continual.tuning import build_tuning
 from continual.tuning.base import Tensors, Tuning
 from continual.tuning.layered import LayerTuning
 
-DECODER = "decoder."
+DECODER = "decoder/"
 """What the names of the decoder's tensors begin with."""
 
 _DEFAULT = {"name": "lora"}

@@ -141,7 +141,7 @@ def test_the_command_prints_bleu(finished):
 
 def test_killed_at_random_moments_it_ends_as_if_undisturbed(workers, finished, tmp_path):  # noqa: F811
     killed = Run.create(tmp_path / "run", finished.config)
-    kill_often(workers, killed.folder, kills=8, longest=1.5, seed=0)
+    kill_often(workers, killed.folder, kills=5, longest=1.5, seed=0)
     assert numbers(killed.folder) == numbers(finished.folder)
     assert tensors(killed.folder) == tensors(finished.folder)
 

@@ -105,9 +105,9 @@ class ImportantWeights(TextMemory):
 
     def penalty(self, past: Past) -> Penalty | None:
         """See `TextMemory.penalty`: `lambda * sum_i sum_w F_i[w] (w - w_i)^2`."""
-        states = [past.tensors(past.learned)] if self._online else [past.tensors(n + 1) for n in range(past.learned)]
         if not past.learned:
             return None
+        states = [past.tensors(past.learned)] if self._online else [past.tensors(n + 1) for n in range(past.learned)]
         anchors = [(_part(state, MODEL), _part(state, IMPORTANCE)) for state in states]
 
         def drawn_back(model: WholeModel, rows: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from continual.evaluation.figures.curves import last_row
-from continual.evaluation.figures.numbers import Unit, count, duration, unit_of
+from continual.evaluation.figures.numbers import Unit, capital, count, duration, unit_of
 from continual.evaluation.kinds import second_of
 from continual.evaluation.stream_metrics import STREAM_METRICS
 from continual.evaluation.summary import Scores, Summary
@@ -71,7 +71,7 @@ def tiles(summary: Summary) -> list[Tile]:
     unit, aware, routed = unit_of(summary.metric), summary.aware, summary.routed
     shown = [
         Tile(
-            f"{_capital(unit.name)}, task told",
+            f"{capital(unit.name)}, task told",
             unit.score(aware.average),
             unit.suffix,
             "Mean test score of the learned tasks after the last step, each text with the name of its task.",
@@ -81,7 +81,7 @@ def tiles(summary: Summary) -> list[Tile]:
     if routed is not None:
         shown.append(
             Tile(
-                f"{_capital(unit.name)}, task not told",
+                f"{capital(unit.name)}, task not told",
                 unit.score(routed.average),
                 unit.suffix,
                 "The same, when the program itself must find out which task a text belongs to.",
@@ -154,10 +154,6 @@ def resources(summary: Summary) -> list[Cost]:
         Cost("Peak memory", count(summary.peak_memory_mb), " MB", "Largest memory of the process."),
         *(rates if tokens.generate is not None else []),
     ]
-
-
-def _capital(word: str) -> str:
-    return word[:1].upper() + word[1:]
 
 
 def _scores_in_words(summary: Summary, unit: Unit) -> list[str]:

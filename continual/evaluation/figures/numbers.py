@@ -57,6 +57,11 @@ def unit_of(metric: str) -> Unit:
     return Unit(_NAMES.get(metric, metric), factor, " %" if share else "")
 
 
+def capital(words: str) -> str:
+    """The words with a capital letter in front; those behind it stay as they are, as in BLEU."""
+    return words[:1].upper() + words[1:]
+
+
 def duration(seconds: float | None) -> str:
     """A length of time in one or two units: `0.42 s`, `12.3 s`, `8 min 12 s`, `2 h 5 min`."""
     if seconds is None:
