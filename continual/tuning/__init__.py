@@ -57,6 +57,7 @@ TUNINGS.add(
     "both",
     "continual.tuning.both:BothStacks",
     "one tuning in the encoder and one in the decoder of an encoder-decoder",
+    "Li and Liang 2021, Prefix-Tuning (arXiv 2101.00190), whose prefixes stand in both; here for any tuning of layers",
 )
 
 COMPOSITIONS = Registry("composition")

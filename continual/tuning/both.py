@@ -27,20 +27,25 @@ class BothStacks(Tuning):
 
     What a prompt in the encoder changes is how a source is read; words that a domain needs and the model would never
     write have to be changed where it writes. A backbone without a decoder of its own, an encoder or a causal model, has
-    the first part alone.
+    the first part alone. Prefix-Tuning (Li and Liang 2021, arXiv 2101.00190) has prefixes in both stacks of BART; that
+    the same is done with other tunings is ours.
 
     Args:
-        base: The tuning of the encoder.
+        base: The tuning of the encoder; LoRA by default.
         decoder: The tuning of the decoder, one of layers (`deep`, `layer_norm`, `prefix_layer_norm`, `lora`,
             `compacter`); that of the encoder by default. Prefixes are those of its self-attention.
+        layer: First layer that is changed, in each of the two that does not say so itself.
     """
 
     name = "both"
 
-    # Defaults are those of `_DEFAULT`: a mapping as a default would be one object for all.
-    def __init__(self, base: Mapping[str, Any] | None = None, decoder: Mapping[str, Any] | None = None) -> None:
-        self._encoder: Tuning = build_tuning(dict(base or _DEFAULT))
-        self._decoder: Tuning = build_tuning(dict(decoder or base or _DEFAULT))
+    # The default of `base` is `_DEFAULT`: a mapping as a default would be one object for all.
+    def __init__(
+        self, base: Mapping[str, Any] | None = None, decoder: Mapping[str, Any] | None = None, layer: int = 0
+    ) -> None:
+        self.layer = layer
+        self._encoder: Tuning = _built(base or _DEFAULT, layer)
+        self._decoder: Tuning = _built(decoder or base or _DEFAULT, layer)
         if not isinstance(self._decoder, LayerTuning):
             raise ConfigError(
                 f"tuning.decoder is {self._decoder.name}, which a decoder cannot have; use a tuning that changes "
@@ -49,7 +54,7 @@ class BothStacks(Tuning):
 
     def spec(self) -> dict[str, Any]:
         """See `Tuning.spec`."""
-        return {"name": self.name, "base": self._encoder.spec(), "decoder": self._decoder.spec()}
+        return {"name": self.name, "base": self._encoder.spec(), "decoder": self._decoder.spec(), "layer": self.layer}
 
     def entry(self, encoder: Encoder) -> int:
         """See `Tuning.entry`; that of the encoder's part."""
@@ -90,6 +95,12 @@ class BothStacks(Tuning):
         """See `Tuning.pace`."""
         part = self._decoder if name.startswith(DECODER) else self._encoder
         return part.pace(name.removeprefix(DECODER))
+
+
+def _built(spec: Mapping[str, Any], layer: int) -> Tuning:
+    """The tuning of a spec; one that enters at the input has no layer to be told."""
+    given = {} if spec.get("name") == "input" else {"layer": layer}
+    return build_tuning(given | dict(spec))
 
 
 def _named(tensors: Tensors) -> dict[str, Tensor]:
