@@ -11,21 +11,34 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from continual.learner import Evaluation, Learner, Prediction
+    from continual.answers import Evaluation, Prediction, Translation, TranslationEvaluation
+    from continual.learner import Learner
     from continual.pool import Prompt, PromptPool
     from continual.settings import LearnerSettings
 
 __version__ = "0.1.0"
 
-__all__ = ["Evaluation", "Learner", "LearnerSettings", "Prediction", "Prompt", "PromptPool", "__version__"]
+__all__ = [
+    "Evaluation",
+    "Learner",
+    "LearnerSettings",
+    "Prediction",
+    "Prompt",
+    "PromptPool",
+    "Translation",
+    "TranslationEvaluation",
+    "__version__",
+]
 
 _HOMES = {
-    "Evaluation": "continual.learner",
+    "Evaluation": "continual.answers",
     "Learner": "continual.learner",
     "LearnerSettings": "continual.settings",
-    "Prediction": "continual.learner",
+    "Prediction": "continual.answers",
     "Prompt": "continual.pool",
     "PromptPool": "continual.pool",
+    "Translation": "continual.answers",
+    "TranslationEvaluation": "continual.answers",
 }
 
 

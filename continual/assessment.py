@@ -1,4 +1,4 @@
-"""Measures the pool on the tests of a stream: one row of the accuracy matrix after each task."""
+"""Measures the pool on the tests of a stream of classifications: one row of the accuracy matrix after each task."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from continual.answers import Evaluation, TranslationEvaluation
 from continual.backbone.texts import EncodedTexts
 from continual.errors import RunError
-from continual.evaluation.metric import find_metric
-from continual.evaluation.task_metrics import TASK_METRICS, accuracy, macro_f1
+from continual.evaluation.kinds import CLASSIFICATION, TRANSLATION, metric_of
+from continual.evaluation.task_metrics import accuracy, macro_f1
 from continual.files import replacing
-from continual.learner import Evaluation, Learner
+from continual.learner import Learner
 from continual.methods.base import TASKS
 from continual.pool.prompt import PromptRecord
 from continual.pool.store import PromptPool
-from continual.predictor import Predictor
 from continual.router import Route, route
 from continual.storing import labels_for, serves
 
@@ -86,7 +86,7 @@ class Assessor:
         for task in tasks:
             for told in (True, False):
                 self._predicted.pop(_key(task.name, self._learner.prompt_of(task.name), told), None)
-        self._learner.predictor = Predictor(encoder, PromptPool(pool.path, encoder.fingerprint, read_only=True))
+        self._learner.use(PromptPool(pool.path, encoder.fingerprint, read_only=True))
 
     def routed(self, task: "Task") -> TaskScore:
         """The task is not told: every text goes to the prompt with the nearest key."""
@@ -101,7 +101,7 @@ class Assessor:
         """
         pool = self._learner.pool
         strangers = {record.id for record in pool.records() if not _could_answer(record, task)}
-        exclude = strangers | pool.superseded() | set(hidden)
+        exclude = strangers | self._learner.closed_to(CLASSIFICATION) | set(hidden)
         if len(exclude) == len(pool):
             return None
         return self._score(task, route(pool, self._test(task).embedding, exclude))
@@ -124,7 +124,7 @@ class Assessor:
             macro_f1=macro_f1(true, answers, len(task.labels)),
             routed_right=float(np.mean([serves(records[item.prompt], task.name) for item in routes])),
             unknown=float(np.mean([not item.known for item in routes])),
-            score=find_metric(TASK_METRICS, task.metric).function(true, answers, len(task.labels)),
+            score=metric_of(CLASSIFICATION, task.metric).function(true, answers, len(task.labels)),
         )
         return TaskScore(evaluation, [item.prompt for item in routes])
 
@@ -161,9 +161,11 @@ class Assessor:
         return self._tests[task.name]
 
 
-def evaluate_task(learner: Learner, task: "Task", told: bool) -> Evaluation:
+def evaluate_task(learner: Learner, task: "Task", told: bool) -> Evaluation | TranslationEvaluation:
     """The scores of a learner on one task's test split."""
-    assessor = Assessor(learner)
+    from continual.translation_assessment import TranslationAssessor
+
+    assessor = TranslationAssessor(learner) if task.kind == TRANSLATION else Assessor(learner)
     return (assessor.aware(task) if told else assessor.routed(task)).evaluation
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from continual.backbone.generation import Decoding
 from continual.backbone.readout import Readout
 from continual.construction import coerced
 from continual.construction import typed as _typed
@@ -156,8 +157,10 @@ def parse(resolved: Mapping[str, Any]) -> RunConfig:
         "transfer",
         "routing",
         "growth",
+        "decoding",
         "tracking",
         "seed",
+        "answers",
         "cache_mb",
         "threads",
     ]
@@ -175,6 +178,8 @@ def parse(resolved: Mapping[str, Any]) -> RunConfig:
         transfer=_typed(TransferConfig, resolved.get("transfer"), "transfer"),
         routing=_typed(RoutingConfig, resolved.get("routing"), "routing"),
         growth=growth,
+        decoding=_typed(Decoding, resolved.get("decoding"), "decoding"),
+        answers=coerced(resolved.get("answers", "head"), str, "answers"),
         cache_mb=_number(resolved, "cache_mb", 2048, float),
         seed=_number(resolved, "seed", 0, int),
     )

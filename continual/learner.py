@@ -2,20 +2,24 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from continual.answers import Evaluation, Prediction, Translation, TranslationEvaluation, prediction
 from continual.backbone import BACKBONES
 from continual.backbone.encoder import Encoder
 from continual.backbone.frozen import FrozenCache, FrozenView
 from continual.backbone.readout import Readout
+from continual.backbone.text_to_text import TextToText
 from continual.backbone.texts import EncodedTexts
+from continual.checks import check_answers, check_pairs, check_task, check_texts, check_tuning
 from continual.construction import construct_named
 from continual.errors import LearningError, PoolError
+from continual.evaluation.kinds import CLASSIFICATION, TRANSLATION
 from continual.methods import METHODS
 from continual.methods.base import Learned, Lesson, Method, Source
 from continual.pool.clusters import spherical_kmeans
@@ -27,14 +31,17 @@ from continual.registry import suggestion
 from continual.router import Route, route
 from continual.seeding import seed_of
 from continual.settings import LearnerSettings
-from continual.storing import PAIRS, Storing, labels_for, serves, shared_name
+from continual.storing import DIRECTION, Storing, kind_of, serves, shared_name
 from continual.training.checkpoint import Checkpoints, NoCheckpoints
-from continual.training.examples import Examples
+from continual.training.examples import Examples, Material
 from continual.training.ground import Ground, lay_ground
+from continual.training.label_model import Worded
+from continual.training.pairs import Pairs
 from continual.training.watch import Silent, Watcher
 from continual.transfer import TRANSFERABILITY
 from continual.transfer.probe import probe_version
 from continual.transfer.signature import Prober, stored_signature
+from continual.translator import NO_READOUT, Sources, Translator
 from continual.tuning import build_tuning
 from continual.tuning.base import trained_tensors
 from continual.tuning.head import Head
@@ -51,48 +58,6 @@ CAPACITY = "capacity"
 
 PREDICTED_AT_ONCE = 2048
 """Texts whose features are held together while predicting, so that memory does not grow with the number of texts."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the pool says of one text.
-
-    Attributes:
-        label: The most probable label.
-        confidence: Its probability, in [0, 1].
-        task: The task whose prompt was used.
-        prompt: The id of that prompt.
-        known: False when the task was not told and the text resembles no known task.
-        similarity: Cosine of the text with the prompt's nearest key.
-        probabilities: Each label's probability.
-    """
-
-    label: str
-    confidence: float
-    task: str
-    prompt: str
-    known: bool
-    similarity: float
-    probabilities: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Scores on labelled texts.
-
-    Attributes:
-        accuracy: Share of texts whose label was right.
-        macro_f1: Mean F1 over the task's labels.
-        routed_right: Share of texts that went to a prompt of this task.
-        unknown: Share of texts marked as belonging to no known task.
-        score: The task's own metric, see `streams.Task.metric`.
-    """
-
-    accuracy: float
-    macro_f1: float
-    routed_right: float
-    unknown: float
-    score: float
 
 
 class Learner:
@@ -131,6 +96,7 @@ class Learner:
         TRANSFERABILITY.entry(self.settings.transfer.metric)
         self.tuning = build_tuning(self.settings.tuning)
         self.entry = self.tuning.entry(self.encoder)
+        self.readout = self.settings.readout if self.settings.answers == "head" else NO_READOUT
         if self.settings.training.perturbs:
             self.encoder.perturbed(torch.nn.Identity())  # refuses now what training would refuse later
         if isinstance(pool, PromptPool):
@@ -138,8 +104,14 @@ class Learner:
         else:
             self.pool = PromptPool(pool, self.encoder.fingerprint, backbone_name=self.encoder.name)
         self.cache = FrozenCache(self.encoder, self.settings.cache_mb)
-        self.predictor = Predictor(self.encoder, self.pool)
+        self.use(self.pool)
         self._prober: Prober | None = None
+
+    def use(self, pool: PromptPool) -> None:
+        """From now on the prompts that answer are read from `pool`, which is the learner's own on disk."""
+        self._answering = pool
+        self.predictor = Predictor(self.encoder, pool)
+        self._translator: Translator | None = None
 
     # ------------------------------------------------------------------ learning
 
@@ -168,6 +140,9 @@ class Learner:
                 f"The backbone {self.encoder.name!r} computes in int8, which is for prediction only; "
                 "learn on the original one."
             )
+        check_task(self.method, self.encoder, task)
+        check_answers(self.settings.answers, self.method, self.encoder, task)
+        check_tuning(self.tuning, self.encoder, task)
         started = time.monotonic()
         train, dev = self.fingerprint(task)
         ground = self.ground(task, train, dev)
@@ -180,28 +155,32 @@ class Learner:
         provenance |= {CAPACITY: self.capacity(lesson, learned).to_json()} if examine else {}
         earlier = sum(stage.earlier_seconds for stage in lesson.stages)
         facts = {"seconds": time.monotonic() - started + earlier, "recalled": [asdict(hit) for hit in hits]}
+        if "direction" in task.info:
+            facts[DIRECTION] = task.info["direction"]
         record = self.store(lesson, learned, None if ground is None else ground.final(), facts | provenance)
-        for part in (train, dev):
-            self.cache.drop(part.view.texts)
+        for view in (*train.views, *dev.views):
+            self.cache.drop(view.texts)
         return record
 
-    def fingerprint(self, task: "Task") -> tuple[Examples, Examples]:
+    def fingerprint(self, task: "Task") -> tuple[Material, Material]:
         """The frozen backbone reads the task's train and dev texts."""
-        if task.kind != "classification":
-            raise LearningError(
-                f"Task {task.name!r} is of kind {task.kind!r}, but the backbone {self.encoder.name!r} is an encoder, "
-                "which learns classification tasks only; choose another backbone or another stream."
-            )
-        check_pairs(self.method, task)
-        return tuple(self._examples(split, len(task.labels)) for split in (task.train, task.dev))
+        if task.kind == TRANSLATION:
+            return self._pairs(task.train), self._pairs(task.dev)
+        train, dev = (self._examples(split, len(task.labels)) for split in (task.train, task.dev))
+        if self.settings.answers == "head":
+            return train, dev
+        words = self.writer.tokenize_targets(task.labels)
+        return tuple(Worded(part.view, part.labels, part.ground, words) for part in (train, dev))
 
-    def ground(self, task: "Task", train: Examples, dev: Examples) -> Ground | None:
-        """What is known of the task without a prompt; None where the method does without."""
-        if not self.method.grounded:
+    def ground(self, task: "Task", train: Material, dev: Material) -> Ground | None:
+        """What is known of a classification without a prompt; None where the method does without."""
+        if not (self.method.grounded and isinstance(train, Examples) and isinstance(dev, Examples)):
+            return None
+        if self.settings.answers == "label":
             return None
         return lay_ground(train, dev, len(task.labels), seed_of(self.settings.seed, task.name), self.cache)
 
-    def keys(self, train: Examples) -> Tensor:
+    def keys(self, train: Material) -> Tensor:
         """The search keys of a task: unit centroids of its texts, [keys, width]."""
         embedding = train.view.embedding.numpy()
         return torch.from_numpy(spherical_kmeans(embedding, self.settings.routing.keys, self.settings.seed))
@@ -220,8 +199,8 @@ class Learner:
     def lesson(
         self,
         task: "Task",
-        train: Examples,
-        dev: Examples,
+        train: Material,
+        dev: Material,
         keys: Tensor,
         hits: Sequence[Hit],
         checkpoints: Checkpoints | None = None,
@@ -243,20 +222,33 @@ class Learner:
             seed=self.settings.seed,
             checkpoints=checkpoints or NoCheckpoints(),
             watcher=watcher or Silent(),
-            earlier=self.earlier() if self.method.builds else (),
+            earlier=self.earlier(task.kind) if self.method.builds else (),
         )
 
-    def earlier(self) -> list[Prompt]:
-        """What the method has learned before, newest first: its shared model, or the newest prompt of each task."""
+    def earlier(self, kind: str) -> list[Prompt]:
+        """What the method has learned before, newest first: its shared model, or the newest prompt of each task.
+
+        Args:
+            kind: The kind of task that is to be learned.
+
+        Raises:
+            LearningError: The shared model is of another kind of task.
+        """
         if self.method.shared:
             record = self.pool.latest(shared_name(self.method.name))
+            if record is not None and kind_of(record) != kind:
+                raise LearningError(
+                    f"method={self.method.name} has one model for all tasks, and that in {self.pool.path} is of "
+                    f"{kind_of(record)} tasks; learn {kind} tasks in a pool of their own."
+                )
             return [] if record is None else [self.pool.get(record.id)]
         newest = [self.pool.latest(task) for task in reversed(self.pool.tasks())]
-        return [self.pool.get(record.id) for record in newest if record is not None and self._built_on(record)]
+        return [self.pool.get(record.id) for record in newest if record is not None and self._built_on(record, kind)]
 
-    def _built_on(self, record: PromptRecord) -> bool:
+    def _built_on(self, record: PromptRecord, kind: str) -> bool:
         spec = {key: value for key, value in record.tuning.items() if key != "readout"}
-        return record.method == self.method.name and build_tuning(spec).base.spec() == self.tuning.spec()
+        same = record.method == self.method.name and kind_of(record) == kind
+        return same and build_tuning(spec).base.spec() == self.tuning.spec()
 
     def capacity(self, lesson: Lesson, learned: Learned) -> "Verdict":
         """Tests whether prompts can hold the task; see `continual/growth/capacity.py`."""
@@ -289,23 +281,53 @@ class Learner:
 
         Raises:
             PoolError: The pool is empty, or has no prompt for `task`.
-            LearningError: A text is not a string, texts and pairs differ in number, or the told task was learned on
-                pairs and single texts were given, or the other way round.
+            LearningError: A text is not a string, texts and pairs differ in number, the told task is no classification,
+                or was learned on pairs and single texts were given, or the other way round.
         """
-        _check_texts(texts, pairs)
-        if not len(self.pool):
-            raise PoolError(f"The pool {self.pool.path} holds no prompt yet; learn a task first.")
-        told = None if task is None else self.prompt_of(task)
+        check_texts(texts, pairs)
+        told = self._told(task, CLASSIFICATION)
         if told is not None:
-            _check_pairs(told, pairs)
+            check_pairs(told, pairs)
         predictions: list[Prediction] = []
         for start in range(0, len(texts), PREDICTED_AT_ONCE):
             some = slice(start, start + PREDICTED_AT_ONCE)
             predictions += self._predict(texts[some], None if pairs is None else pairs[some], told, task)
         return predictions
 
-    def evaluate(self, task: "Task", told: bool = True) -> Evaluation:
-        """Scores the pool on a task's test split.
+    def translate(self, texts: Sequence[str], task: str | None = None) -> list[Translation]:
+        """The translation of every text.
+
+        Blank texts stay blank. What is longer than the backbone reads is translated piece by piece, of whole sentences
+        where these fit.
+
+        Args:
+            texts: The sources.
+            task: The task they belong to; where it is not told, every text is routed to the prompt that fits it.
+
+        Raises:
+            PoolError: The pool has no prompt of a translation, or none for `task`.
+            LearningError: A text is not a string, the backbone writes nothing, or the told task is no translation.
+        """
+        check_texts(texts, None)
+        told = self._told(task, TRANSLATION)
+        translations = [Translation("")] * len(texts)
+        filled = [place for place, text in enumerate(texts) if text.strip()]
+        for start in range(0, len(filled), PREDICTED_AT_ONCE):
+            some = filled[start : start + PREDICTED_AT_ONCE]
+            for place, item in zip(some, self._translate([texts[place] for place in some], told, task), strict=True):
+                translations[place] = item
+        return translations
+
+    def kinds(self, task: str | None = None) -> set[str]:
+        """The kinds of tasks that the pool's prompts answer, or that of a task that is told."""
+        if task is not None:
+            return {kind_of(self.prompt_of(task))}
+        if not isinstance(self.encoder, TextToText):
+            return {CLASSIFICATION}
+        return {kind_of(record) for record in self.pool.records()}
+
+    def evaluate(self, task: "Task", told: bool = True) -> Evaluation | TranslationEvaluation:
+        """Scores the pool on a task's test split: by what is measured of its kind of task.
 
         Args:
             task: The task.
@@ -315,26 +337,33 @@ class Learner:
 
         return evaluate_task(self, task, told)
 
-    def view(self, texts: EncodedTexts, keep: bool = True) -> FrozenView:
+    def view(self, texts: EncodedTexts, keep: bool = True, readout: Readout | None = None) -> FrozenView:
         """What the frozen backbone makes of texts; kept in the cache where they will be used again."""
-        if keep:
-            return self.cache.view(texts, self.entry, self.settings.readout)
-        return FrozenCache(self.encoder, self.settings.cache_mb).view(texts, self.entry, self.settings.readout)
+        cache = self.cache if keep else FrozenCache(self.encoder, self.settings.cache_mb)
+        return cache.view(texts, self.entry, readout or self.readout)
 
-    def routes(self, embedding: Tensor, told: PromptRecord | None = None) -> list[Route]:
-        """Which prompt each text goes to: the one of the told task, or the nearest.
+    def routes(self, embedding: Tensor, told: PromptRecord | None = None, kind: str = CLASSIFICATION) -> list[Route]:
+        """Which prompt each text goes to: the one of the told task, or the nearest of a kind of task.
 
         Args:
             embedding: Unit vectors of the texts, [texts, width], see `FrozenView`.
             told: The told task's prompt.
+            kind: The kind of task, where none is told.
         """
         if not len(embedding):
             return []
         if told is None:
-            return route(self.pool, embedding, self.pool.superseded())
+            return route(self.pool, embedding, self.closed_to(kind))
         keys = self.pool.get(told.id).tensors["keys"]
         nearest = (embedding @ keys.T).amax(dim=1)
         return [Route(told.id, float(similarity), True) for similarity in nearest]
+
+    def closed_to(self, kind: str) -> frozenset[str]:
+        """Ids of the prompts that no text of a kind of task is routed to: superseded ones, and those of other kinds."""
+        superseded = self.pool.superseded()
+        if not isinstance(self.encoder, TextToText):  # whose prompts are all of classifications
+            return superseded
+        return superseded | {record.id for record in self.pool.records() if kind_of(record) != kind}
 
     def find(self, task: str) -> PromptRecord | None:
         """The newest prompt of a task, or the newest shared one that serves it; None without any."""
@@ -365,6 +394,31 @@ class Learner:
         return Storing(self.encoder, self.pool, self.settings, self.method)
 
     @property
+    def writer(self) -> TextToText:
+        """The backbone, where it can translate.
+
+        Raises:
+            LearningError: It writes nothing.
+        """
+        if not isinstance(self.encoder, TextToText):
+            raise LearningError(
+                f"The backbone {self.encoder.name!r} is an encoder, which writes nothing; use one that does, such as "
+                "backbone=seq2seq."
+            )
+        return self.encoder
+
+    @property
+    def translator(self) -> Translator:
+        """Applies stored prompts to sources.
+
+        Raises:
+            LearningError: The backbone writes nothing.
+        """
+        if self._translator is None:
+            self._translator = Translator(self.writer, self.settings.decoding, self._answering)
+        return self._translator
+
+    @property
     def prober(self) -> Prober:
         """Makes signatures on this backbone."""
         if self._prober is None:
@@ -376,6 +430,38 @@ class Learner:
         texts = self.encoder.tokenize(list(split["text"]), pairs)
         return Examples.bare(self.view(texts), torch.tensor(list(split["label"]), dtype=torch.long), labels)
 
+    def _pairs(self, split: "Dataset") -> Pairs:
+        backbone = self.writer
+        sources = backbone.tokenize(list(split["text"]))
+        pairs = backbone.parallel(sources, backbone.tokenize_targets(list(split["target"])))
+        view = self.view(sources, readout=NO_READOUT)
+        read = view if pairs.texts is sources else self.view(pairs.texts, readout=NO_READOUT)
+        return Pairs(view, read, pairs.targets)
+
+    def _told(self, task: str | None, kind: str) -> PromptRecord | None:
+        """The prompt of a task that is told; refuses what the pool cannot answer."""
+        if task is None:
+            if not len(self.pool):
+                raise PoolError(f"The pool {self.pool.path} holds no prompt yet; learn a task first.")
+            if kind not in self.kinds():
+                raise PoolError(f"The pool {self.pool.path} holds no prompt of a {kind}; learn such a task first.")
+            return None
+        told = self.prompt_of(task)
+        if kind_of(told) != kind:
+            raise LearningError(f"The task {task!r} is a {kind_of(told)} and no {kind}; ask for what it answers.")
+        return told
+
+    def _translate(self, texts: Sequence[str], told: PromptRecord | None, task: str | None) -> list[Translation]:
+        sources = Sources.of(self.writer, texts)
+        view = self.view(sources.pieces, False, NO_READOUT)
+        routes = self.routes(sources.embedding(view), told, TRANSLATION)
+        written = self.translator.translate(sources, range(len(texts)), [item.prompt for item in routes], view)
+        tasks = {prompt: self.pool.record(prompt).task for prompt in {item.prompt for item in routes}}
+        return [
+            Translation(text, task or tasks[item.prompt], item.prompt, item.known, item.similarity)
+            for text, item in zip(written.texts, routes, strict=True)
+        ]
+
     def _predict(
         self, texts: Sequence[str], pairs: Sequence[str] | None, told: PromptRecord | None, task: str | None
     ) -> list[Prediction]:
@@ -384,7 +470,7 @@ class Learner:
         logits = self.predictor.logits(view, range(len(view)), [item.prompt for item in routes])
         records = {prompt: self.pool.record(prompt) for prompt in {item.prompt for item in routes}}
         return [
-            _prediction(item, records[item.prompt], scores, task) for item, scores in zip(routes, logits, strict=True)
+            prediction(item, records[item.prompt], scores, task) for item, scores in zip(routes, logits, strict=True)
         ]
 
     def _source(self, prompt_id: str) -> Source | None:
@@ -401,56 +487,3 @@ class Learner:
             return None
         signature = stored_signature(tuning.base, lent, prompt.tensors)
         return Source(prompt_id, lent, signature, prompt.provenance.get("train_examples", 0))
-
-
-def check_pairs(method: Method | type[Method], task: "Task") -> None:
-    """Refuses a task whose texts come alone where the method needs pairs.
-
-    Raises:
-        LearningError: That is so.
-    """
-    if method.pairs and "text_pair" not in task.train.column_names:
-        raise LearningError(
-            f"Task {task.name!r} has single texts, but method={method.name} needs a second text for each; use a stance "
-            "stream, or a table with a column for second texts."
-        )
-
-
-def _prediction(item: Route, record: PromptRecord, logits: Tensor, task: str | None) -> Prediction:
-    """The prediction for one text; where the task is told, only its labels are possible."""
-    labels = record.labels if task is None else labels_for(record, task)
-    places = [record.labels.index(label) for label in labels]
-    shares = torch.softmax(logits[places].double(), dim=0).tolist()
-    best = max(range(len(shares)), key=shares.__getitem__)
-    return Prediction(
-        label=labels[best],
-        confidence=shares[best],
-        task=task or record.task,
-        prompt=record.id,
-        known=item.known,
-        similarity=item.similarity,
-        probabilities=dict(zip(labels, shares, strict=True)),
-    )
-
-
-def _check_pairs(told: PromptRecord, pairs: Sequence[str] | None) -> None:
-    learned_on_pairs = told.provenance.get(PAIRS)
-    if learned_on_pairs is None or learned_on_pairs == (pairs is not None):
-        return
-    if learned_on_pairs:
-        raise LearningError(f"The task {told.task!r} was learned on pairs of texts; give each text its second text.")
-    raise LearningError(f"The task {told.task!r} was learned on single texts; leave the second texts out.")
-
-
-def _check_texts(texts: Sequence[str], pairs: Sequence[str] | None) -> None:
-    for name, values in (("text", texts), ("second text", pairs or ())):
-        for number, value in enumerate(values):
-            if not isinstance(value, str):
-                kind = type(value).__name__
-                raise LearningError(
-                    f"The {name} number {number} is of type {kind}, expected a string; convert it first."
-                )
-    if pairs is not None and len(pairs) != len(texts):
-        raise LearningError(
-            f"{len(texts)} texts came with {len(pairs)} second texts; give one second text for each text."
-        )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from continual.errors import ConfigError, LearningError, RunError
+from continual.errors import ConfigError, RunError
 from continual.registry import Registry, suggestion
 
 if TYPE_CHECKING:
@@ -25,20 +25,26 @@ class SplitScore:
     """How one test split was answered.
 
     Attributes:
-        accuracy: Share of texts whose label was right.
-        macro_f1: Mean F1 over the task's labels.
+        main: By the main metric of the task's kind, see `evaluation.kinds`: accuracy, or BLEU from 0 to 1.
+        second: By the second one: macro-F1 or chrF; None where that is not measured.
         prompts: For each text what was chosen to answer it, by id; None where nothing is chosen.
         own: Share of texts for which something of their own task was chosen; None likewise.
         unknown: Share of texts marked as belonging to no known task; None where nobody asks that.
         score: By the task's own metric; None where that is not measured.
+        samples: Some of the texts with what should be written and what was: (source, reference, hypothesis).
+        written_tokens: Tokens that were written for this score, not counting what was remembered.
+        write_seconds: What that took.
     """
 
-    accuracy: float
-    macro_f1: float
+    main: float
+    second: float | None
     prompts: list[str] | None = None
     own: float | None = None
     unknown: float | None = None
     score: float | None = None
+    samples: list[tuple[str, str, str]] = field(default_factory=list)
+    written_tokens: int = 0
+    write_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,7 @@ class LearnedTask:
         sources: The prompts that it was made from, as records of `summary.Source`.
         candidates: The prompts that were considered, as records of `summary.Candidate`.
         growth: Whether the backbone grew for it and why, as an item of `Summary.growth`; None where that was not asked.
+        tokens_seen: Tokens of the examples seen.
     """
 
     train_examples: int
@@ -78,6 +85,7 @@ class LearnedTask:
     sources: list[dict[str, Any]] = field(default_factory=list)
     candidates: list[dict[str, Any]] = field(default_factory=list)
     growth: dict[str, Any] | None = None
+    tokens_seen: int = 0
 
 
 class Participant(Protocol):
@@ -118,6 +126,9 @@ class Participant(Protocol):
         Raises:
             Interrupted: The watcher was asked to stop.
         """
+
+    def untaught(self, task: "Task") -> SplitScore:
+        """How a task is answered by who has learned nothing at all: a guess, or the backbone's own translations."""
 
     def unseen(self, task: "Task", learned: int) -> TaskScores | None:
         """Answers a task that is not learned yet, after `learned` others; None where nothing knows its labels."""
@@ -186,23 +197,32 @@ def check_settings(settings: "LearnerSettings", encoder: "Encoder") -> None:
     check_growth(settings, encoder)
 
 
-def check_task(settings: "LearnerSettings", task: "Task") -> None:
-    """Refuses a task that the method cannot learn, before anything is learned.
+def check_task(settings: "LearnerSettings", encoder: "Encoder", task: "Task") -> None:
+    """Refuses a task that cannot be learned, before anything is.
 
     Raises:
-        LearningError: The task is no classification, or the method needs pairs of texts and the task has single ones.
+        LearningError: The method cannot learn it on this backbone.
+        BackboneError: Nothing can be written under prompts of this tuning.
+        ConfigError: There is no such metric as the task's, or the tuning cannot steer a generative model.
     """
-    from continual.learner import check_pairs
+    from continual.baselines import BASELINES
+    from continual.checks import check_answers, check_baseline, check_growing, check_task, check_tuning
     from continual.methods import METHODS
+    from continual.tuning import build_tuning
 
     name = settings.method.get("name", "")
-    if task.kind != "classification":
-        raise LearningError(
-            f"Task {task.name!r} is of kind {task.kind!r}, but method={name} learns classification tasks only; choose "
-            "another stream."
-        )
-    if not is_baseline(name):
-        check_pairs(METHODS.load(name), task)
+    if is_baseline(name):
+        check_baseline(BASELINES.load(name), encoder, task)
+        return
+    check_growing(settings, task)
+    check_task(METHODS.load(name), encoder, task)
+    check_answers(settings.answers, METHODS.load(name), encoder, task)
+    check_tuning(build_tuning(settings.tuning), encoder, task)
+
+
+def guess(task: "Task") -> SplitScore:
+    """How a classification is answered by chance."""
+    return SplitScore(1 / len(task.labels), None)
 
 
 def open_participant(

@@ -9,13 +9,15 @@ from continual.assessment import Assessor
 from continual.assessment import TaskScore as PoolScore
 from continual.backbone.encoder import Encoder
 from continual.errors import RunError
+from continual.evaluation.kinds import TRANSLATION
 from continual.growth.stream import Growing
 from continual.learner import Learner
-from continual.participant import LearnedTask, SplitScore, TaskScores
+from continual.participant import LearnedTask, SplitScore, TaskScores, guess
 from continual.pool.prompt import PromptRecord, make_id
 from continual.settings import LearnerSettings
 from continual.training.checkpoint import Checkpoints, Named
 from continual.training.watch import Watcher
+from continual.translation_assessment import TranslationAssessor, TranslationScore
 
 if TYPE_CHECKING:
     from streams import Task
@@ -29,13 +31,14 @@ INSTEAD_OF = "instead_of"
 """Where that of the first one, which turned out better, keeps the id of the one learned again."""
 
 _PREDICTIONS = "predictions.safetensors"
+_TRANSLATIONS = "translations.json"
 
 
 class PooledParticipant:
     """See `Participant`.
 
     Args:
-        folder: The run's folder; the pool and the memory of predictions lie in it.
+        folder: The run's folder; the pool and the memory of answers lie in it.
         run_id: What the run's prompts carry, so that imported ones are never taken for its own.
         encoder: The backbone.
         settings: How tasks are learned.
@@ -53,6 +56,7 @@ class PooledParticipant:
         pool = self._folder / POOL if newest is None else newest.pool
         self._learner = Learner(pool, self._growing.encoder(), self._growing.settings())
         self._assessor = Assessor(self._learner, self._folder / _PREDICTIONS if newest is None else newest.predictions)
+        self._translations = TranslationAssessor(self._learner, self._folder / _TRANSLATIONS)
 
     @property
     def artifacts(self) -> tuple[str, ...]:
@@ -160,27 +164,40 @@ class PooledParticipant:
             growth=entry | {"from": origin["from"], "to": origin["to"], "seconds": decision.seconds + seconds},
         )
 
+    def untaught(self, task: "Task") -> SplitScore:
+        """See `Participant.untaught`: translations are the frozen backbone's own."""
+        return _score(self._translations.untaught(task)) if task.kind == TRANSLATION else guess(task)
+
     def unseen(self, task: "Task", learned: int) -> TaskScores | None:
-        """See `Participant.unseen`: the nearest prompts with the same labels answer, told or not."""
+        """See `Participant.unseen`: the nearest prompts with the same labels, or languages, answer, told or not."""
         # Its own prompt may be there: runs of older versions noted this score only after learning.
         own = [record.id for record in self._learner.pool.records() if self._own_position(record) == learned]
-        score = self._assessor.unseen(task, own) if learned else None
-        return None if score is None else TaskScores(_score(score), _score(score))
+        score = self._assessor_of(task).unseen(task, own) if learned else None
+        if score is None:
+            return None
+        found = _score(score)
+        return TaskScores(found, found)
 
     def scores(self, task: "Task", learned: int) -> TaskScores:
         """See `Participant.scores`."""
-        return TaskScores(_score(self._assessor.aware(task)), _score(self._assessor.routed(task)))
+        assessor = self._assessor_of(task)
+        return TaskScores(_score(assessor.aware(task)), _score(assessor.routed(task)))
 
     def reread(self, tasks: "Iterable[Task]") -> None:
         """See `Participant.reread`."""
-        self._assessor.reread(tasks)
+        for task in tasks:
+            self._assessor_of(task).reread([task])
 
     def save(self) -> None:
         """See `Participant.save`."""
         self._assessor.save()
+        self._translations.save()
 
     def finish(self) -> None:
         """See `Participant.finish`: a pool is what the run was for."""
+
+    def _assessor_of(self, task: "Task") -> Assessor | TranslationAssessor:
+        return self._translations if task.kind == TRANSLATION else self._assessor
 
     def _own_position(self, record: PromptRecord) -> int | None:
         """The place in the stream of a prompt that this run learned; None for one that was imported."""
@@ -202,11 +219,14 @@ def _learned(record: PromptRecord) -> LearnedTask:
         prompt=record.id,
         sources=facts["sources"],
         candidates=facts["candidates"],
+        tokens_seen=epochs * facts.get("train_tokens", 0),
     )
 
 
-def _score(score: PoolScore) -> SplitScore:
+def _score(score: PoolScore | TranslationScore) -> SplitScore:
     found = score.evaluation
-    return SplitScore(
-        found.accuracy, found.macro_f1, score.prompts, found.routed_right, found.unknown, score=found.score
-    )
+    about = {"prompts": score.prompts, "own": found.routed_right, "unknown": found.unknown, "score": found.score}
+    if isinstance(score, TranslationScore):
+        written = {"samples": score.samples, "written_tokens": score.tokens, "write_seconds": score.seconds}
+        return SplitScore(found.bleu, found.chrf, **about, **written)
+    return SplitScore(found.accuracy, found.macro_f1, **about)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from continual.training.watch import Watcher
 
 _REPORT_EVERY = 10
+_SECONDS = "task/seconds"
 
 
 class Progress:
@@ -66,14 +67,15 @@ class Progress:
             self._bars.update(self._task_bar, advance=1)
             self._bars.update(self._stage_bar, visible=False)
         if self._console is not None:
+            main = [(key.removeprefix("task/"), key) for key in scores if key.startswith("task/") and key != _SECONDS]
             shown = [
-                ("accuracy", "task/accuracy"),
+                *main,
                 ("aware average", "aware/average"),
                 ("routed average", "routed/average"),
             ]
             parts = [f"{label} {scores[key]:.3f}" for label, key in shown if scores.get(key) is not None]
             self._console.print(
-                f"learned [bold]{task}[/] in {scores['task/seconds']:.0f} s: {', '.join(parts)}",
+                f"learned [bold]{task}[/] in {scores[_SECONDS]:.0f} s: {', '.join(parts)}",
                 highlight=False,
             )
 

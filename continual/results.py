@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from continual.errors import LearningError
+from continual.evaluation.kinds import CLASSIFICATION, MEASURES, TRANSLATION, Measures
 from continual.evaluation.matrix import ScoreMatrix
 from continual.evaluation.summary import (
     Confusion,
     RoutedScores,
+    Sample,
     Scores,
     Seconds,
     Summary,
     TaskRecord,
+    TokensPerSecond,
 )
 from continual.evaluation.typed import from_json
 
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
     from continual.participant import LearnedTask, SplitScore, TaskScores
     from streams import Task
 
-_MATRICES = ("aware", "aware_f1", "routed", "routed_f1")
+_SIDES = ("aware", "routed")
 
 
 @dataclass
@@ -39,7 +43,8 @@ class Results:
         backbone: Name of the backbone.
         seed: The run's seed.
         tasks: All tasks of the stream in order.
-        matrices: Accuracy and macro-F1, aware and routed.
+        matrices: By the main and the second metric of the kind, aware and routed.
+        kind: The kind of the stream's tasks.
         per_task: One record for each learned task.
         routing: Shares of the last assessment and the confusion of tasks and prompts.
         evaluate_seconds: Time spent on assessment.
@@ -51,6 +56,11 @@ class Results:
         digests: For each learned task a digest of its test texts.
         own: What each learned task scored last by its own metric: `aware` and `routed`, by task.
         growth: What was decided after which task about growing the backbone, see `Summary.growth`.
+        language: Code of the language that translations are written in, where that is known.
+        samples: For each learned translation task some of its latest translations, as records of `summary.Sample`.
+        tokens_seen: Tokens of the examples seen.
+        written_tokens: Tokens of all translations that were written to be scored.
+        write_seconds: What that took.
     """
 
     run: str
@@ -61,6 +71,7 @@ class Results:
     seed: int
     tasks: list[str]
     matrices: dict[str, ScoreMatrix]
+    kind: str = CLASSIFICATION
     per_task: list[dict[str, Any]] = field(default_factory=list)
     routing: dict[str, Any] = field(default_factory=dict)
     evaluate_seconds: float = 0.0
@@ -72,11 +83,41 @@ class Results:
     digests: dict[str, str] = field(default_factory=dict)
     own: dict[str, dict[str, float]] = field(default_factory=dict)
     growth: list[dict[str, Any]] = field(default_factory=list)
+    language: str | None = None
+    samples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    tokens_seen: int = 0
+    written_tokens: int = 0
+    write_seconds: float = 0.0
 
     @classmethod
-    def begun(cls, tasks: list[str], **about: Any) -> "Results":
-        """The results of a run that has learned nothing."""
-        return cls(tasks=tasks, matrices={name: ScoreMatrix(tasks) for name in _MATRICES}, **about)
+    def begun(cls, tasks: list[str], first: "Task", **about: Any) -> "Results":
+        """The results of a run that has learned nothing.
+
+        Args:
+            tasks: Names of all tasks.
+            first: The first of them; all others are of its kind.
+            **about: The other fields.
+        """
+        matrices = {name: ScoreMatrix(tasks) for name in _matrix_names(first.kind)}
+        language = first.info.get("target_language")
+        return cls(tasks=tasks, matrices=matrices, kind=first.kind, language=language, **about)
+
+    @property
+    def measures(self) -> Measures:
+        """What is measured."""
+        return MEASURES[self.kind]
+
+    def check_kind(self, task: "Task") -> None:
+        """Refuses a task that cannot stand in one matrix with the others.
+
+        Raises:
+            LearningError: It is of another kind.
+        """
+        if task.kind != self.kind:
+            raise LearningError(
+                f"Task {task.name!r} is a {task.kind} in a stream of {self.kind} tasks, and their scores cannot be "
+                "compared; give each kind a run of its own (stream.order=[...] chooses tasks)."
+            )
 
     @property
     def learned(self) -> int:
@@ -87,21 +128,22 @@ class Results:
         """Whether `meet` was called for a task."""
         return not np.isnan(self.matrices["aware"].values[0, self.tasks.index(task)])
 
-    def meet(self, task: str, chance: float, scores: "TaskScores | None") -> None:
+    def meet(self, task: str, untaught: "SplitScore", scores: "TaskScores | None") -> None:
         """Notes how a task was answered before it was learned.
 
         Args:
             task: Its name.
-            chance: The accuracy of a guess: row 0, and later rows while nothing knows the task's labels.
+            untaught: How who knows nothing answers: row 0, and later rows while nothing could answer.
             scores: The answers of what was learned before, or None where nothing could answer.
         """
         row = self.learned
-        for name in ("aware", "routed"):
-            self.matrices[name].set(0, task, chance)
-            if row and scores is None:
-                self.matrices[name].set(row, task, chance)
-        if row and scores is not None:
-            self._set(row, task, scores)
+        self._set(0, task, untaught, untaught)
+        self._count_written(untaught)
+        if row:
+            found = (untaught, untaught) if scores is None else (scores.aware, scores.routed)
+            self._set(row, task, *found)
+        if scores is not None:
+            self._count_written(scores.aware, scores.routed)
 
     def add(
         self,
@@ -122,22 +164,32 @@ class Results:
         """
         row = self.learned + 1
         for other, found in scores.items():
-            self._set(row, other, found)
+            self._set(row, other, found.aware, found.routed)
+            self._count_written(found.aware, found.routed)
+            self.samples[other] = _samples(found)
         self.routing = _routing({name: found.routed for name, found in scores.items()}, prompts)
-        for name in ("aware", "routed"):
+        for name in _SIDES:
             found = {other: getattr(score, name) for other, score in scores.items()}
             self.own[name] = {other: score.score for other, score in found.items() if score is not None}
-        self.per_task.append(_task_record(task, learned, scores[task.name].aware, seconds))
+        self.per_task.append(_task_record(task, learned, scores[task.name].aware, seconds, self.measures.second))
         self.growth += [] if learned.growth is None else [learned.growth]
         self.evaluate_seconds += seconds
         self.parameters = learned.trained_parameters or self.parameters
         self.examples_seen += learned.examples_seen
+        self.tokens_seen += learned.tokens_seen
 
-    def _set(self, row: int, task: str, scores: "TaskScores") -> None:
-        for name, score in (("aware", scores.aware), ("routed", scores.routed)):
+    def _set(self, row: int, task: str, aware: "SplitScore | None", routed: "SplitScore | None") -> None:
+        for name, score in zip(_SIDES, (aware, routed), strict=True):
             if score is not None:
-                self.matrices[name].set(row, task, score.accuracy)
-                self.matrices[f"{name}_f1"].set(row, task, score.macro_f1)
+                self.matrices[name].set(row, task, score.main)
+                self.matrices[f"{name}_{self.measures.short}"].set(row, task, score.second)
+
+    def _count_written(self, *scores: "SplitScore | None") -> None:
+        """Counts what was written for scores; one that stands for told and not told counts once."""
+        for score in {id(score): score for score in scores}.values():
+            if score is not None:
+                self.written_tokens += score.written_tokens
+                self.write_seconds += score.write_seconds
 
     def touch(self, seconds: float) -> None:
         """Adds wall time and notes the memory in use."""
@@ -150,10 +202,10 @@ class Results:
     def latest(self) -> dict[str, float | None]:
         """The stream's scores so far, flat: what is shown after each task."""
         aware, routed = self._scores()
-        flat = {f"aware/{key}": getattr(aware, key) for key in ("average", "forgetting", "macro_f1")}
+        flat = {f"aware/{key}": getattr(aware, key) for key in ("average", "forgetting", self.measures.second)}
         flat |= {f"routed/{key}": getattr(routed, key) for key in ("average", "forgetting", "routing_accuracy")}
         latest = self.matrices["aware"].values[self.learned, self.learned - 1].item()
-        flat["task/accuracy"] = None if math.isnan(latest) else latest
+        flat[f"task/{self.measures.main}"] = None if math.isnan(latest) else latest
         flat["task/seconds"] = self.per_task[-1]["seconds"]
         return flat | self._latest_growth()
 
@@ -180,14 +232,17 @@ class Results:
             backbone=self.backbone,
             seed=self.seed,
             tasks=self.tasks,
+            metric=self.measures.main,
+            signatures=self._signatures(),
             aware=aware,
             routed=routed,
-            per_task=[from_json(TaskRecord, item | self._own_scores(item["task"])) for item in self.per_task],
+            per_task=[from_json(TaskRecord, item | self._latest_of(item["task"])) for item in self.per_task],
             seconds=Seconds(train, self.evaluate_seconds, self.total_seconds),
             examples_per_second=self.examples_seen / train if train else None,
             trainable_parameters_per_task=self.parameters,
             peak_memory_mb=self.peak_memory_mb,
             finished=finished,
+            tokens_per_second=self._tokens_per_second(train),
             versions=versions,
             notes=notes,
             growth=self.growth,
@@ -218,18 +273,22 @@ class Results:
         Raises:
             KeyError, TypeError, ValueError: It is not one.
         """
-        tasks = value["tasks"]
-        matrices = {name: ScoreMatrix.from_json(tasks, value["matrices"][name]) for name in _MATRICES}
+        tasks, names = value["tasks"], _matrix_names(value.get("kind", CLASSIFICATION))
+        matrices = {name: ScoreMatrix.from_json(tasks, value["matrices"][name]) for name in names}
         return cls(**{**value, "matrices": matrices})
 
     def _scores(self) -> tuple[Scores, RoutedScores]:
         # Joint training is not scored before its last task, and some methods are never scored routed.
         own = {name: sum(scores.values()) / len(scores) for name, scores in self.own.items() if scores}
-        aware = Scores.measured(self.matrices["aware"], self.matrices["aware_f1"], own_metric=own.get("aware"))
+        second, short = self.measures.second, self.measures.short
+        aware = Scores.measured(
+            self.matrices["aware"], self.matrices[f"aware_{short}"], second, own_metric=own.get("aware")
+        )
         confusion = self.routing.get("confusion")
         routed = RoutedScores.measured(
             self.matrices["routed"],
-            self.matrices["routed_f1"],
+            self.matrices[f"routed_{short}"],
+            second,
             own_metric=own.get("routed"),
             routing_accuracy=self.routing.get("routing_accuracy"),
             unknown_rate=self.routing.get("unknown_rate"),
@@ -237,8 +296,41 @@ class Results:
         )
         return aware, routed
 
-    def _own_scores(self, task: str) -> dict[str, float | None]:
-        return {key: self.own.get(name, {}).get(task) for key, name in (("score", "aware"), ("routed_score", "routed"))}
+    def _latest_of(self, task: str) -> dict[str, Any]:
+        """What the last assessment says of a task."""
+        own = {key: self.own.get(name, {}).get(task) for key, name in (("score", "aware"), ("routed_score", "routed"))}
+        return own | {"samples": self.samples.get(task, [])}
+
+    def _signatures(self) -> dict[str, str]:
+        if self.kind != TRANSLATION:
+            return {}
+        from continual.evaluation.text_metrics import signature
+
+        return {name: signature(name, self.language) for name in (self.measures.main, self.measures.second)}
+
+    def _tokens_per_second(self, train: float) -> TokensPerSecond:
+        if self.kind != TRANSLATION:
+            return TokensPerSecond()
+        return TokensPerSecond(
+            self.tokens_seen / train if train else None,
+            self.written_tokens / self.write_seconds if self.write_seconds else None,
+        )
+
+
+def _matrix_names(kind: str) -> list[str]:
+    """What the matrices of a kind are called: one of each metric, aware and routed."""
+    return [name for side in _SIDES for name in (side, f"{side}_{MEASURES[kind].short}")]
+
+
+def _samples(scores: "TaskScores") -> list[dict[str, Any]]:
+    """Translations of the same sentences with the task told and not told, as records of `summary.Sample`."""
+    sides = [None if side is None else side.samples for side in (scores.aware, scores.routed)]
+    known = next((side for side in sides if side), [])
+    columns = [[None] * len(known) if not side else [hypothesis for _, _, hypothesis in side] for side in sides]
+    return [
+        asdict(Sample(source, reference, aware, routed))
+        for (source, reference, _), aware, routed in zip(known, *columns, strict=True)
+    ]
 
 
 def _routing(routed: Mapping[str, "SplitScore | None"], prompts: list[str]) -> dict[str, Any]:
@@ -265,7 +357,9 @@ def _routing(routed: Mapping[str, "SplitScore | None"], prompts: list[str]) -> d
     }
 
 
-def _task_record(task: "Task", learned: "LearnedTask", score: "SplitScore | None", seconds: float) -> dict[str, Any]:
+def _task_record(
+    task: "Task", learned: "LearnedTask", score: "SplitScore | None", seconds: float, second: str
+) -> dict[str, Any]:
     whole = TaskRecord(
         task=task.name,
         prompt=learned.prompt,
@@ -274,7 +368,7 @@ def _task_record(task: "Task", learned: "LearnedTask", score: "SplitScore | None
         test_examples=len(task.test),
         steps=sum(stage["steps"] or 0 for stage in learned.stages),
         seconds=learned.seconds + seconds,
-        macro_f1=None if score is None else score.macro_f1,
+        **{second: None if score is None else score.second},
         dev_accuracy=learned.dev_accuracy,
         train_seconds=learned.seconds,
         evaluate_seconds=seconds,

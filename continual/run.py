@@ -140,6 +140,7 @@ class _Execution:
         self.started = time.monotonic()
         self.stream: StreamManager = build_stream(self.config.stream, self.config.seed)
         backbone = construct_named(BACKBONES, self.config.backbone, "backbone")
+        self.backbone = backbone
         self.participant: Participant = open_participant(
             self.folder, run.id, backbone, self.config.learner, self.stream
         )
@@ -180,7 +181,8 @@ class _Execution:
 
         position = self.results.learned
         self.progress.check()
-        check_task(self.config.learner, task)
+        self.results.check_kind(task)
+        check_task(self.config.learner, self.backbone, task)
         if not self.results.has_met(task.name):
             self._meet(task)
         learned = self.participant.stored(task, position) or self._learn(task, position)
@@ -196,7 +198,7 @@ class _Execution:
         """
         started = time.monotonic()
         scores = self.participant.unseen(task, self.results.learned)
-        self.results.meet(task.name, 1 / len(task.labels), scores)
+        self.results.meet(task.name, self.participant.untaught(task), scores)
         self.results.evaluate_seconds += time.monotonic() - started
         self.participant.save()
         self._write_state()
@@ -279,6 +281,7 @@ class _Execution:
                 backbone=backbone,
                 seed=config.seed,
                 tasks=list(self.stream.names),
+                first=self._first(),
             )
         try:
             state = read_json(path)
@@ -299,6 +302,14 @@ class _Execution:
             ) from error
         self.participant.check(results.learned)
         return results
+
+    def _first(self) -> "Task":
+        """The first task, whose kind decides what is measured; refused now if it cannot be learned."""
+        from continual.participant import check_task
+
+        first = self.stream.task(self.stream.names[0])
+        check_task(self.config.learner, self.backbone, first)
+        return first
 
     def _refuse_other_data(self, results: Results) -> None:
         """What was predicted is remembered by row, so the texts must be those of before."""

@@ -3,10 +3,14 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from continual.backbone.generation import Decoding
 from continual.backbone.readout import Readout
 from continual.errors import ConfigError
 from continual.growth.config import GrowthConfig
 from continual.training.config import TrainingConfig
+
+ANSWERS = ("head", "label")
+"""How a classification may be answered; see `LearnerSettings.answers`."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,9 @@ class LearnerSettings:
         transfer: How sources are found and ranked.
         routing: How texts find their prompt.
         growth: When and how the backbone grows.
+        decoding: How translations are searched for.
+        answers: How a classification is answered: by a `head` on the text's vector, or by the `label` whose text a
+            generative backbone finds most probable, without head and ground.
         cache_mb: Memory for hidden states that are kept, in megabytes.
         seed: Decides all that is random in learning.
     """
@@ -61,5 +68,11 @@ class LearnerSettings:
     transfer: TransferConfig = field(default_factory=TransferConfig)
     routing: RoutingConfig = field(default_factory=RoutingConfig)
     growth: GrowthConfig = field(default_factory=GrowthConfig)
+    decoding: Decoding = field(default_factory=Decoding)
+    answers: str = "head"
     cache_mb: float = 2048
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.answers not in ANSWERS:
+            raise ConfigError(f"answers is {self.answers!r}, expected one of {', '.join(ANSWERS)}.")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from continual.backbone.encoder import Encoder
+from continual.evaluation.kinds import CLASSIFICATION
 from continual.methods.base import KEPT, TASKS, Learned, Lesson, Method, Revised, Shared
 from continual.pool.prompt import Prompt, PromptRecord, make_id
 from continual.pool.store import PromptPool
@@ -22,6 +23,12 @@ from continual.tuning.stored import stored_ground
 
 PAIRS = "pairs"
 """Where a prompt's provenance keeps whether its task has second texts."""
+
+KIND = "kind"
+"""Where a prompt's provenance keeps the kind of its task; prompts of older versions are of classifications."""
+
+DIRECTION = "direction"
+"""Where the provenance of a translation's prompt keeps from which language into which it translates."""
 
 REVISES = "revises"
 """Where a prompt's provenance keeps which earlier prompts learning it has improved, and by how much."""
@@ -45,6 +52,11 @@ def serves(record: PromptRecord, task: str) -> bool:
 def labels_for(record: PromptRecord, task: str) -> tuple[str, ...]:
     """The labels that a prompt may give to texts of a task that is told."""
     return tuple(record.provenance.get(TASKS, {}).get(task, record.labels))
+
+
+def kind_of(record: PromptRecord) -> str:
+    """The kind of task that a prompt answers."""
+    return record.provenance.get(KIND, CLASSIFICATION)
 
 
 @dataclass(frozen=True)
@@ -107,9 +119,11 @@ class Storing:
         model, shared = learned.model, learned.shared
         task = lesson.task if shared is None else shared_name(self.method.name)
         keys = lesson.keys if shared is None else shared.keys
-        weight, bias = (model.classifier if shared is None else shared.classifier).folded()
-        tensors = {f"{TRAINED}{name}": value.detach() for name, value in model.tensors.items()}
-        tensors |= {"head.weight": weight, "head.bias": bias, "keys": keys}
+        classifier = model.classifier if shared is None else shared.classifier
+        tensors = {f"{TRAINED}{name}": value.detach() for name, value in model.tensors.items()} | {"keys": keys}
+        if classifier is not None:
+            weight, bias = classifier.folded()
+            tensors |= {"head.weight": weight, "head.bias": bias}
         tensors |= signature_tensors(replace(lesson.signature(model), keys=keys))
         tensors |= {f"{KEPT}{name}": value for name, value in learned.kept.items()}
         tensors |= _revisions(learned.revised)
@@ -122,7 +136,7 @@ class Storing:
             version=version,
             labels=lesson.labels if shared is None else shared.labels,
             backbone=self.encoder.fingerprint,
-            tuning=model.tuning.spec() | {"readout": self.settings.readout.spec()},
+            tuning=model.tuning.spec() | {"readout": lesson.train.view.readout.spec()},
             method=self.method.name,
             tensors={name: value.contiguous() for name, value in tensors.items()},
             provenance=self._provenance(lesson, learned, ground, keys) | _shared_facts(shared, lesson) | dict(facts),
@@ -135,7 +149,9 @@ class Storing:
             "seed": self.settings.seed,
             "metric": self.settings.transfer.metric,
             "probe": probe_version(),
+            KIND: lesson.train.kind,
             "train_examples": len(lesson.train),
+            "train_tokens": lesson.train.tokens,
             "dev_examples": len(lesson.dev),
             PAIRS: lesson.train.view.texts.pairs,
             "sources": [{"prompt": item.prompt, "score": item.score} for item in learned.used],

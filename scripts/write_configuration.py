@@ -17,6 +17,7 @@ import yaml
 
 from continual.backbone import BACKBONES
 from continual.backbone.encoder import Encoder
+from continual.backbone.generation import Decoding
 from continual.backbone.readout import Readout
 from continual.baselines import BASELINES
 from continual.config import RunConfig, TrackingConfig, configs_folder, names_in
@@ -85,6 +86,7 @@ def _sections() -> Iterator[str]:
         ("transfer", TransferConfig),
         ("routing", RoutingConfig),
         ("growth", GrowthConfig),
+        ("decoding", Decoding),
         ("tracking", TrackingConfig),
     ):
         yield _table(f"`{name}`", _of_class(name, kind, defaults.get(name, {})), _first_line(kind))
@@ -105,7 +107,10 @@ def _sections() -> Iterator[str]:
 def _top(defaults: Mapping[str, Any]) -> list[Row]:
     helps = _documented(RunConfig) | _documented(LearnerSettings)
     hints = typing.get_type_hints(RunConfig) | typing.get_type_hints(LearnerSettings)
-    return [Row(name, _words(hints[name]), defaults[name], helps[name]) for name in ("seed", "threads", "cache_mb")]
+    return [
+        Row(name, _words(hints[name]), defaults[name], helps[name])
+        for name in ("seed", "threads", "answers", "cache_mb")
+    ]
 
 
 def _of_class(section: str, kind: type, defaults: Mapping[str, Any]) -> list[Row]:

@@ -25,6 +25,16 @@ BACKBONES.add(
     "any causal model of the families GPT-2 and Llama by hub name or local folder",
 )
 BACKBONES.add(
+    "translation-base",
+    "continual.backbone.generators:translation_base",
+    "the translation model that `continual pretrain translation-base` has made here",
+)
+BACKBONES.add(
+    "translation-tiny",
+    "continual.backbone.generators:translation_tiny",
+    "the toy that `continual pretrain translation-tiny` has made here",
+)
+BACKBONES.add(
     "flan-t5-small",
     "continual.backbone.generators:flan_t5_small",
     "Google's flan-t5-small (77 M parameters), tuned for titles and rounded to int8 by a packager; extra `flan-t5`",

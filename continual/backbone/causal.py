@@ -33,6 +33,7 @@ class Causal(TextToText):
             for them and a target.
         max_target: Targets are cut after this many tokens, end token included, or half of the model's positions.
         between: What stands between a source and its target, and between the two texts of a pair.
+        prefix: What stands before every source.
     """
 
     readers = CAUSAL_READERS
@@ -47,8 +48,9 @@ class Causal(TextToText):
         max_length: int = 128,
         max_target: int = 128,
         between: str = "\n",
+        prefix: str = "",
     ) -> None:
-        super().__init__(model, tokenizer, name, max_length, max_target)
+        super().__init__(model, tokenizer, name, max_length, max_target, prefix)
         self.between = between
         self._between = tokenizer(between, add_special_tokens=False)["input_ids"]
         if not self._between or tokenizer.eos_token_id is None:
@@ -67,7 +69,7 @@ class Causal(TextToText):
     def _tokenize(self, first: list[str], second: list[str] | None) -> EncodedTexts:
         if second is not None:
             first = [f"{one}{self.between}{other}" for one, other in zip(first, second, strict=True)]
-        room = self.max_length - len(self._between)
+        room = self.source_room
         encoded = self.tokenizer(first, truncation=True, max_length=room, return_attention_mask=False, verbose=False)
         rows = [[*ids, *self._between] for ids in encoded["input_ids"]]
         return EncodedTexts(Ragged.from_lists(rows), None, second is not None)
@@ -121,15 +123,9 @@ class Causal(TextToText):
         """See `TextToText.generate`; the padding of the sources may be on either side.
 
         Raises:
-            BackboneError: Soft tokens enter above the first layer, or changes of a decoder were asked for.
+            BackboneError: Nothing can be written under the prompt, see `check_writing`.
         """
-        self._refuse_decoder(steering)
-        if steering.soft is not None and steering.entry > 0:
-            raise BackboneError(
-                f"The backbone {self.name!r} is a causal model, which writes only with soft tokens at its input, but "
-                f"they enter before layer {steering.entry}; use tuning=input, "
-                "or tuning=deep for a prompt in upper layers."
-            )
+        self.check_writing(steering)
         decoding = decoding or Decoding()
         hidden, visible, positions = self._prompted(ids, mask, steering)
         room = self.positions - int(mask.sum(1).max())
@@ -140,6 +136,21 @@ class Causal(TextToText):
                 position_ids=positions,
                 pad_token_id=self._filler,
                 **decoding.options(room),
+            )
+
+    @property
+    def source_room(self) -> int:
+        """See `TextToText.source_room`; what stands between source and target takes its part."""
+        return self.max_length - len(self._between)
+
+    def check_writing(self, steering: Steering) -> None:
+        """See `TextToText.check_writing`: soft tokens above the first layer are refused, and changes of a decoder."""
+        self._refuse_decoder(steering)
+        if steering.soft is not None and steering.entry > 0:
+            raise BackboneError(
+                f"The backbone {self.name!r} is a causal model, which writes only with soft tokens at its input, but "
+                f"they enter before layer {steering.entry}; use tuning=input, "
+                "or tuning=deep for a prompt in upper layers."
             )
 
     def _prompted(self, ids: Tensor, mask: Tensor, steering: Steering) -> tuple[Tensor, Tensor, Tensor]:

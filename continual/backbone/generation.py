@@ -1,9 +1,13 @@
 """How a target is searched for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from continual.errors import ConfigError
+
+
+def _setting(default: float | bool, help: str) -> Any:
+    return field(default=default, metadata={"help": help})
 
 
 @dataclass(frozen=True)
@@ -11,17 +15,22 @@ class Decoding:
     """Greedy search or beam search, as `transformers` does it.
 
     Attributes:
-        beams: How many targets are followed at a time; 1 is greedy search.
-        max_new_tokens: Length limit in tokens, end token included; less where the model has fewer positions left.
-        length_penalty: With beams, the log-probability of a target is divided by its length to this power: more than 0
-            favours long targets, less than 0 short ones.
-        early_stopping: Stop as soon as there are as many finished targets as beams.
+        beams: How many targets are followed at a time.
+        max_new_tokens: Length limit in tokens, end token included.
+        length_penalty: Power of a target's length that divides its log-probability.
+        early_stopping: Whether to stop as soon as there are as many finished targets as beams.
     """
 
-    beams: int = 1
-    max_new_tokens: int = 128
-    length_penalty: float = 1.0
-    early_stopping: bool = False
+    beams: int = _setting(1, "how many translations are followed at a time; 1 is greedy search")
+    max_new_tokens: int = _setting(
+        128, "length limit in tokens, end token included; less where the model has fewer positions left"
+    )
+    length_penalty: float = _setting(
+        1.0,
+        "with beams, a translation's log-probability is divided by its length to this power: more than 0 favours long "
+        "ones, less than 0 short ones",
+    )
+    early_stopping: bool = _setting(False, "stop as soon as there are as many finished translations as beams")
 
     def __post_init__(self) -> None:
         if self.beams < 1 or self.max_new_tokens < 1:

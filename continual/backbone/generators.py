@@ -1,5 +1,6 @@
 """Named generative backbones: any encoder-decoder or causal model, and two real ones that come inside packages."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ def seq2seq(
     max_target: int = 128,
     source_language: str | None = None,
     target_language: str | None = None,
+    prefix: str = "",
 ) -> "Seq2Seq":
     """Any Hugging Face encoder-decoder of the families Marian, T5, mT5, BART and mBART.
 
@@ -31,6 +33,7 @@ def seq2seq(
         max_target: Targets are cut after this many tokens, end token included.
         source_language: mBART's code of the language to read, such as `en_XX`.
         target_language: mBART's code of the language to write, such as `de_DE`.
+        prefix: What stands before every source, such as `translate English to German: ` for a T5.
 
     Raises:
         BackboneError: There is no such model, it is of another kind, or languages are missing or not to be chosen.
@@ -57,10 +60,16 @@ def seq2seq(
         return {}
 
     model, tokenizer = load(where, "AutoModelForSeq2SeqLM", options_of, tokenizer=languages)
-    return Seq2Seq(model, tokenizer, name, max_length, max_target)
+    return Seq2Seq(model, tokenizer, name, max_length, max_target, prefix)
 
 
-def causal(path: str | None = None, max_length: int = 128, max_target: int = 128, between: str = "\n") -> "Causal":
+def causal(
+    path: str | None = None,
+    max_length: int = 128,
+    max_target: int = 128,
+    between: str = "\n",
+    prefix: str = "",
+) -> "Causal":
     """Any Hugging Face causal model of the families GPT-2 and Llama.
 
     Args:
@@ -68,15 +77,16 @@ def causal(path: str | None = None, max_length: int = 128, max_target: int = 128
         max_length: Sources are cut after this many tokens.
         max_target: Targets are cut after this many tokens, end token included.
         between: What stands between a source and its target.
+        prefix: What stands before every source.
 
     Raises:
         BackboneError: There is no such model, or it is of another kind.
     """
     where, name = found(path, "causal")
-    return _causal(where, name, max_length, max_target, between)
+    return _causal(where, name, max_length, max_target, between, prefix)
 
 
-def flan_t5_small(max_length: int = 128, max_target: int = 128) -> "Seq2Seq":
+def flan_t5_small(max_length: int = 128, max_target: int = 128, prefix: str = "") -> "Seq2Seq":
     """flan-t5-small as its weights come inside a package: rounded to int8, and tuned to write titles.
 
     The package and its weights are checked by their SHA-256.
@@ -84,6 +94,7 @@ def flan_t5_small(max_length: int = 128, max_target: int = 128) -> "Seq2Seq":
     Args:
         max_length: Sources are cut after this many tokens.
         max_target: Targets are cut after this many tokens, end token included.
+        prefix: What stands before every source; `translate English to German: ` where it is to translate.
 
     Raises:
         BackboneError: The package is missing or its files are not the published ones.
@@ -91,16 +102,17 @@ def flan_t5_small(max_length: int = 128, max_target: int = 128) -> "Seq2Seq":
     from continual.backbone.flan_t5 import flan_t5
     from continual.backbone.seq2seq import Seq2Seq
 
-    return Seq2Seq(*flan_t5(), "flan-t5-small", max_length, max_target)
+    return Seq2Seq(*flan_t5(), "flan-t5-small", max_length, max_target, prefix)
 
 
-def smollm2_135m(max_length: int = 128, max_target: int = 128, between: str = "\n") -> "Causal":
+def smollm2_135m(max_length: int = 128, max_target: int = 128, between: str = "\n", prefix: str = "") -> "Causal":
     """SmolLM2-135M-Instruct with weights rounded to 4 bits, which come inside a package and are checked by SHA-256.
 
     Args:
         max_length: Sources are cut after this many tokens.
         max_target: Targets are cut after this many tokens, end token included.
         between: What stands between a source and its target.
+        prefix: What stands before every source.
 
     Raises:
         BackboneError: A package is missing or the weights are not the published ones.
@@ -109,10 +121,54 @@ def smollm2_135m(max_length: int = 128, max_target: int = 128, between: str = "\
     package_folder("gguf", "gguf", _INSTALL_SMOLLM2)
     weights = folder / "SmolLM2-135M-Instruct.Q4_1.gguf"
     check_file(weights, SMOLLM2_SHA256, _INSTALL_SMOLLM2)
-    return _causal(folder, "smollm2-135m", max_length, max_target, between, gguf_file=weights.name)
+    return _causal(folder, "smollm2-135m", max_length, max_target, between, prefix, gguf_file=weights.name)
 
 
-def _causal(where: str | Path, name: str, max_length: int, max_target: int, between: str, **options: Any) -> "Causal":
+def translation_tiny(
+    pretrain: list[str] | None = None, max_length: int = 128, max_target: int = 128, prefix: str = ""
+) -> "Seq2Seq":
+    """The toy that `continual pretrain translation-tiny` makes; it has to be made before.
+
+    Args:
+        pretrain: The settings that it was made with, such as `[direction=de-en]`.
+        max_length: Sources are cut after this many tokens.
+        max_target: Targets are cut after this many tokens, end token included.
+        prefix: What stands before every source; `>>de<<` or another token where it was made for both directions.
+
+    Raises:
+        BackboneError: It was not made yet.
+    """
+    return _pretrained("translation-tiny", pretrain or (), max_length, max_target, prefix)
+
+
+def translation_base(
+    pretrain: list[str] | None = None, max_length: int = 128, max_target: int = 128, prefix: str = ""
+) -> "Seq2Seq":
+    """The model that `continual pretrain translation-base` makes; it has to be made before.
+
+    Args:
+        pretrain: The settings that it was made with, such as `[direction=both, training.minutes=90]`.
+        max_length: Sources are cut after this many tokens.
+        max_target: Targets are cut after this many tokens, end token included.
+        prefix: What stands before every source; `>>de<<` or another token where it was made for both directions.
+
+    Raises:
+        BackboneError: It was not made yet.
+    """
+    return _pretrained("translation-base", pretrain or (), max_length, max_target, prefix)
+
+
+def _pretrained(name: str, settings: Sequence[str], max_length: int, max_target: int, prefix: str) -> "Seq2Seq":
+    from continual.backbone.seq2seq import Seq2Seq
+    from continual.pretraining.session import pretrained
+
+    model, tokenizer = load(pretrained(name, settings), "AutoModelForSeq2SeqLM", lambda config: {})
+    return Seq2Seq(model, tokenizer, name, max_length, max_target, prefix)
+
+
+def _causal(
+    where: str | Path, name: str, max_length: int, max_target: int, between: str, prefix: str, **options: Any
+) -> "Causal":
     from continual.backbone.causal import Causal
     from continual.backbone.readers import CAUSAL_READERS
 
@@ -121,7 +177,7 @@ def _causal(where: str | Path, name: str, max_length: int, max_target: int, betw
         return {}
 
     model, tokenizer = load(where, "AutoModelForCausalLM", options_of, **options)
-    return Causal(model, tokenizer, name, max_length, max_target, between)
+    return Causal(model, tokenizer, name, max_length, max_target, between, prefix)
 
 
 def _check_family(config: "PretrainedConfig", where: str | Path, kind: str, families: dict[str, Any]) -> None:

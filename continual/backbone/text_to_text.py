@@ -1,5 +1,6 @@
 """What encoder-decoders and causal models share: both turn a source text into a target text."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -51,6 +52,7 @@ class TextToText(Encoder, ABC):
         name: The name shown in reports.
         max_length: Sources are cut after this many tokens.
         max_target: Targets are cut after this many tokens, end token included.
+        prefix: What stands before every source, such as the instruction that a T5 was trained with.
     """
 
     readers: ClassVar[dict[str, type[Reader]]]
@@ -66,10 +68,12 @@ class TextToText(Encoder, ABC):
         name: str,
         max_length: int = 128,
         max_target: int = 128,
+        prefix: str = "",
     ) -> None:
         if max_target < SHORTEST:
             raise BackboneError(f"backbone.max_target is {max_target}, expected at least {SHORTEST} tokens.")
         super().__init__(model, tokenizer, name, "mean", max_length)
+        self.prefix = prefix
         self.max_target = min(max_target, self.positions)
 
     def _opened(self, model: nn.Module) -> Body:
@@ -79,6 +83,37 @@ class TextToText(Encoder, ABC):
                 f"{', '.join(self.readers)}; choose such a model."
             )
         return self.readers[self.family](model)
+
+    def copied(self) -> "TextToText":
+        """The same backbone with weights of its own, which may be trained."""
+        twin = copy.copy(self)
+        # What was worked out for these weights is not that of the copy's.
+        for name in ("fingerprint", "decoder"):
+            twin.__dict__.pop(name, None)
+        twin.model = copy.deepcopy(self.model)
+        twin.body = twin._opened(twin.model)
+        return twin
+
+    def tokenize(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> EncodedTexts:
+        """See `Encoder.tokenize`; every source stands behind `prefix`."""
+        return super().tokenize([f"{self.prefix}{text}" for text in texts] if self.prefix else texts, pairs)
+
+    def fits(self, text: str) -> bool:
+        """Whether all of a source is read, and nothing of it cut off."""
+        ids = self.tokenizer(f"{self.prefix}{text}", return_attention_mask=False, verbose=False)["input_ids"]
+        return len(ids) <= self.source_room
+
+    @property
+    def source_room(self) -> int:
+        """How many tokens of a source are read, those that the tokenizer puts around it included."""
+        return self.max_length
+
+    def check_writing(self, steering: Steering) -> None:
+        """Refuses a prompt under which nothing can be written.
+
+        Raises:
+            BackboneError: It is such a prompt.
+        """
 
     @abstractmethod
     def tokenize_targets(self, texts: Sequence[str]) -> Ragged:

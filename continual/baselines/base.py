@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from continual.errors import BackboneError
+from continual.evaluation.kinds import CLASSIFICATION, TRANSLATION
 
 if TYPE_CHECKING:
     from continual.backbone.encoder import Encoder
@@ -30,16 +31,23 @@ class Bench:
     settings: "LearnerSettings"
     stream: "StreamManager"
 
+    @property
+    def translates(self) -> bool:
+        """Whether the stream's tasks are translations."""
+        return self.stream.task(self.stream.names[0]).kind == TRANSLATION
+
 
 class Baseline(ABC):
     """The options of a baseline, checked.
 
     Attributes:
         name: The name used in configs.
+        kinds: The kinds of tasks that it can learn.
         trains_backbone: Whether a copy of the backbone is trained, or the frozen one is enough.
     """
 
     name: ClassVar[str]
+    kinds: ClassVar[tuple[str, ...]] = (CLASSIFICATION,)
     trains_backbone: ClassVar[bool] = True
 
     @abstractmethod

@@ -4,12 +4,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 from continual.baselines.base import Baseline, Bench
 from continual.errors import ConfigError
+from continual.evaluation.kinds import CLASSIFICATION, TRANSLATION
 
 if TYPE_CHECKING:
     from continual.baselines.memories import Memory
+    from continual.baselines.translation.memories import TextMemory
     from continual.participant import Participant
 
 EWC_MODES = ("separate", "online")
+
+_BOTH = (CLASSIFICATION, TRANSLATION)
 
 
 class SharedModel(Baseline):
@@ -27,6 +31,11 @@ class SharedModel(Baseline):
 
     def open(self, bench: Bench) -> "Participant":
         """See `Baseline.open`."""
+        if bench.translates:
+            from continual.baselines.translation.shared import SharedTranslator
+
+            self.check(bench.encoder)
+            return SharedTranslator(self, bench, self.text_memory())
         from continual.baselines.shared import SharedParticipant
 
         return SharedParticipant(self, bench)
@@ -36,6 +45,12 @@ class SharedModel(Baseline):
         from continual.baselines.memories import Memory
 
         return Memory()
+
+    def text_memory(self) -> "TextMemory":
+        """What is kept of earlier tasks beside the model where tasks are translations."""
+        from continual.baselines.translation.memories import TextMemory
+
+        return TextMemory()
 
     def preserved(self, position: int, tasks: int) -> float | None:
         """The share of singular directions that the task at a place of the stream must not change; None: of no matter.
@@ -55,6 +70,7 @@ class Naive(SharedModel):
     """
 
     name = "naive"
+    kinds = _BOTH
 
 
 class Cumulative(SharedModel):
@@ -65,6 +81,7 @@ class Cumulative(SharedModel):
     """
 
     name = "cumulative"
+    kinds = _BOTH
     texts = "so far"
 
 
@@ -78,6 +95,7 @@ class Joint(SharedModel):
     """
 
     name = "joint"
+    kinds = _BOTH
     texts = "all"
 
 
@@ -97,6 +115,7 @@ class Ewc(SharedModel):
     """
 
     name = "ewc"
+    kinds = _BOTH
 
     def __init__(
         self, learning_rate: float = 5e-5, ewc_lambda: float = 1000.0, mode: str = "separate", decay: float = 1.0
@@ -112,6 +131,12 @@ class Ewc(SharedModel):
         from continual.baselines.memories import EwcMemory
 
         return EwcMemory(self.ewc_lambda, self.mode, self.decay)
+
+    def text_memory(self) -> "TextMemory":
+        """See `SharedModel.text_memory`."""
+        from continual.baselines.translation.memories import ImportantWeights
+
+        return ImportantWeights(self.ewc_lambda, self.mode, self.decay)
 
 
 class Lwf(SharedModel):
@@ -151,6 +176,7 @@ class Replay(SharedModel):
     """
 
     name = "replay"
+    kinds = _BOTH
 
     def __init__(self, learning_rate: float = 5e-5, memory_per_task: int = 50) -> None:
         super().__init__(learning_rate)
@@ -161,6 +187,12 @@ class Replay(SharedModel):
         from continual.baselines.memories import ReplayMemory
 
         return ReplayMemory(self.memory_per_task, tasks)
+
+    def text_memory(self) -> "TextMemory":
+        """See `SharedModel.text_memory`."""
+        from continual.baselines.translation.memories import ReplayText
+
+        return ReplayText(self.memory_per_task)
 
 
 class Agem(SharedModel):
@@ -231,12 +263,18 @@ class PerTask(Baseline):
     """
 
     name = "per_task"
+    kinds = _BOTH
 
     def __init__(self, learning_rate: float = 5e-5) -> None:
         self.learning_rate = _above(0, learning_rate, "learning_rate")
 
     def open(self, bench: Bench) -> "Participant":
         """See `Baseline.open`."""
+        if bench.translates:
+            from continual.baselines.translation.separate import SeparateTranslators
+
+            self.check(bench.encoder)
+            return SeparateTranslators(self, bench)
         from continual.baselines.own_models import FineTunedModels
 
         return FineTunedModels(self, bench)

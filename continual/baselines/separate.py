@@ -17,7 +17,7 @@ from continual.baselines.base import Baseline, Bench
 from continual.baselines.export import tokenised
 from continual.baselines.scoring import answers, split_score
 from continual.baselines.states import States
-from continual.participant import LearnedTask, SplitScore, TaskScores
+from continual.participant import LearnedTask, SplitScore, TaskScores, guess
 from continual.pool.clusters import spherical_kmeans
 from continual.router import stranger_threshold
 from continual.training.checkpoint import Checkpoints
@@ -103,6 +103,10 @@ class ModelForEachTask(ABC):
         self._states.save(position + 1, {_KEYS: keys}, {"unknown_below": threshold}, _KEYS)
         self._states.save(position + 1, tensors, asdict(learned))
         return learned
+
+    def untaught(self, task: "Task") -> SplitScore:
+        """See `Participant.untaught`."""
+        return guess(task)
 
     def unseen(self, task: "Task", learned: int) -> TaskScores | None:
         """See `Participant.unseen`: the nearest models of tasks with the same labels answer, told or not."""

@@ -20,7 +20,7 @@ from continual.baselines.records import fine_tuned
 from continual.baselines.scoring import answers, split_score
 from continual.baselines.states import States
 from continual.baselines.training import Assignment, CumulativeTuning, FineTuning, JointTuning
-from continual.participant import LearnedTask, TaskScores
+from continual.participant import LearnedTask, SplitScore, TaskScores, guess
 from continual.training.checkpoint import Checkpoints
 from continual.training.loop import FitResult
 from continual.training.watch import Watcher
@@ -96,6 +96,10 @@ class SharedParticipant:
         if not self._memory.needs_all:
             self._states.remove(position)
         return learned
+
+    def untaught(self, task: "Task") -> SplitScore:
+        """See `Participant.untaught`."""
+        return guess(task)
 
     def unseen(self, task: "Task", learned: int) -> TaskScores | None:
         """See `Participant.unseen`: the model answers where it has an output for every label of the task."""

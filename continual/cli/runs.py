@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from continual.cli.output import format_option, pick, print_table, show
+from continual.errors import LearningError, PoolError
 
 if TYPE_CHECKING:
+    from continual.learner import Learner
     from continual.progress import Progress
     from streams import Task
 
 _OWN_COLUMNS = ("task", "metric", "score", "routed_score")
-_TASK_COLUMNS = ("task", "aware", "routed", "macro_f1", "sources", "seconds")
 
 
 @click.command()
@@ -70,13 +71,24 @@ def resume(folder: Path, form: str) -> None:
 def predict(
     path: Path, texts: tuple[str, ...], task: str | None, source: Any, int8: bool, pairs: tuple[str, ...], form: str
 ) -> None:
-    """Labels texts with the prompts of a run or a pool, and tells which prompt was used."""
+    """Labels or translates texts with the prompts of a run or a pool.
+
+    Labels come with the prompt that was used. Translations come one a line, each for the line that it translates, so
+    that `--file in.txt > out.txt` keeps the lines together; an empty line stays one. `--format json` tells the rest.
+    """
     from continual.deployment import open_learner
 
     given = [*texts, *(line.rstrip("\n") for line in source or ())]
     if not given:
         raise click.UsageError("Give texts as arguments, or one a line with --file FILE.")
-    predictions = open_learner(path, int8).predict(given, list(pairs) or None, task)
+    learner = open_learner(path, int8)
+    kinds = learner.kinds(task)
+    if len(kinds) > 1:
+        raise PoolError(f"{path} holds prompts that {' and '.join(sorted(kinds))} need; tell which by --task NAME.")
+    if "translation" in kinds:
+        _translate(learner, given, list(pairs), task, form)
+        return
+    predictions = learner.predict(given, list(pairs) or None, task)
     rows = [{"text": text} | asdict(item) for text, item in zip(given, predictions, strict=True)]
 
     def table() -> None:
@@ -93,6 +105,18 @@ def predict(
         print_table(["text", "label", "confidence", "prompt", "known task"], shown, numbers=["confidence"])
 
     show(form, rows, table)
+
+
+def _translate(learner: "Learner", texts: list[str], pairs: list[str], task: str | None, form: str) -> None:
+    """Shows one line for each text, whatever the translation holds."""
+    if pairs:
+        raise LearningError("Translations are of single texts; leave --pair out.")
+    translations = learner.translate(texts, task)
+    rows = [
+        {"source": text, "translation": item.text} | {k: v for k, v in asdict(item).items() if k != "text"}
+        for text, item in zip(texts, translations, strict=True)
+    ]
+    show(form, rows, lambda: click.echo("\n".join(" ".join(item.text.split()) for item in translations)))
 
 
 @click.command()
@@ -123,21 +147,27 @@ def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
     from continual.backbone import BACKBONES
     from continual.config import compose
     from continual.construction import construct_named
-    from continual.errors import LearningError
+    from continual.errors import BackboneError, UserError
     from continual.participant import check_settings, check_task, method_registry
     from streams import build_stream
 
     config = compose(name, overrides)
     method_registry(config.learner.method.get("name", ""))  # before the backbone is loaded, which takes a second
-    check_settings(config.learner, construct_named(BACKBONES, config.backbone, "backbone"))
+    backbone, refused = None, None
+    try:
+        backbone = construct_named(BACKBONES, config.backbone, "backbone")
+        check_settings(config.learner, backbone)
+    except BackboneError as error:
+        refused = error
     stream = build_stream(config.stream, config.seed)
-    rows, refused = [], None
+    rows = []
     for task in stream:
         rows.append(_counted(task))
         try:
-            check_task(config.learner, task)
-        except LearningError as error:
-            refused = refused or error
+            if refused is None:
+                check_task(config.learner, backbone, task)
+        except UserError as error:
+            refused = error
     filters = list(dict.fromkeys(name for row in rows for name in row.get("dropped", {})))
     columns = ["task", "labels", "train", "dev", "test", *(f"- {name}" for name in filters)]
     shown = [row | {f"- {name}": count for name, count in row.get("dropped", {}).items()} for row in rows]
@@ -192,23 +222,28 @@ def _progress(silent: bool) -> "Progress":
 
 
 def _print_summary(summary: dict[str, Any], folder: Path) -> None:
+    from continual.evaluation.kinds import second_of
+
     size = len(summary["per_task"])
     aware = summary["aware"]["matrix"][size] if size else []
     routed = summary["routed"]["matrix"][size] if size else []
+    second = second_of(summary["metric"])
     rows = [
         {
             "task": item["task"],
             "aware": aware[place],
             "routed": routed[place],
-            "macro_f1": item["macro_f1"],
+            second: item[second],
             "sources": ", ".join(f"{s['prompt']} ({s['score']:.2f})" for s in item["sources"]) or "–",
             "seconds": f"{item['seconds']:.1f}",
         }
         for place, item in enumerate(summary["per_task"])
     ]
-    title = f"{summary['stream']}, {summary['method']}, seed {summary['seed']}: accuracy after the last task"
-    print_table(_TASK_COLUMNS, pick(rows, *_TASK_COLUMNS), title, numbers=("aware", "routed", "macro_f1", "seconds"))
-    measures = ("average", "learning", "anytime", "forgetting", "bwt", "fwt", "macro_f1")
+    head = f"{summary['stream']}, {summary['method']}, seed {summary['seed']}"
+    columns = ("task", "aware", "routed", second, "sources", "seconds")
+    title = f"{head}: {_metric_in_words(summary)} after the last task"
+    print_table(columns, pick(rows, *columns), title, numbers=("aware", "routed", second, "seconds"))
+    measures = ("average", "learning", "anytime", "forgetting", "bwt", "fwt", second)
     scores = [[kind, *(summary[kind][name] for name in measures)] for kind in ("aware", "routed")]
     print_table(["", *measures], scores, numbers=measures)
     _print_own_metrics(summary)
@@ -216,10 +251,14 @@ def _print_summary(summary: dict[str, Any], folder: Path) -> None:
     _print_totals(summary, folder)
 
 
+def _metric_in_words(summary: dict[str, Any]) -> str:
+    return "BLEU / 100" if summary["metric"] == "bleu" else summary["metric"]
+
+
 def _print_own_metrics(summary: dict[str, Any]) -> None:
     """What tasks score by a metric of their own, for streams that have such tasks."""
     rows = [[item[key] for key in _OWN_COLUMNS] for item in summary["per_task"]]
-    if any(row[1] not in (None, "accuracy") for row in rows):
+    if any(row[1] not in (None, summary["metric"]) for row in rows):
         mean = ["mean", "", summary["aware"]["own_metric"], summary["routed"]["own_metric"]]
         print_table(["task", "metric", "aware", "routed"], [*rows, mean], "by their own metric", ("aware", "routed"))
 
@@ -243,6 +282,10 @@ def _print_totals(summary: dict[str, Any], folder: Path) -> None:
     total = summary["seconds"]["total"]
     if routing is not None:
         click.echo(f"texts sent to a prompt of their own task: {routing:.1%}; time: {total:.0f} s")
+    speed = summary["tokens_per_second"]
+    if speed["generate"] is not None:
+        learned = "" if speed["train"] is None else f"{speed['train']:.0f} learned from, "
+        click.echo(f"tokens in a second: {learned}{speed['generate']:.0f} written; {summary['signatures']['bleu']}")
     for note in summary["notes"]:
         click.echo(f"note: {note}", err=True)
     if not summary["finished"]:

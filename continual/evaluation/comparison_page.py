@@ -6,7 +6,8 @@ import jinja2
 
 from continual.errors import ConfigError, RunError
 from continual.evaluation.compare import Comparison
-from continual.evaluation.figures.costs import cost_drawing
+from continual.evaluation.figures.costs import cost_drawing, score_name
+from continual.evaluation.figures.numbers import capital
 from continual.evaluation.figures.shapes import DARK, Drawing, to_png, to_svg
 from continual.evaluation.formats import cell_text, flat_rows
 from continual.files import replacing, write_text
@@ -71,6 +72,7 @@ def _page(comparison: Comparison, drawing: Drawing) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    score = score_name(comparison.groups)
     names = {row["label"]: row["name"] for row in comparison.groups}
     groups = [(row["name"], [cell_text(row, key) for key in _MEASURES]) for row in flat_rows(comparison.groups)]
     tests = [
@@ -82,7 +84,8 @@ def _page(comparison: Comparison, drawing: Drawing) -> str:
         runs=len(comparison.runs),
         drawing=to_svg(drawing),
         dark=DARK,
-        measures=list(_MEASURES.values()),
+        measures=[name.replace("accuracy", score) for name in _MEASURES.values()],
+        score=capital(score),
         groups=groups,
         test_heads=list(_TESTS.values()),
         tests=tests,

@@ -9,6 +9,7 @@ import jinja2
 
 from continual.evaluation.figures import curves, headline, heatmap, palette, sources, tables
 from continual.evaluation.figures.numbers import unit_of
+from continual.evaluation.kinds import second_of
 from continual.evaluation.summary import Summary
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -80,9 +81,11 @@ def _details(run: Summary, config: Mapping[str, Any]) -> dict[str, Any]:
         "graph": sources.source_graph(run.per_task),
         "row_height": sources.ROW,
         "tasks": tables.task_rows(run),
+        "second": unit_of(second_of(run.metric)).name,
+        "samples": [record for record in run.per_task if record.samples],
         "own_scores": tables.own_scores(run),
         "growth": tables.growth_rows(run),
-        "training": curves.training_panels(run.per_task, unit_of(run.metric)),
+        "training": curves.training_panels(run.per_task, unit_of("accuracy")),
         "roles": {curves.role(stage.name) for record in run.per_task for stage in record.stages if stage.curve},
         "resources": headline.resources(run),
         "bars": tables.time_bars(run),
@@ -92,16 +95,15 @@ def _details(run: Summary, config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _maps(run: Summary) -> list[heatmap.HeatMap]:
     """The matrices of scores that have any value, those of one metric on one scale of colours."""
-    unit, f1 = unit_of(run.metric), unit_of("macro_f1")
-    told, untold = run.aware, run.routed
-    offered = [
-        (f"Task told, {unit.name}", told.matrix, unit),
-        (f"Task not told, {unit.name}", untold and untold.matrix, unit),
-        (f"Task told, {f1.name}", told.macro_f1_matrix, f1),
-        (f"Task not told, {f1.name}", untold and untold.macro_f1_matrix, f1),
+    second = second_of(run.metric)
+    unit, beside = unit_of(run.metric), unit_of(second)
+    sides = [("Task told", run.aware), ("Task not told", run.routed)]
+    offered = [(f"{title}, {unit.name}", side and side.matrix, unit) for title, side in sides]
+    offered += [
+        (f"{title}, {beside.name}", side and getattr(side, f"{second}_matrix"), beside) for title, side in sides
     ]
     filled = [it for it in offered if it[1] and any(value is not None for row in it[1] for value in row)]
-    limits = {unit.name: heatmap.domain([it[1] for it in filled if it[2].name == unit.name]) for unit in (unit, f1)}
+    limits = {unit.name: heatmap.domain([it[1] for it in filled if it[2].name == unit.name]) for unit in (unit, beside)}
     return [heatmap.score_map(title, run.tasks, matrix, it, limits[it.name]) for title, matrix, it in filled]
 
 

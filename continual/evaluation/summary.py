@@ -57,8 +57,21 @@ class Candidate:
 
 
 @dataclass
+class Sample:
+    """A test sentence with its reference, and what was written with the task told and not told."""
+
+    source: str
+    reference: str
+    aware: str | None = None
+    routed: str | None = None
+
+
+@dataclass
 class TaskRecord:
-    """How one task was learned, and how it is done at last by its own metric, with the task told and not told."""
+    """How one task was learned, and how it is done at last by its own metric, with the task told and not told.
+
+    `dev_accuracy` is the share of right labels, of a translation that of right tokens, each given those before it.
+    """
 
     task: str
     prompt: str | None = None
@@ -77,13 +90,17 @@ class TaskRecord:
     metric: str | None = None
     score: float | None = None
     routed_score: float | None = None
+    chrf: float | None = None
+    samples: list[Sample] = field(default_factory=list)
 
 
 @dataclass
 class Scores:
     """The matrix of a run and the numbers made from it (definitions: `stream_metrics`).
 
-    `macro_f1` is the mean final macro-F1 and `macro_f1_matrix` has the shape of `matrix`. `own_metric` is the mean over
+    The metric of `matrix` is `Summary.metric`. Beside it stands a second one: `macro_f1` is the mean final macro-F1 of
+    a classification and `macro_f1_matrix` has the shape of `matrix`; of a translation these are null and there are
+    `chrf` and `chrf_matrix`. `own_metric` is the mean over
     the learned tasks of what each scores at last by its own metric (`per_task[].metric`).
     """
 
@@ -97,17 +114,23 @@ class Scores:
     macro_f1: float | None = None
     macro_f1_matrix: Rows | None = None
     own_metric: float | None = None
+    chrf: float | None = None
+    chrf_matrix: Rows | None = None
 
     @classmethod
-    def measured(cls, matrix: ScoreMatrix, macro_f1: ScoreMatrix | None = None, **more: Any) -> Self:
-        """The scores that follow from the matrices; `more` are the further fields of a subclass."""
-        return cls(
-            matrix=matrix.to_json(),
-            **stream_scores(matrix),
-            macro_f1=None if macro_f1 is None else average(macro_f1),
-            macro_f1_matrix=None if macro_f1 is None else macro_f1.to_json(),
-            **more,
-        )
+    def measured(
+        cls, matrix: ScoreMatrix, second: ScoreMatrix | None = None, name: str = "macro_f1", **more: Any
+    ) -> Self:
+        """The scores that follow from the matrices.
+
+        Args:
+            matrix: Of the main metric.
+            second: Of the second one, called `name`.
+            name: `macro_f1` or `chrf`.
+            **more: The further fields of a subclass.
+        """
+        beside = {} if second is None else {name: average(second), f"{name}_matrix": second.to_json()}
+        return cls(matrix=matrix.to_json(), **stream_scores(matrix), **beside, **more)
 
 
 @dataclass
@@ -142,9 +165,21 @@ class Seconds:
 
 
 @dataclass
+class TokensPerSecond:
+    """How fast translations are learned and written, in tokens; null in classifications.
+
+    Training counts the tokens of sources and targets once an epoch, generation the tokens written, ends included.
+    """
+
+    train: float | None = None
+    generate: float | None = None
+
+
+@dataclass
 class Summary:
     """A whole run.
 
+    `metric` is that of `matrix`: `accuracy`, or `bleu` divided by 100, with sacreBLEU's `signatures` of what it scored.
     `tuning` names what is trained for each task (`late`, `prefix`, ...). `notes` are sentences for the
     reader, such as that the tracking server could not be reached. `growth` tells, for each task after which it was
     asked whether the backbone must grow: `task`, `reason`, `evidence` (of the test of capacity and of the growth),
@@ -167,6 +202,8 @@ class Summary:
     trainable_parameters_per_task: int | None = None
     peak_memory_mb: float | None = None
     finished: bool = False
+    signatures: dict[str, str] = field(default_factory=dict)
+    tokens_per_second: TokensPerSecond = field(default_factory=TokensPerSecond)
     versions: dict[str, str | None] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     growth: list[dict[str, Any]] = field(default_factory=list)
@@ -200,6 +237,7 @@ class Summary:
             if scores is not None:
                 _check_shape(f"{name}.matrix", scores.matrix, size + 1, size)
                 _check_shape(f"{name}.macro_f1_matrix", scores.macro_f1_matrix, size + 1, size)
+                _check_shape(f"{name}.chrf_matrix", scores.chrf_matrix, size + 1, size)
         if self.routed is not None and self.routed.confusion is not None:
             table = self.routed.confusion
             _check_shape("routed.confusion.counts", table.counts, len(table.tasks), len(table.prompts))

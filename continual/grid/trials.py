@@ -12,7 +12,8 @@ from torch import Tensor
 from continual.backbone.encoder import Encoder
 from continual.config import RunConfig
 from continual.construction import construct_named
-from continual.errors import RunError
+from continual.errors import LearningError, RunError
+from continual.evaluation.kinds import CLASSIFICATION
 from continual.grid.records import Outcome, Own, Pair
 from continual.learner import Learner
 from continual.methods import METHODS
@@ -90,6 +91,11 @@ class Trials:
     def _prepared(self, name: str, sources: Sequence[str] = ()) -> tuple[Lesson, Ground, Examples]:
         """The task as a lesson with these sources, its ground, and its test texts."""
         learner, task = self._learner, self._stream.task(name)
+        if task.kind != CLASSIFICATION:
+            raise LearningError(
+                f"Task {name!r} is a {task.kind}, but a grid measures transfer between classifications; choose another "
+                "stream."
+            )
         train, dev = learner.fingerprint(task)
         ground = lay_ground(train, dev, len(task.labels), seed_of(self._seed, name), learner.cache)
         checkpoints = FolderCheckpoints(self._folder / "own" / f"{self._stream.names.index(name):04d}")

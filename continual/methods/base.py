@@ -9,13 +9,15 @@ import torch
 from torch import Tensor
 
 from continual.backbone.encoder import Encoder
+from continual.evaluation.kinds import CLASSIFICATION, TRANSLATION
 from continual.pool.prompt import Prompt
 from continual.seeding import seed_of
 from continual.training.checkpoint import Checkpoints
 from continual.training.config import TrainingConfig
-from continual.training.examples import Examples
+from continual.training.examples import Material
 from continual.training.loop import FitResult, Objective, Penalty, fit
-from continual.training.model import Classifier, PromptModel
+from continual.training.model import Classifier
+from continual.training.steered import SteeredModel
 from continual.training.watch import Watcher
 from continual.transfer.metrics import Signature
 from continual.transfer.ranking import Ranked, rank
@@ -52,9 +54,9 @@ class Lesson:
 
     Attributes:
         task: Its name.
-        labels: Its label names.
-        train: Texts to learn from, with what is known of them without a prompt.
-        dev: Texts that choose epochs and sources, likewise.
+        labels: Its label names; none in a translation.
+        train: Texts to learn from, with what is known of them without a prompt, or pairs of source and target.
+        dev: Texts or pairs that choose epochs and sources, likewise.
         encoder: The frozen backbone.
         tuning: What is trained.
         training: How it is trained.
@@ -71,8 +73,8 @@ class Lesson:
 
     task: str
     labels: tuple[str, ...]
-    train: Examples
-    dev: Examples
+    train: Material
+    dev: Material
     encoder: Encoder
     tuning: Tuning
     training: TrainingConfig
@@ -101,10 +103,10 @@ class Lesson:
 
     def begin(
         self, tensors: Tensors, tuning: Tuning | None = None, classifier: Classifier | None = None
-    ) -> PromptModel:
+    ) -> SteeredModel:
         """A model that starts from `tensors` and, unless its classifier is given, says nothing yet."""
         tuning = tuning or self.tuning
-        return PromptModel.begin(self.encoder, tuning, tensors, len(self.labels), self.train.view, classifier)
+        return self.train.begin(self.encoder, tuning, tensors, len(self.labels), classifier)
 
     def fit(
         self,
@@ -115,7 +117,7 @@ class Lesson:
         tuning: Tuning | None = None,
         penalty: Penalty | None = None,
         classifier: Classifier | None = None,
-    ) -> PromptModel:
+    ) -> SteeredModel:
         """Trains a prompt and returns the model with the weights that were best on dev.
 
         Args:
@@ -124,7 +126,7 @@ class Lesson:
             objective: The loss of the logits; cross-entropy by default.
             tuning: What is trained; the lesson's tuning by default.
             penalty: A further loss of the tensors.
-            classifier: What the classifier starts from; one that says nothing by default.
+            classifier: What the classifier starts from, where there is one; one that says nothing by default.
         """
         model = self.begin(tensors, tuning, classifier)
         result = fit(
@@ -142,12 +144,12 @@ class Lesson:
         self.stages.append(result)
         return model
 
-    def rank(self, model: PromptModel) -> list[Ranked]:
+    def rank(self, model: SteeredModel) -> list[Ranked]:
         """The recalled sources, most transferable first, judged against a prompt of this task."""
         pairs = ((source.prompt, source.signature) for source in self.sources)
         return rank(pairs, self.signature(model), self.metric)
 
-    def signature(self, model: PromptModel) -> Signature:
+    def signature(self, model: SteeredModel) -> Signature:
         """What transferability metrics compare of a model: of what it lends to other tasks, if it lends anything."""
         tensors = {name: value.detach() for name, value in model.tensors.items()}
         lent, fresh = model.tuning.lent(tensors), self.fresh()
@@ -167,7 +169,7 @@ class Learned:
     """What a method made of a lesson.
 
     Attributes:
-        model: The prompt and head to be stored.
+        model: The prompt, and head where it has one, to be stored.
         stage: The name of the training that made them.
         ranked: All recalled sources with their scores, best first.
         used: Those of them that the prompt was made from.
@@ -176,7 +178,7 @@ class Learned:
         revised: New versions of earlier prompts.
     """
 
-    model: PromptModel
+    model: SteeredModel
     stage: str
     ranked: list[Ranked] = field(default_factory=list)
     used: list[Ranked] = field(default_factory=list)
@@ -192,13 +194,13 @@ class Shared:
     Attributes:
         tasks: The labels of each task so far, in order.
         labels: All of them, each once, in the order in which they came.
-        classifier: A classifier of all labels.
+        classifier: A classifier of all labels; None where there are none.
         keys: The keys of all tasks, [keys, width].
     """
 
     tasks: Mapping[str, tuple[str, ...]]
     labels: tuple[str, ...]
-    classifier: Classifier
+    classifier: Classifier | None
     keys: Tensor
 
 
@@ -229,8 +231,11 @@ class Method(ABC):
 
     name: ClassVar[str]
 
+    kinds: ClassVar[tuple[str, ...]] = (CLASSIFICATION, TRANSLATION)
+    """The kinds of tasks that it can learn."""
+
     grounded: ClassVar[bool] = True
-    """Whether its prompts stand on a ground that is laid for each task; see `continual/training/ground.py`."""
+    """Whether prompts of a classification stand on a ground that is laid for it; see `continual/training/ground.py`."""
 
     shared: ClassVar[bool] = False
     """Whether one model serves all tasks: each prompt that is stored is a later state of it."""

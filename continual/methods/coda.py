@@ -6,7 +6,7 @@ from torch import Tensor
 from continual.errors import ConfigError
 from continual.methods.base import Learned, Lesson, Method
 from continual.methods.shared import Before
-from continual.training.model import PromptModel
+from continual.training.steered import SteeredModel
 from continual.tuning.base import Tensors
 from continual.tuning.composed.base import OWN, part
 from continual.tuning.composed.components import (
@@ -57,7 +57,7 @@ class Coda(Method):
         earlier = tuning.joined(before.tensors) if before.tensors else {}
         tensors = part(EARLIER, earlier) | part(OWN, self._fresh(lesson, tuning, earlier))
 
-        def penalty(model: PromptModel, rows: Tensor) -> Tensor:
+        def penalty(model: SteeredModel, rows: Tensor) -> Tensor:
             return self.orthogonality * sum(not_orthogonal(value) for value in tuning.joined(model.tensors).values())
 
         model = lesson.fit(

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from continual.errors import ConfigError
+from continual.evaluation.kinds import CLASSIFICATION
 from continual.methods.base import Learned, Lesson, Method, Revised, kept_tensors
 from continual.pool.prompt import Prompt
 from continual.seeding import seed_of
@@ -57,6 +58,7 @@ class CptRd(Method):
     """
 
     name = "cpt_rd"
+    kinds = (CLASSIFICATION,)
     builds = True
 
     def __init__(

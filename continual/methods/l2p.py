@@ -5,7 +5,7 @@ from torch import Tensor
 from continual.errors import ConfigError
 from continual.methods.base import Learned, Lesson, Method
 from continual.methods.shared import Before
-from continual.training.model import PromptModel
+from continual.training.steered import SteeredModel
 from continual.tuning.composed.selection import Selection
 
 
@@ -48,7 +48,7 @@ class L2P(Method):
         fresh = lesson.generator("pool")
         tensors = before.tensors or tuning.initial(lesson.encoder, lesson.train.view.states, fresh)
 
-        def pull(model: PromptModel, rows: Tensor) -> Tensor:
+        def pull(model: SteeredModel, rows: Tensor) -> Tensor:
             return -self.pull * tuning.pull(model.tensors, lesson.train.view.embedding[rows])
 
         model = lesson.fit("student", tensors, tuning=tuning, penalty=pull, classifier=before.start(lesson))

@@ -5,7 +5,7 @@ from torch import Tensor
 from continual.errors import ConfigError
 from continual.methods.base import Learned, Lesson, Method
 from continual.methods.shared import Before
-from continual.training.model import PromptModel
+from continual.training.steered import SteeredModel
 from continual.tuning.composed.base import OWN, part
 from continual.tuning.composed.low_rank_sum import EARLIER, LowRankSum
 
@@ -44,7 +44,7 @@ class OLora(Method):
         earlier = tuning.joined(before.tensors) if before.tensors else {}
         tensors = part(EARLIER, earlier) | part(OWN, lesson.fresh())
 
-        def penalty(model: PromptModel, rows: Tensor) -> Tensor:
+        def penalty(model: SteeredModel, rows: Tensor) -> Tensor:
             size = sum((value**2).sum() for value in model.prompt.values())
             return self.orthogonality * tuning.overlap(model.tensors) + self.decay * size
 

@@ -8,6 +8,7 @@ from continual.methods.base import Learned, Lesson, Method
 from continual.team import current_team
 from continual.training.config import TrainingConfig
 from continual.training.loop import Objective, cross_entropy
+from continual.training.trainable import ByRows
 from continual.transfer.ranking import Ranked
 
 
@@ -70,7 +71,7 @@ class Panda(Method):
         student = lesson.fit("student", lesson.fresh(), objective)
         return Learned(student, "student", ranked, used)
 
-    def _objective(self, teachers: list[Tensor], used: list[Ranked], training: TrainingConfig) -> Objective:
+    def _objective(self, teachers: list[ByRows], used: list[Ranked], training: TrainingConfig) -> Objective:
         hard = cross_entropy(training.label_smoothing)
         # Of the whole batch, which several processes share.
         divisor = training.batch_size * current_team().size if self.divide_by_batch else 1

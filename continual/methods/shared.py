@@ -8,7 +8,8 @@ from torch import Tensor
 
 from continual.methods.base import TASKS, Lesson, Shared, kept_tensors
 from continual.pool.prompt import Prompt
-from continual.training.model import Classifier, PromptModel
+from continual.training.model import Classifier
+from continual.training.steered import SteeredModel
 from continual.tuning.base import Tensors, trained_tensors
 from continual.tuning.head import Scaling
 
@@ -20,7 +21,7 @@ class Before:
     Attributes:
         tasks: The labels of each task so far.
         labels: All of them, each once.
-        classifier: Of all labels; None before the first task.
+        classifier: Of all labels; None before the first task, and where tasks have no labels.
         keys: The keys of all tasks so far, [keys, width].
         tensors: The prompt's tensors; empty before the first task.
     """
@@ -52,9 +53,12 @@ class Before:
                 weight[row], bias[row] = self.classifier.weight[known[label]], self.classifier.bias[known[label]]
         return Classifier(weight, bias, self.classifier.scaling)
 
-    def after(self, lesson: Lesson, model: PromptModel) -> tuple[Shared, dict[str, Tensor]]:
+    def after(self, lesson: Lesson, model: SteeredModel) -> tuple[Shared, dict[str, Tensor]]:
         """What is known when the task has been learned, and the tensors to be kept for the next one."""
         own = model.classifier
+        if own is None:  # of a translation, only the prompt
+            keys = torch.cat([self.keys, lesson.keys])
+            return Shared({**self.tasks, lesson.task: ()}, (), None, keys), {}
         labels = (*self.labels, *(label for label in lesson.labels if label not in self.labels))
         weight, bias = torch.zeros(len(labels), own.weight.shape[1]), torch.zeros(len(labels))
         if self.classifier is not None:
@@ -72,6 +76,8 @@ class Before:
         return shared, kept
 
 
-def _classifier(prompt: Prompt) -> Classifier:
+def _classifier(prompt: Prompt) -> Classifier | None:
     kept = kept_tensors(prompt)
+    if not kept:
+        return None
     return Classifier(kept["weight"], kept["bias"], Scaling(kept["mean"], kept["scale"]))

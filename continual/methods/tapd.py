@@ -9,6 +9,7 @@ from continual.backbone.frozen import FrozenView, freeze
 from continual.backbone.readout import Readout
 from continual.distillation.logits import soft_divergence
 from continual.errors import ConfigError
+from continual.evaluation.kinds import CLASSIFICATION
 from continual.methods.base import Learned, Lesson, Method
 from continual.training.examples import Examples
 from continual.training.loop import Objective, cross_entropy
@@ -41,6 +42,7 @@ class Tapd(Method):
     """
 
     name = "tapd"
+    kinds = (CLASSIFICATION,)
     pairs = True
 
     def __init__(self, templates: int = 3, weight: float = 1.0, temperature: float = 2.0) -> None:

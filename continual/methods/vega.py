@@ -6,6 +6,7 @@ from continual.distillation.logits import DECAYS, logit_mse, ramp
 from continual.errors import ConfigError
 from continual.methods.base import Learned, Lesson, Method
 from continual.training.loop import Objective, cross_entropy
+from continual.training.trainable import ByRows
 from continual.transfer.ranking import Ranked
 
 
@@ -54,7 +55,7 @@ class Vega(Method):
         objective = self._objective(teacher, best, lesson.training.label_smoothing)
         return Learned(lesson.fit("student", lesson.fresh(), objective), "student", ranked, [best])
 
-    def _objective(self, teacher: Tensor, source: Ranked, smoothing: float) -> Objective:
+    def _objective(self, teacher: ByRows, source: Ranked, smoothing: float) -> Objective:
         hard = cross_entropy(smoothing)
 
         def objective(logits: Tensor, labels: Tensor, rows: Tensor, progress: float) -> Tensor:

@@ -13,18 +13,21 @@ from torch.nn import functional as F
 
 from continual.backbone.body import Perturbation
 from continual.team import current_team
+from continual.training.batches import Batches
 from continual.training.checkpoint import Checkpoints, NoCheckpoints
 from continual.training.config import TrainingConfig
-from continual.training.examples import Examples
 from continual.training.hype import Hype
-from continual.training.model import PromptModel
 from continual.training.schedule import planned_epochs, rate_factor
+from continual.training.trainable import Trainable
 from continual.training.watch import Silent, Watcher
 
 Objective = Callable[[Tensor, Tensor, Tensor, float], Tensor]
-"""`(logits [rows, labels], labels [rows], rows, progress in [0, 1]) -> loss`, a scalar."""
+"""`(logits [answers, choices], choices [answers], rows, progress in [0, 1]) -> loss`, a scalar.
 
-Penalty = Callable[[PromptModel, Tensor], Tensor]
+A classification has one answer for each text, whose choices are labels; a translation one for each target token, whose
+choices are the vocabulary. `rows` are the numbers of the examples."""
+
+Penalty = Callable[[Trainable, Tensor], Tensor]
 """`(model, rows) -> loss` beside the objective, a scalar: what concerns the tensors themselves, or the frozen texts."""
 
 _SECONDS_BETWEEN_CHECKPOINTS = 2.0
@@ -67,9 +70,9 @@ def cross_entropy(smoothing: float = 0.0) -> Objective:
 
 
 def fit(
-    model: PromptModel,
-    train: Examples,
-    dev: Examples,
+    model: Trainable,
+    train: Batches,
+    dev: Batches,
     config: TrainingConfig,
     generator: torch.Generator,
     objective: Objective | None = None,
@@ -120,9 +123,9 @@ class Training:
     The fields are the arguments of `fit`; the rest is the state between two epochs.
     """
 
-    model: PromptModel
-    train: Examples
-    dev: Examples
+    model: Trainable
+    train: Batches
+    dev: Batches
     config: TrainingConfig
     generator: torch.Generator
     objective: Objective = field(default_factory=cross_entropy)
@@ -168,7 +171,7 @@ class Training:
             self._score(self._one_epoch())
             now = time.monotonic()
             self.seconds = before + now - started
-            if now - saved >= _SECONDS_BETWEEN_CHECKPOINTS:
+            if now - saved >= _SECONDS_BETWEEN_CHECKPOINTS * self.model.checkpoint_pace:
                 self._save(finished=False)
                 saved = now
 
@@ -208,7 +211,7 @@ class Training:
         loss = self.objective(logits, labels, own, self.step / self.total)
         if self.penalty is not None:
             loss = loss + self.penalty(self.model, own)
-        return loss * (len(own) / len(rows))
+        return loss * (self.train.weight(own) / self.train.weight(rows))
 
     def _dropout(self, texts: int) -> Tensor | None:
         """Factors [texts, features] from this training's own generator, so that nothing else can change the result."""
@@ -221,7 +224,7 @@ class Training:
         """Noise for the inputs of the layers, fresh for the step and from this training's own generator."""
         if not self.config.perturbs:
             return None
-        lengths, own = self.train.view.states.lengths[rows], self.team.share(torch.arange(len(rows)))
+        lengths, own = self.train.lengths[rows], self.team.share(torch.arange(len(rows)))
         return Hype(self.config.hype, self.config.hype_scale, lengths, own, self.generator)
 
     def _update_average(self) -> None:
@@ -287,10 +290,10 @@ def _part(tensors: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
     return {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
 
 
-def _optimiser(model: PromptModel, config: TrainingConfig) -> torch.optim.AdamW:
+def _optimiser(model: Trainable, config: TrainingConfig) -> torch.optim.AdamW:
     by_pace: dict[float, list[Tensor]] = defaultdict(list)
-    for name, value in model.prompt.items():
-        by_pace[model.tuning.pace(name)].append(value)
+    for value, pace in model.paces:
+        by_pace[pace].append(value)
     prompt = [{"params": values, "peak": config.learning_rate * pace} for pace, values in by_pace.items()]
     heads = [{"params": model.heads, "peak": config.head_learning_rate}] if model.heads else []
     # lr is set anew before each step, so this value is never used.

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +13,12 @@ from continual.backbone.encoder import Encoder
 from continual.backbone.frozen import FrozenView
 from continual.backbone.states import CHUNK
 from continual.backbone.texts import by_length
-from continual.training.examples import Examples
+from continual.training.steered import SteeredModel
 from continual.tuning.base import Tuning, pooled_state
 from continual.tuning.head import Scaling
+
+if TYPE_CHECKING:
+    from continual.training.examples import Examples
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Classifier:
         return self.scaling.fold(self.weight, self.bias)
 
 
-class PromptModel(nn.Module):
+class PromptModel(SteeredModel):
     """The frozen backbone steered by one prompt, with a linear classifier on its pooled last states.
 
     Args:
@@ -50,14 +54,7 @@ class PromptModel(nn.Module):
     def __init__(
         self, encoder: Encoder, tuning: Tuning, tensors: Mapping[str, Tensor], labels: int, scaling: Scaling
     ) -> None:
-        super().__init__()
-        self._frozen = (encoder,)  # in a tuple, so that nn.Module does not adopt the backbone
-        self.tuning = tuning
-        copies = {name: value.detach().clone() for name, value in tensors.items()}
-        self._fixed = {name: value for name, value in copies.items() if tuning.fixed(name)}
-        self.prompt = nn.ParameterDict(
-            {name: nn.Parameter(value) for name, value in copies.items() if name not in self._fixed}
-        )
+        super().__init__(encoder, tuning, tensors)
         # From zero: before the first step, a prediction is that of the ground alone.
         self.weight = nn.Parameter(torch.zeros(labels, tuning.reading_width(encoder)))
         self.bias = nn.Parameter(torch.zeros(labels))
@@ -84,16 +81,6 @@ class PromptModel(nn.Module):
             model.scaling = classifier.scaling
             model.load(model.trained() | {"weight": classifier.weight, "bias": classifier.bias})
         return model
-
-    @property
-    def encoder(self) -> Encoder:
-        """The backbone."""
-        return self._frozen[0]
-
-    @property
-    def tensors(self) -> dict[str, Tensor]:
-        """The prompt's tensors, trained and fixed ones."""
-        return {**self._fixed, **self.prompt}
 
     @property
     def classifier(self) -> "Classifier":
@@ -131,25 +118,15 @@ class PromptModel(nn.Module):
         return self.weight.shape[1]
 
     def answers(
-        self, examples: Examples, rows: Tensor, perturb: Perturbation | None = None, factors: Tensor | None = None
+        self, examples: "Examples", rows: Tensor, perturb: Perturbation | None = None, factors: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """What the model answers to some texts, and what it should: the two sides of an objective.
-
-        Args:
-            examples: The texts.
-            rows: Which of them.
-            perturb: See `features`.
-            factors: Of dropout, [rows, `dropout_width`].
-
-        Returns:
-            Logits with the ground's, [rows, labels], and label numbers, [rows].
-        """
+        """See `Trainable.answers`: logits with the ground's, [rows, labels], and label numbers, [rows]."""
         features = self.features(examples.view, rows, perturb)
         if factors is not None:
             features = features * factors
         return examples.ground[rows] + self.classify(features), examples.labels[rows]
 
-    def score(self, examples: Examples) -> tuple[float, float]:
+    def score(self, examples: "Examples") -> tuple[float, float]:
         """Accuracy and mean cross-entropy, in nats, on labelled texts."""
         logits = self.logits(examples)
         accuracy = (logits.argmax(1) == examples.labels).float().mean()
@@ -160,21 +137,6 @@ class PromptModel(nn.Module):
         return features @ self.weight.T + self.bias
 
     @torch.no_grad()
-    def logits(self, examples: Examples) -> Tensor:
+    def logits(self, examples: "Examples") -> Tensor:
         """Logits of all texts, the ground's included, [texts, labels], without dropout."""
         return examples.ground + self.classify(self.all_features(examples.view))
-
-    @property
-    def size(self) -> int:
-        """How many numbers were trained."""
-        return sum(value.numel() for value in self.parameters())
-
-    def trained(self) -> dict[str, Tensor]:
-        """Copies of all that training changes, by name."""
-        return {name: value.detach().clone() for name, value in self.named_parameters()}
-
-    def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Puts back what `trained` gave."""
-        with torch.no_grad():
-            for name, value in self.named_parameters():
-                value.copy_(tensors[name])

@@ -53,6 +53,12 @@ TUNINGS.add(
     "low-rank additions to linear layers from layer `layer` on",
     "Hu et al. 2021, LoRA (arXiv 2106.09685)",
 )
+TUNINGS.add(
+    "both",
+    "continual.tuning.both:BothStacks",
+    "one tuning in the encoder and one in the decoder of an encoder-decoder",
+    "Li and Liang 2021, Prefix-Tuning (arXiv 2101.00190), whose prefixes stand in both; here for any tuning of layers",
+)
 
 COMPOSITIONS = Registry("composition")
 """Tunings that methods make out of other tunings. A config names only the tuning that they are made of."""

@@ -63,7 +63,8 @@ def test_numbers() -> None:
     assert PERCENT.change(0.0123) == "+1.2"
     assert PERCENT.change(-0.0123) == "−1.2"
     assert PERCENT.change(-0.0001) == PERCENT.change(0.0) == "0.0"
-    assert unit_of("chrf").full(54.32) == "54.3"
+    assert unit_of("chrf").full(0.5432) == "54.3"
+    assert unit_of("perplexity").full(54.32) == "54.3"
     assert (count(12345.6), count(None), decimals(-0.004), decimals(54321.0)) == (
         "12,346",
         "–",

@@ -164,7 +164,7 @@ def test_forgetting_is_never_less_than_the_loss_since_learning(rows: list[list[f
 def test_the_listing_explains_every_metric() -> None:
     rows = list_metrics()
     assert [row["name"] for row in rows] == [
-        "accuracy", "macro_f1", "stance_f1", "confusion",
+        "accuracy", "macro_f1", "stance_f1", "bleu", "chrf", "confusion",
         "average", "learning", "anytime", "forgetting", "bwt", "fwt", "intransigence",
     ]  # fmt: skip
     for row in rows:

@@ -27,7 +27,7 @@ def test_holds_the_documented_keys() -> None:
     value = make_summary().to_dict()
     documented = (
         "run stream method backbone seed tasks metric aware routed per_task seconds examples_per_second "
-        "trainable_parameters_per_task peak_memory_mb finished versions notes"
+        "trainable_parameters_per_task peak_memory_mb finished versions notes signatures tokens_per_second"
     )
     assert set(documented.split()) <= value.keys()
     scores = set(
@@ -42,6 +42,8 @@ def test_holds_the_documented_keys() -> None:
             "macro_f1",
             "macro_f1_matrix",
             "own_metric",
+            "chrf",
+            "chrf_matrix",
         ]
     )
     assert scores == value["aware"].keys()
@@ -50,7 +52,7 @@ def test_holds_the_documented_keys() -> None:
     assert {"train", "evaluate", "total"} == value["seconds"].keys()
     record = (
         "task prompt train_examples dev_examples test_examples steps seconds sources macro_f1 dev_accuracy "
-        "candidates stages train_seconds evaluate_seconds metric score routed_score"
+        "candidates stages train_seconds evaluate_seconds metric score routed_score chrf samples"
     )
     assert set(record.split()) == value["per_task"][3].keys()
     assert {"name", "steps", "seconds", "best_epoch", "curve"} == value["per_task"][3]["stages"][0].keys()

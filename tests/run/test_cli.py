@@ -143,7 +143,7 @@ def test_validate_counts_translations_and_their_filters_before_it_refuses_who_ca
     given = ("validate", str(config), "stream=translation", f"stream.path={tmp_path / 'mt'}")
     code, out, err = call(*given, "--format", "json")
     assert code == 2
-    assert "Task 'game' is of kind 'translation'" in err
+    assert "Task 'game' is a translation, but the backbone 'bert' is an encoder" in err
     assert err.count("\n") == 1
     game, law = json.loads(out)["tasks"]
     assert (game["labels"], game["train"], game["dev"], game["test"]) == (None, 19, 3, 8)
@@ -158,7 +158,7 @@ def test_a_run_refuses_translations_before_it_measures_anything(tiny_folder, tmp
     runs = ("--runs-dir", str(tmp_path / "runs"), "--name", "first")
     code, _, err = call("run", str(config), "stream=simulated_translation", "stream.train=9", *runs)
     assert code == 2
-    assert "Task 'kitchen' is of kind 'translation', but method=" in err
+    assert "Task 'kitchen' is a translation, but the backbone 'bert' is an encoder" in err
     assert "Traceback" not in err
     assert not (tmp_path / "runs" / "first" / "summary.json").exists()
 

@@ -38,6 +38,7 @@ SPECS = {
     },
     "compacter-1": {"name": "compacter", "reduction": 4, "layer": 1},
     "compacter_pp-0": {"name": "compacter_pp", "reduction": 4, "layer": 0},
+    "both-1": {"name": "both", "layer": 1},
     "compacter_pp-bare": {"name": "compacter_pp", "reduction": 4, "phm_dim": 2, "layer": 2, "layer_norms": False},
 }
 LAYERED = [

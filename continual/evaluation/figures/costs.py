@@ -6,7 +6,7 @@ from typing import Any
 
 from continual.evaluation.figures.axes import Frame, nice_ticks
 from continual.evaluation.figures.labels import Box, place_labels
-from continual.evaluation.figures.numbers import Unit, unit_of
+from continual.evaluation.figures.numbers import Unit, capital, unit_of
 from continual.evaluation.figures.scales import COSTS, Cost, Scale, scale_over
 from continual.evaluation.figures.shapes import Disc, Drawing, Stroke, Words, text_width
 
@@ -35,7 +35,8 @@ def cost_drawing(groups: Sequence[Row]) -> Drawing | None:
     if not blocks:
         return None
     height = _TOP + sum(_BLOCK_TOP + _HEIGHT * len(kinds) for _, _, kinds in blocks)
-    drawing = Drawing(_WIDTH, height, "Accuracy of each group against trained parameters and against time to train")
+    score = capital(score_name(groups))
+    drawing = Drawing(_WIDTH, height, f"{score} of each group against trained parameters and against time to train")
     top = _TOP
     for stream, rows, kinds in blocks:
         members = [group for _, group in rows]
@@ -47,6 +48,12 @@ def cost_drawing(groups: Sequence[Row]) -> Drawing | None:
                 _panel(drawing, (column * _WIDTH / 2, top), rows, kind, cost, limits)
             top += _HEIGHT
     return drawing
+
+
+def score_name(groups: Sequence[Row]) -> str:
+    """The metric of the groups in words; `score` where they have several."""
+    names = {unit_of(group["metric"]).name for group in groups}
+    return names.pop() if len(names) == 1 else "score"
 
 
 def score_limits(groups: Sequence[Row], kinds: Sequence[str]) -> tuple[float, float]:

@@ -3,12 +3,20 @@
 from dataclasses import dataclass
 
 from continual.evaluation.figures.curves import last_row
-from continual.evaluation.figures.numbers import Unit, count, duration, unit_of
+from continual.evaluation.figures.numbers import Unit, capital, count, duration, unit_of
+from continual.evaluation.kinds import second_of
 from continual.evaluation.stream_metrics import STREAM_METRICS
 from continual.evaluation.summary import Scores, Summary
 
 _SHOWN = ("average", "learning", "anytime", "forgetting", "bwt", "fwt")
 _CHANGES = ("bwt", "fwt")
+_SECOND = {
+    "macro_f1": (
+        "mean over the tasks of their macro-F1 after the last step; every class counts the same",
+        "mean_j F1[T][j]",
+    ),
+    "chrf": ("mean over the tasks of their chrF after the last step", "mean_j chrF[T][j]"),
+}
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,7 @@ def tiles(summary: Summary) -> list[Tile]:
     unit, aware, routed = unit_of(summary.metric), summary.aware, summary.routed
     shown = [
         Tile(
-            f"{_capital(unit.name)}, task told",
+            f"{capital(unit.name)}, task told",
             unit.score(aware.average),
             unit.suffix,
             "Mean test score of the learned tasks after the last step, each text with the name of its task.",
@@ -73,7 +81,7 @@ def tiles(summary: Summary) -> list[Tile]:
     if routed is not None:
         shown.append(
             Tile(
-                f"{_capital(unit.name)}, task not told",
+                f"{capital(unit.name)}, task not told",
                 unit.score(routed.average),
                 unit.suffix,
                 "The same, when the program itself must find out which task a text belongs to.",
@@ -117,11 +125,10 @@ def metric_rows(summary: Summary) -> list[MetricRow]:
         )
         for name in _SHOWN
     ]
-    f1 = unit_of("macro_f1")
-    meaning = "mean over the tasks of their macro-F1 after the last step; every class counts the same"
-    formula = "mean_j F1[T][j]"
-    scores = [_value(side, "macro_f1", f1) for side in (aware, routed)]
-    rows.append(MetricRow("macro_f1", meaning, formula, "higher", *scores))
+    second = second_of(summary.metric)
+    beside = unit_of(second)
+    scores = [_value(side, second, beside) for side in (aware, routed)]
+    rows.append(MetricRow(second, *_SECOND[second], "higher", *scores))
     if routed is not None and routed.unknown_rate is not None:
         share = unit_of("accuracy")
         meaning = "share of the test texts of learned tasks that were marked as belonging to no known task"
@@ -133,6 +140,11 @@ def resources(summary: Summary) -> list[Cost]:
     """What the run cost."""
     seconds = summary.seconds
     speed, size = summary.examples_per_second, summary.trainable_parameters_per_task
+    tokens = summary.tokens_per_second
+    rates = [
+        Cost("Learned from", count(tokens.train), " tokens/s", "Source and target tokens of training in a second."),
+        Cost("Written", count(tokens.generate), " tokens/s", "Tokens of translations written in a second."),
+    ]
     return [
         Cost("Total time", duration(seconds.total), "", "Wall clock, over all sessions of this run."),
         Cost("Training", duration(seconds.train), "", "Spent on learning the tasks."),
@@ -140,11 +152,8 @@ def resources(summary: Summary) -> list[Cost]:
         Cost("Throughput", count(speed), " examples/s", "Training examples processed in a second."),
         Cost("Trained per task", count(size), " parameters", "Numbers that learning a task trains."),
         Cost("Peak memory", count(summary.peak_memory_mb), " MB", "Largest memory of the process."),
+        *(rates if tokens.generate is not None else []),
     ]
-
-
-def _capital(word: str) -> str:
-    return word[:1].upper() + word[1:]
 
 
 def _scores_in_words(summary: Summary, unit: Unit) -> list[str]:

@@ -6,7 +6,15 @@ UNKNOWN = "–"
 _MINUS = "\u2212"
 
 _SHARES = ("accuracy", "macro_f1", "stance_f1")
-_NAMES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "stance_f1": "F1 of favor and against"}
+_HUNDREDTHS = ("bleu", "chrf")
+"""Scores from 0 to 1 that everyone knows from 0 to 100, though they are shares of nothing."""
+_NAMES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "stance_f1": "F1 of favor and against",
+    "bleu": "BLEU",
+    "chrf": "chrF",
+}
 
 
 @dataclass(frozen=True)
@@ -43,9 +51,15 @@ class Unit:
 
 
 def unit_of(metric: str) -> Unit:
-    """Percentages for the shares that this program computes, plain values for any other metric."""
+    """Percentages for the shares that this program computes, hundredths for BLEU and chrF, plain values for others."""
     share = metric in _SHARES
-    return Unit(_NAMES.get(metric, metric), 100.0 if share else 1.0, " %" if share else "")
+    factor = 100.0 if share or metric in _HUNDREDTHS else 1.0
+    return Unit(_NAMES.get(metric, metric), factor, " %" if share else "")
+
+
+def capital(words: str) -> str:
+    """The words with a capital letter in front; those behind it stay as they are, as in BLEU."""
+    return words[:1].upper() + words[1:]
 
 
 def duration(seconds: float | None) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from continual.evaluation.figures.curves import last_row
 from continual.evaluation.figures.numbers import UNKNOWN, Unit, count, decimals, duration, unit_of
 from continual.evaluation.intervals import wilson
+from continual.evaluation.kinds import second_of
 from continual.evaluation.summary import Candidate, Stage, Summary, TaskRecord
 
 
@@ -46,7 +47,7 @@ class TaskRow:
         learned: Test score just after it was learned.
         now: Test score after the last step.
         interval: 95 % Wilson interval of `now`, empty where there is none.
-        macro_f1: Macro-F1.
+        second: By the second metric: macro-F1 or chrF.
         metrics: Names of the transferability metrics in `candidates`.
         candidates: The prompts that were considered.
         stages: The stages of learning.
@@ -63,7 +64,7 @@ class TaskRow:
     learned: str
     now: str
     interval: str
-    macro_f1: str
+    second: str
     metrics: list[str]
     candidates: list[CandidateRow]
     stages: list[StageRow]
@@ -116,9 +117,9 @@ def task_rows(summary: Summary) -> list[TaskRow]:
 
 
 def own_scores(summary: Summary) -> list[OwnScore]:
-    """The scores of all tasks by their own metrics and, at the end, their mean; empty where all have accuracy."""
+    """The scores of all tasks by their own metrics and, at the end, their mean; empty where all have the main one."""
     records = summary.per_task
-    if all(record.metric in (None, "accuracy") for record in records):
+    if all(record.metric in (None, summary.metric) for record in records):
         return []
     rows = [
         (record.task, unit_of(record.metric or "accuracy"), record.score, record.routed_score) for record in records
@@ -157,7 +158,8 @@ def config_rows(config: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, st
 
 
 def _task_row(summary: Summary, record: TaskRecord) -> TaskRow:
-    unit = unit_of(summary.metric)
+    unit, second = unit_of(summary.metric), second_of(summary.metric)
+    dev = unit_of("accuracy")  # also of a translation, whose tokens are right or wrong
     learned, now = _scores(summary, record.task)
     metrics = list(dict.fromkeys(name for candidate in record.candidates for name in candidate.scores))
     used = {source.prompt for source in record.sources}
@@ -169,14 +171,14 @@ def _task_row(summary: Summary, record: TaskRecord) -> TaskRow:
         examples=(count(record.train_examples), count(record.dev_examples), count(record.test_examples)),
         steps=count(record.steps),
         seconds=duration(_training_time(record)),
-        dev=unit.score(record.dev_accuracy),
+        dev=dev.score(record.dev_accuracy),
         learned=unit.score(learned),
         now=unit.score(now),
         interval=_interval(summary.metric, now, record.test_examples, unit),
-        macro_f1=unit_of("macro_f1").score(record.macro_f1),
+        second=unit_of(second).score(getattr(record, second)),
         metrics=metrics,
         candidates=_candidate_rows(record.candidates, metrics, used),
-        stages=[_stage_row(stage, unit) for stage in record.stages],
+        stages=[_stage_row(stage, dev) for stage in record.stages],
     )
 
 

@@ -14,6 +14,7 @@ SPECS = {
     "layer_norm": {"name": "layer_norm", "layer": 1},
     "prefix_layer_norm": {"name": "prefix_layer_norm", "length": 2},
     "lora": {"name": "lora", "rank": 2, "targets": ["query", "key", "value", "output", "up", "down"]},
+    "both": {"name": "both", "base": {"name": "deep", "length": 2}, "decoder": {"name": "lora", "rank": 2}},
     "compacter": {"name": "compacter", "reduction": 4, "phm_dim": 4},
 }
 """Tunings that every generative model can be steered by."""

@@ -1,0 +1,156 @@
+"""Translation domains one after another: BLEU with the domain told and not told, beside fine-tuning and its forgetting.
+
+    CONTINUAL_DATA=... python -m benchmarks.translation [--stream mt6] [--backbone translation-base] [--orders 3] \
+        [--contestants scratch,panda,naive,ewc,replay,per_task,joint] [--runs-dir FOLDER] [key=value ...]
+    python -m benchmarks.translation --quick      # a minute on the toy model, written nowhere
+
+Each run is `continual run STREAM method=M seed=0 stream.order=[...]` with the settings of the experiment; settings for
+one contestant alone are written `M:key=value`. The first order is the stream's own, the others are drawn; the seed,
+and with it every split, is the same in all, so that orders differ in nothing but the order. BLEU is that of sacreBLEU;
+its signature is noted. A finished run in `--runs-dir` is not run again.
+"""
+
+import argparse
+import random
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.common import save
+from continual.config import RunConfig, compose
+from continual.evaluation.intervals import mean_interval
+from continual.evaluation.summary import Summary, load_summary
+from continual.progress import Progress
+from continual.run import Run
+
+CONTESTANTS = "scratch,panda,naive,ewc,replay,per_task,joint"
+QUICK = (
+    "stream.train=40",
+    "stream.dev=10",
+    "stream.test=10",
+    "training.epochs=2",
+    "training.min_steps=0",
+    "decoding.max_new_tokens=24",
+)
+_MEASURES = ("average", "learning", "forgetting", "bwt", "fwt", "chrf")
+
+
+def main() -> None:
+    """Runs the grid and writes the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stream", default="mt6", help="an experiment or a stream")
+    parser.add_argument("--backbone", default=None, help="another than that of the experiment")
+    parser.add_argument("--contestants", default=CONTESTANTS)
+    parser.add_argument("--orders", type=int, default=3)
+    parser.add_argument("--runs-dir", type=Path, default=None, help="keeps the run folders here")
+    parser.add_argument("--name", default=None, help="name of the result file; STREAM-BACKBONE if not given")
+    parser.add_argument("--quick", action="store_true", help="the toy stream and model in small, to see that it runs")
+    parser.add_argument("overrides", nargs="*", help="settings such as tuning=lora or naive:method.learning_rate=1e-4")
+    arguments = parser.parse_args()
+    stream = "simulated_translation" if arguments.quick else arguments.stream
+    overrides = [*(QUICK if arguments.quick else ()), *arguments.overrides]
+    if arguments.backbone:
+        overrides.insert(0, f"backbone={arguments.backbone}")
+    orders = orders_of(stream, overrides, 1 if arguments.quick else arguments.orders)
+    if arguments.quick:
+        orders = [order[:2] for order in orders]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.runs_dir or Path(temporary)
+        runs = [
+            one_run(folder, stream, name, number, order, overrides)
+            for number, order in enumerate(orders)
+            for name in arguments.contestants.split(",")
+        ]
+    table = {name: row_of([run for run in runs if run["method"] == name]) for name in arguments.contestants.split(",")}
+    for name, row in table.items():
+        print(name, {key: round(value, 2) for key, value in row.items() if isinstance(value, float)})
+    if not arguments.quick:
+        backbone = runs[0]["backbone"]
+        value = {"stream": stream, "backbone": backbone, "overrides": overrides, "orders": orders}
+        save(arguments.name or f"{stream}-{backbone}", value | {"table": table, "runs": runs})
+
+
+def orders_of(stream: str, overrides: Sequence[str], count: int) -> list[list[str]]:
+    """The stream's own order and drawn ones, all different as long as there are enough."""
+    from streams import build_stream
+
+    config = settings(stream, "scratch", [], overrides)
+    names = list(build_stream(config.stream, config.seed).names)
+    orders, number = [names], 0
+    while len(orders) < count:
+        number += 1
+        drawn = random.Random(f"order {number}").sample(names, len(names))
+        if drawn not in orders or number > 100:
+            orders.append(drawn)
+    return orders
+
+
+def settings(stream: str, method: str, order: Sequence[str], overrides: Sequence[str]) -> RunConfig:
+    """The settings of one run: those for all contestants, then those for this one alone."""
+    own = [item.partition(":")[2] for item in overrides if item.startswith(f"{method}:")]
+    common = [item for item in overrides if ":" not in item.partition("=")[0]]
+    chosen = [f"stream.order=[{','.join(order)}]"] if order else []
+    return compose(stream, [f"method={method}", "seed=0", "tracking.enabled=false", *chosen, *common, *own])
+
+
+def one_run(
+    folder: Path, stream: str, method: str, number: int, order: Sequence[str], overrides: Sequence[str]
+) -> dict[str, Any]:
+    """One cell of the grid; a finished one in `folder` is not run again."""
+    path = folder / f"{stream}-{method}-order{number}"
+    config = settings(stream, method, order, overrides)
+    run = Run(path) if (path / "config.yaml").exists() else Run.create(path, config)
+    if run.config.resolved != config.resolved:
+        raise SystemExit(f"{path} was run with other settings; choose another --runs-dir")
+    run.execute(Progress())
+    result = {"method": method, "order": number} | measured(load_summary(path))
+    print({key: result[key] for key in ("method", "order", "aware", "routed", "seconds")}, flush=True)
+    return result
+
+
+def measured(summary: Summary) -> dict[str, Any]:
+    """What a run has to say, scores from 0 to 100."""
+
+    def hundredfold(value: float | None) -> float | None:
+        return None if value is None else 100 * value
+
+    sides = {
+        side: {name: hundredfold(getattr(scores, name)) for name in _MEASURES}
+        for side, scores in (("aware", summary.aware), ("routed", summary.routed))
+    }
+    final = {task: hundredfold(value) for task, value in zip(summary.tasks, summary.aware.matrix[-1], strict=True)}
+    untaught = {task: hundredfold(value) for task, value in zip(summary.tasks, summary.aware.matrix[0], strict=True)}
+    return sides | {
+        "backbone": summary.backbone,
+        "tuning": summary.tuning,
+        "routing_accuracy": summary.routed.routing_accuracy,
+        "tasks": final,
+        "untaught": untaught,
+        "seconds": summary.seconds.total,
+        "tokens_per_second": vars(summary.tokens_per_second),
+        "trained_parameters": summary.trainable_parameters_per_task,
+        "signatures": summary.signatures,
+    }
+
+
+def row_of(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Means over orders, with 95 % intervals of the averages where there are several orders."""
+    row: dict[str, Any] = {"orders": len(runs)}
+    for side in ("aware", "routed"):
+        for name in _MEASURES:
+            values = [run[side][name] for run in runs if run[side][name] is not None]
+            row[f"{side}_{name}"] = float(np.mean(values)) if values else None
+        averages = [run[side]["average"] for run in runs]
+        if len(averages) > 1 and None not in averages:
+            row[f"{side}_interval"] = list(vars(mean_interval(averages)).values())
+    row["untaught"] = float(np.mean([value for run in runs for value in run["untaught"].values()]))
+    row["seconds"] = float(np.mean([run["seconds"] for run in runs]))
+    row["trained_parameters"] = runs[0]["trained_parameters"]
+    return row
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""A copy of a generative backbone of which every weight is trained."""
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from continual.backbone.body import Perturbation
+from continual.backbone.text_to_text import TextToText
+from continual.training.translation_model import TokenModel, real_tokens
+
+if TYPE_CHECKING:
+    from continual.baselines.translation.material import ParallelText
+
+
+class WholeModel(TokenModel):
+    """A generative backbone that is trained as a whole; the one that it is a copy of stays as it is.
+
+    It is trained as it answers, without dropout: all that keeps it from fitting its training text too well is that dev
+    chooses the epoch, as for prompts.
+
+    Args:
+        backbone: What it is a copy of.
+    """
+
+    checkpoint_pace = 30.0  # a checkpoint holds five times the model
+
+    def __init__(self, backbone: TextToText) -> None:
+        super().__init__()
+        twin = backbone.copied()
+        self._twin = (twin,)  # in a tuple: the backbone is no module, its model is
+        self.model = twin.model.requires_grad_(True)
+        for module in self.model.modules():
+            if "Sinusoidal" in type(module).__name__:  # positions that are computed are no weights
+                module.requires_grad_(False)
+
+    @property
+    def backbone(self) -> TextToText:
+        """The copy, to write with."""
+        return self._twin[0]
+
+    @property
+    def paces(self) -> list[tuple[nn.Parameter, float]]:
+        """See `Trainable.paces`."""
+        return [(value, 1.0) for value in self.parameters() if value.requires_grad]
+
+    @property
+    def size(self) -> int:
+        """See `Trainable.size`."""
+        return sum(value.numel() for value, _ in self.paces)
+
+    def answers(
+        self,
+        examples: "ParallelText",
+        rows: Tensor,
+        perturb: Perturbation | None = None,
+        factors: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """See `Trainable.answers`: logits [target tokens, vocabulary] and token ids [target tokens]."""
+        backbone = self.backbone if perturb is None else self.backbone.perturbed(perturb)
+        ids, mask, targets = examples.pairs.batch(rows, backbone.pad_token)
+        return real_tokens(backbone.logits(backbone.embed(ids, mask), mask, targets), targets)

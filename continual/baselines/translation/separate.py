@@ -1,0 +1,131 @@
+"""The baseline of translation with a model of its own for each task."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from continual.backbone.frozen import freeze
+from continual.baselines.base import Bench
+from continual.baselines.methods import PerTask
+from continual.baselines.translation.model import WholeModel
+from continual.baselines.translation.participant import TranslationBaseline, learned_of, score_of
+from continual.participant import LearnedTask, SplitScore, TaskScores
+from continual.pool.clusters import spherical_kmeans
+from continual.router import stranger_threshold
+from continual.training.checkpoint import Checkpoints
+from continual.training.watch import Watcher
+from continual.translator import NO_READOUT, Sources, Written
+
+if TYPE_CHECKING:
+    from streams import Task
+
+_KEYS = "keys"
+
+
+class SeparateTranslators(TranslationBaseline):
+    """See `Participant`. A fine-tuned copy of the backbone for each task; routing is that of the pool.
+
+    Args:
+        baseline: Its options.
+        bench: Where it works.
+    """
+
+    def __init__(self, baseline: PerTask, bench: Bench) -> None:
+        super().__init__(bench, baseline.learning_rate)
+        self._answers: dict[tuple[int, str], Written] = {}
+        self._keys: dict[int, tuple[Tensor, dict[str, Any]]] = {}
+        self._vectors: dict[str, Tensor] = {}
+
+    def prompts(self) -> list[str]:
+        """See `Participant.prompts`: models go by the names of their tasks."""
+        return [name for place, name in enumerate(self._names) if self._states.has(place + 1)]
+
+    def stored(self, task: "Task", position: int) -> LearnedTask | None:
+        """See `Participant.stored`."""
+        if not self._states.has(position + 1):
+            return None
+        return LearnedTask(**self._states.load(position + 1)[1])
+
+    def learn(self, task: "Task", position: int, checkpoints: Checkpoints, watcher: Watcher) -> LearnedTask:
+        """See `Participant.learn`."""
+        started = time.monotonic()
+        train, dev = self._text([task], "train"), self._text([task], "dev")
+        routing, seed = self._bench.settings.routing, self._bench.settings.seed
+        vectors, held_out = (self._embedding(list(split["text"])) for split in (task.train, task.dev))
+        keys = torch.from_numpy(spherical_kmeans(vectors.numpy(), routing.keys, seed))
+        threshold = stranger_threshold(keys, held_out, routing.unknown_quantile)
+        model = WholeModel(self._backbone)
+        result = self._fit(model, task, train, dev, checkpoints, watcher)
+        seconds = time.monotonic() - started + result.earlier_seconds
+        learned = learned_of(result, train, dev, seconds, model.size, task.name)
+        # The model comes last: where it is, its keys are too.
+        self._states.save(position + 1, {_KEYS: keys}, {"unknown_below": threshold}, _KEYS)
+        self._states.save(position + 1, model.trained(), asdict(learned))
+        return learned
+
+    def unseen(self, task: "Task", learned: int) -> TaskScores | None:
+        """See `Participant.unseen`: the nearest models answer, told or not."""
+        if not learned:
+            return None
+        score = self._routed(task, range(learned))
+        return TaskScores(score, score)
+
+    def scores(self, task: "Task", learned: int) -> TaskScores:
+        """See `Participant.scores`."""
+        written, count = self._answered(self._names.index(task.name), task), len(task.test)
+        aware = score_of(task, written, prompts=[task.name] * count, own=1.0, unknown=0.0)
+        return TaskScores(aware, self._routed(task, range(learned)))
+
+    def reread(self, tasks: "Iterable[Task]") -> None:
+        """See `Participant.reread`."""
+        self._answers.clear()
+        self._keys.clear()
+
+    def _routed(self, task: "Task", places: Sequence[int]) -> SplitScore:
+        """Every sentence goes to the model with the nearest key, among the models at some places."""
+        keys = [self._key(place) for place in places]
+        vectors = self._test_vectors(task)
+        near = torch.stack([(vectors @ key.T).amax(dim=1) for key, _ in keys])
+        similarity, chosen = near.max(dim=0)
+        thresholds = torch.tensor([facts["unknown_below"] for _, facts in keys])
+        every = {place: self._answered(places[place], task) for place in set(chosen.tolist())}
+        texts = [every[place].texts[row] for row, place in enumerate(chosen.tolist())]
+        prompts = [self._names[places[place]] for place in chosen.tolist()]
+        return score_of(
+            task,
+            Written(texts, sum(it.tokens for it in every.values()), sum(it.seconds for it in every.values())),
+            prompts=prompts,
+            own=float(np.mean([name == task.name for name in prompts])),
+            unknown=float((similarity < thresholds[chosen]).double().mean()),
+        )
+
+    def _answered(self, place: int, task: "Task") -> Written:
+        """What the model at a place makes of a task's test split; each is asked, and its tokens counted, once."""
+        key = (place, task.name)
+        if key in self._answers:
+            return self._answers[key]
+        model = self._loaded(self._states.load(place + 1)[0])
+        written = self._written(model.backbone, task)
+        self._answers[key] = replace(written, tokens=0, seconds=0.0)
+        return written
+
+    def _key(self, place: int) -> tuple[Tensor, dict[str, Any]]:
+        if place not in self._keys:
+            tensors, facts = self._states.load(place + 1, _KEYS)
+            self._keys[place] = (tensors[_KEYS], facts)
+        return self._keys[place]
+
+    def _test_vectors(self, task: "Task") -> Tensor:
+        if task.name not in self._vectors:
+            self._vectors[task.name] = self._embedding(list(task.test["text"]))
+        return self._vectors[task.name]
+
+    def _embedding(self, texts: list[str]) -> Tensor:
+        """One unit vector of the frozen backbone for each text, [texts, width]."""
+        sources = Sources.of(self._backbone, texts)
+        return sources.embedding(freeze(self._backbone, sources.pieces, 0, NO_READOUT, keep_states=False))

@@ -1,0 +1,143 @@
+"""Refuses, before anything is computed, what cannot be learned or answered."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from continual.backbone.encoder import Encoder
+from continual.backbone.text_to_text import TextToText
+from continual.errors import LearningError
+from continual.evaluation.kinds import CLASSIFICATION, TRANSLATION, measures_of, metric_of
+from continual.methods.base import Method
+from continual.pool.prompt import PromptRecord
+from continual.storing import PAIRS
+from continual.tuning.base import Tuning
+
+if TYPE_CHECKING:
+    from continual.baselines.base import Baseline
+    from continual.settings import LearnerSettings
+    from streams import Task
+
+
+def check_task(method: Method | type[Method], encoder: Encoder, task: "Task") -> None:
+    """Refuses a task that the method cannot learn on the backbone.
+
+    Raises:
+        LearningError: The method learns no tasks of this kind or needs pairs of texts, or the backbone writes nothing.
+        ConfigError: There is no such metric as the task's.
+    """
+    _check_kind(method, encoder, task)
+    if method.pairs and "text_pair" not in task.train.column_names:
+        raise LearningError(
+            f"Task {task.name!r} has single texts, but method={method.name} needs a second text for each; use a stance "
+            "stream, or a table with a column for second texts."
+        )
+
+
+def check_baseline(baseline: "type[Baseline]", encoder: Encoder, task: "Task") -> None:
+    """Refuses a task that a baseline cannot learn on the backbone.
+
+    Raises:
+        LearningError: It learns no tasks of this kind, or not on this backbone.
+        ConfigError: There is no such metric as the task's.
+    """
+    _check_kind(baseline, encoder, task)
+    if task.kind == CLASSIFICATION and baseline.trains_backbone and isinstance(encoder, TextToText):
+        raise LearningError(
+            f"Task {task.name!r} is a classification, which method={baseline.name} learns on encoders alone, but the "
+            f"backbone {encoder.name!r} is {encoder.kind}; choose an encoder, or another method."
+        )
+
+
+def check_growing(settings: "LearnerSettings", task: "Task") -> None:
+    """Refuses a task for which no backbone grows: the test of capacity and what is learned after growth need a head.
+
+    Raises:
+        LearningError: The backbone may grow, and the task is answered in words.
+    """
+    if settings.growth.active and (task.kind == TRANSLATION or settings.answers == "label"):
+        raise LearningError(
+            f"Task {task.name!r} is answered in words, and backbones grow only for tasks that a head answers; "
+            "set growth.when=never."
+        )
+
+
+def _check_kind(method: "Method | type[Method] | type[Baseline]", encoder: Encoder, task: "Task") -> None:
+    measures_of(task.kind)
+    metric_of(task.kind, task.metric)
+    if task.kind not in method.kinds:
+        raise LearningError(
+            f"Task {task.name!r} is a {task.kind}, but method={method.name} learns {' and '.join(method.kinds)} tasks "
+            "only; choose another method, such as method=panda."
+        )
+    if task.kind == TRANSLATION and not isinstance(encoder, TextToText):
+        raise LearningError(
+            f"Task {task.name!r} is a translation, but the backbone {encoder.name!r} is an encoder, which writes "
+            "nothing; choose one that does, such as backbone=translation-base or backbone=seq2seq, or another stream."
+        )
+
+
+def check_answers(answers: str, method: Method | type[Method], encoder: Encoder, task: "Task") -> None:
+    """Refuses a classification that cannot be answered by the labels' texts, where that is asked for.
+
+    Raises:
+        LearningError: The backbone writes nothing, or the method needs a head.
+    """
+    if answers != "label" or task.kind != CLASSIFICATION:
+        return
+    if not isinstance(encoder, TextToText):
+        raise LearningError(
+            f"answers=label asks how probable the backbone finds a label's text, but {encoder.name!r} is an encoder, "
+            "which writes nothing; use answers=head, or a generative backbone such as backbone=seq2seq."
+        )
+    if method.shared or TRANSLATION not in method.kinds:
+        raise LearningError(
+            f"method={method.name} works on heads, which answers=label does without; use answers=head, or another "
+            "method, such as method=panda."
+        )
+
+
+def check_tuning(tuning: Tuning, encoder: Encoder, task: "Task") -> None:
+    """Refuses prompts under which a translation cannot be learned.
+
+    Raises:
+        BackboneError: Nothing can be written under them.
+        ConfigError: They cannot steer a generative model.
+    """
+    if task.kind == TRANSLATION and isinstance(encoder, TextToText):
+        tensors = tuning.initial(encoder, None, torch.Generator().manual_seed(0))
+        encoder.check_writing(tuning.steering(encoder, tensors))
+
+
+def check_pairs(told: PromptRecord, pairs: Sequence[str] | None) -> None:
+    """Refuses single texts for a task that was learned on pairs, and the other way round.
+
+    Raises:
+        LearningError: That is so.
+    """
+    learned_on_pairs = told.provenance.get(PAIRS)
+    if learned_on_pairs is None or learned_on_pairs == (pairs is not None):
+        return
+    if learned_on_pairs:
+        raise LearningError(f"The task {told.task!r} was learned on pairs of texts; give each text its second text.")
+    raise LearningError(f"The task {told.task!r} was learned on single texts; leave the second texts out.")
+
+
+def check_texts(texts: Sequence[str], pairs: Sequence[str] | None) -> None:
+    """Refuses what is no text, and second texts that do not go with the first ones.
+
+    Raises:
+        LearningError: That is so.
+    """
+    for name, values in (("text", texts), ("second text", pairs or ())):
+        for number, value in enumerate(values):
+            if not isinstance(value, str):
+                kind = type(value).__name__
+                raise LearningError(
+                    f"The {name} number {number} is of type {kind}, expected a string; convert it first."
+                )
+    if pairs is not None and len(pairs) != len(texts):
+        raise LearningError(
+            f"{len(texts)} texts came with {len(pairs)} second texts; give one second text for each text."
+        )

@@ -1,0 +1,142 @@
+"""Translates under stored prompts: one batch may carry a different prompt for each text."""
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from continual.backbone.frozen import FrozenView, freeze
+from continual.backbone.generation import Decoding
+from continual.backbone.readout import Readout
+from continual.backbone.steering import UNSTEERED, Steering
+from continual.backbone.text_to_text import TextToText
+from continual.backbone.texts import EncodedTexts, by_length
+from continual.long_texts import pieces
+from continual.pool.store import PromptPool
+from continual.prepared import PreparedPrompts, entering
+
+UNTUNED = None
+"""In place of a prompt's id: the backbone as it is."""
+
+NO_READOUT = Readout("none", terms=0)
+"""A translation stands on no ground, so nothing is read out for one."""
+
+_WRITTEN_AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Texts to be translated; what is longer than the backbone reads is in several pieces.
+
+    Attributes:
+        pieces: The tokenised pieces, those of a text one after the other.
+        first: The number of each text's first piece, and the number of pieces, [texts + 1].
+    """
+
+    pieces: EncodedTexts
+    first: Tensor
+
+    @classmethod
+    def of(cls, backbone: TextToText, texts: Sequence[str]) -> "Sources":
+        """From texts, none of them blank."""
+        parts = [pieces(text, backbone.fits) for text in texts]
+        counts = torch.tensor([0, *map(len, parts)])
+        return cls(backbone.tokenize([part for own in parts for part in own]), counts.cumsum(0))
+
+    def __len__(self) -> int:
+        return len(self.first) - 1
+
+    def of_text(self, number: int) -> range:
+        """The pieces of a text."""
+        return range(int(self.first[number]), int(self.first[number + 1]))
+
+    def embedding(self, view: FrozenView) -> Tensor:
+        """One unit vector for each text, [texts, width]: that of its pieces' mean."""
+        owners = torch.repeat_interleave(torch.arange(len(self)), self.first.diff())
+        sums = torch.zeros(len(self), view.embedding.shape[1]).index_add_(0, owners, view.embedding)
+        return torch.nn.functional.normalize(sums, dim=1)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written, and how fast.
+
+    Attributes:
+        texts: The translations.
+        tokens: How many tokens they have, end tokens included.
+        seconds: Wall time.
+    """
+
+    texts: list[str]
+    tokens: int
+    seconds: float
+
+
+class Translator:
+    """Applies prompts of a pool to sources.
+
+    Args:
+        backbone: The generative backbone.
+        decoding: How translations are searched for.
+        pool: Where the prompts are; None where none is used.
+    """
+
+    def __init__(self, backbone: TextToText, decoding: Decoding, pool: PromptPool | None = None) -> None:
+        self._backbone, self._decoding = backbone, decoding
+        self._prompts = {} if pool is None else PreparedPrompts(pool)
+
+    @torch.no_grad()
+    def translate(
+        self, sources: Sources, texts: Sequence[int], prompts: Sequence[str | None], view: FrozenView | None = None
+    ) -> Written:
+        """Translations of some texts, each under a prompt of its own.
+
+        Args:
+            sources: The texts.
+            texts: Which of them.
+            prompts: For each of these the id of its prompt, or `UNTUNED`.
+            view: What the frozen model makes of their pieces; not needed where no text has a prompt.
+        """
+        started = time.monotonic()
+        rows = [(piece, place) for place, number in enumerate(texts) for piece in sources.of_text(number)]
+        groups: dict[object, list[int]] = defaultdict(list)
+        for number, (_, place) in enumerate(rows):
+            groups[self._kind(prompts[place])].append(number)
+        pieces_of: list[dict[int, str]] = [{} for _ in texts]
+        tokens = 0
+        for numbers in groups.values():
+            chosen = torch.tensor([rows[number][0] for number in numbers])
+            for batch in by_length(sources.pieces.ids.lengths[chosen], _WRITTEN_AT_ONCE):
+                places = [rows[numbers[number]][1] for number in batch.tolist()]
+                ids, mask, _ = sources.pieces.batch(chosen[batch], self._backbone.pad_token)
+                steering = self._steering(view, chosen[batch], [prompts[place] for place in places])
+                written = self._backbone.generate(ids, mask, self._decoding, steering)
+                tokens += self._count(written)
+                for piece, place, text in zip(
+                    chosen[batch].tolist(), places, self._backbone.decoded(written), strict=True
+                ):
+                    pieces_of[place][piece] = text
+        whole = [" ".join(own[piece] for piece in sorted(own)) for own in pieces_of]
+        return Written(whole, tokens, time.monotonic() - started)
+
+    def _kind(self, prompt: str | None) -> object:
+        """What prompts have in common that can share a batch."""
+        return None if prompt is UNTUNED else self._prompts[prompt].kind(self._backbone.stepwise)
+
+    def _steering(self, view: FrozenView | None, rows: Tensor, prompts: Sequence[str | None]) -> Steering:
+        """What the prompts of a batch do; they are of one kind."""
+        ready = [self._prompts[prompt] for prompt in prompts if prompt is not UNTUNED]
+        if not ready or view is None:
+            return UNSTEERED
+        base, entry = ready[0].tuning.base, ready[0].tuning.entry(self._backbone)
+        if entry != view.entry:
+            view = freeze(self._backbone, view.texts, entry, NO_READOUT, keep_states=False)
+        return base.steering(self._backbone, entering(ready, view.seen(rows)))
+
+    def _count(self, ids: Tensor) -> int:
+        """Tokens up to the end of each target, [targets, longest]; what stands behind is padding."""
+        ends = (ids == self._backbone.tokenizer.eos_token_id).int()
+        return int((ends.cumsum(1) - ends == 0).sum())

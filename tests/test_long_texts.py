@@ -1,0 +1,46 @@
+"""Texts that are longer than a model reads, in pieces."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from continual.long_texts import pieces
+
+
+def fits(limit: int):
+    return lambda text: len(text) <= limit
+
+
+def test_what_fits_is_left_alone():
+    assert pieces("  One.  Two. ", fits(20)) == ["  One.  Two. "]
+
+
+def test_whole_sentences_first_then_words_then_characters():
+    text = "One two. Three four? Five six seven eight nine. Unbelievabilities!"
+    assert pieces(text, fits(20)) == ["One two. Three four?", "Five six seven eight", "nine. Unbelievabilities!"[:5], "Unbelievabilities!"]  # fmt: skip  # noqa: E501
+    assert pieces("Unbelievabilities!", fits(9)) == ["Unbelieva", "bilities!"]
+
+
+@given(st.text(alphabet="ab .!?\n", min_size=1, max_size=120), st.integers(1, 30))
+def test_every_piece_fits_and_nothing_but_space_is_lost(text, limit):
+    parts = pieces(text, fits(limit)) if text.strip() else [text[:limit]]
+    if not text.strip():
+        return
+    assert all(len(part) <= limit for part in parts)
+    assert "".join("".join(parts).split()) == "".join(text.split())
+
+
+@given(st.lists(st.text("abc", min_size=1, max_size=8), min_size=1, max_size=40), st.integers(8, 40))
+def test_neighbouring_pieces_never_fit_together(words, limit):
+    parts = pieces(" ".join(words), fits(limit))
+    for one, other in itertools.pairwise(parts):
+        assert len(f"{one} {other}") > limit
+
+
+@pytest.mark.parametrize("text", ["a" * 1000, "wort " * 500, "Satz. " * 400])
+def test_few_questions_are_asked(text):
+    asked = []
+    pieces(text, lambda part: asked.append(part) or len(part) <= 50)
+    assert len(asked) < 2500
