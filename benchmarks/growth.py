@@ -115,7 +115,7 @@ def _models() -> list[tuple[str, Any, Any]]:
     for family, sizes in {**_ENCODERS, **_GENERATORS}.items():
         shared = {"vocab_size": len(words), "pad_token_id": 0, "bos_token_id": 101, "eos_token_id": 102}
         base = _ENCODERS["bert"] if family in _ENCODERS else {}
-        config = transformers.AutoConfig.for_model(family, **shared, **base, **sizes)
+        config = transformers.AutoConfig.for_model(family, **(shared | base | sizes))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             auto = "AutoModel" if family in _ENCODERS else "AutoModelForCausalLM"

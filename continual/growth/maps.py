@@ -68,7 +68,7 @@ class Copies:
         return not rest and bool((self.sources == torch.arange(len(self.sources)) // times).all())
 
     def tilted(self, tilt: float) -> Tensor:
-        """For each new unit a factor, float64, [new]: from `1 - tilt` for the first of its kind to `1 + tilt` for the last.
+        """For each new unit a factor, float64, [new]: `1 - tilt` for the first of its kind, `1 + tilt` for the last.
 
         Their mean over a kind is 1, and that of a unit without copies is 1.
         """

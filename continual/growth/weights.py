@@ -61,7 +61,7 @@ def grown(model: nn.Module, plan: GrowthMap, noise: float = 0.0, seed: int = 0) 
     if family.untie:
         config.tie_word_embeddings = False
     with torch.random.fork_rng(devices=[]):  # drawing weights that are replaced at once must shift nothing
-        larger_model = _built(model, config)
+        larger_model = _built(model, config).to(model.dtype)
     larger_model.set_attn_implementation("sdpa")
     if own_head:
         larger_model.lm_head.weight = nn.Parameter(torch.empty_like(larger_model.lm_head.weight))

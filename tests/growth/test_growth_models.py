@@ -19,6 +19,17 @@ EPSILON_IN_NORMS = {"marian": 1e-3}
 """Largest change in double precision where identities pass post-norms with an epsilon of 1e-5; logits are up to 9."""
 
 
+SINGLE_IN_NORMS = ("t5", "mt5", "llama")
+"""Families whose norms compute in single precision whatever their weights are, so that wider sums round otherwise."""
+
+
+def allowed(family: str, amount: Amount) -> float:
+    """The largest change of an output in double precision."""
+    if family in SINGLE_IN_NORMS and amount.width:
+        return 3e-4
+    return EPSILON_IN_NORMS.get(family, 1e-6) if amount.layers else 1e-6
+
+
 @pytest.fixture
 def model_of(tiny_encoder, tiny_generator):
     return lambda family: backbone(family, tiny_encoder, tiny_generator)
@@ -36,8 +47,7 @@ def changed(encoder, expansion, amount: Amount, double: bool = False):
 def test_exact_growth_is_exact_in_double_precision_and_close_in_single(model_of, family, amount):
     encoder, amount = model_of(family), Amount(**AMOUNTS[amount])
     precise = changed(encoder, Exact(), amount, double=True)
-    allowed = EPSILON_IN_NORMS.get(family, 1e-6) if amount.layers else 1e-6
-    assert precise.largest < allowed, precise
+    assert precise.largest < allowed(family, amount), precise
     single = changed(encoder, Exact(), amount)
     assert single.largest < 5e-5 * max(1.0, single.scale), single
 
