@@ -101,12 +101,12 @@ _QUICK = ("training.batch_tokens=512", "translating.beams=1", "translating.max_n
 QUICK = Scale(
     base=("translation-tiny", "model.width=64", "model.inner=128", "model.heads=2", "training.steps=100"),
     shapes=(("model.width=48",), ("model.encoder_layers=3", "model.decoder_layers=1")),
-    stream=(*_TINY_STREAM, "stream.dev=20", "stream.test=40"),
+    stream=(*_TINY_STREAM, "stream.dev=30", "stream.test=60"),
     own="kitchen",
     domains=("bistro", "kitchen", "station", "canteen"),
     pairs=150,
     student=("training.steps=240", "training.learning_rate=0.004", *_QUICK),
-    teacher=("training.steps=240", "training.learning_rate=0.004", "translating.test=4", *_QUICK),
+    teacher=("training.steps=400", "training.learning_rate=0.004", "translating.test=4", *_QUICK),
     steps=("training.steps=20", "training.warmup=5", "training.learning_rate=0.001", *_QUICK),
 )
 SCALES = {"translation-base": BASE, "translation-tiny": TINY}
