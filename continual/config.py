@@ -10,6 +10,7 @@ from continual.backbone.readout import Readout
 from continual.construction import coerced
 from continual.construction import typed as _typed
 from continual.errors import ConfigError, UserError
+from continual.files import read_json
 from continual.registry import suggestion
 from continual.settings import LearnerSettings, RoutingConfig, TransferConfig
 from continual.training.config import TrainingConfig
@@ -85,6 +86,7 @@ def compose(name: str, overrides: Sequence[str] = ()) -> RunConfig:
         ConfigError: A name, key or value is unknown or of the wrong type.
         UserError: A part refuses its settings.
     """
+    overrides = _with_backbone_folders(overrides)
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
         return from_file(path, overrides)
@@ -110,6 +112,7 @@ def from_file(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    overrides = _with_backbone_folders(overrides)
     try:
         # OmegaConf's own loader, since plain YAML takes 1e-3 for a text.
         given = OmegaConf.to_container(OmegaConf.create(path.read_text(encoding="utf-8")), resolve=False)
@@ -137,6 +140,31 @@ def from_file(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         return parse(OmegaConf.to_container(merged, resolve=True))
     except (OmegaConfBaseException, yaml.YAMLError) as error:
         raise ConfigError(_first_line(error)) from error
+
+
+def _with_backbone_folders(overrides: Sequence[str]) -> list[str]:
+    """The overrides with `backbone=FOLDER`, a folder of a model, as the backbone of its kind and its path."""
+    result = []
+    for item in overrides:
+        key, _, value = item.partition("=")
+        folder = Path(value).expanduser()
+        if key == "backbone" and (folder / "config.json").is_file():
+            result += [f"backbone={_kind_of_model(folder)}", f"backbone.path='{folder.absolute()}'"]
+        else:
+            result.append(item)
+    return result
+
+
+def _kind_of_model(folder: Path) -> str:
+    """The backbone that reads a model; what is wrong with its config.json is told when it is loaded."""
+    try:
+        config = read_json(folder / "config.json")
+        architectures = [str(name) for name in config.get("architectures") or []]
+    except (OSError, ValueError, AttributeError):
+        return "hub"
+    if config.get("is_encoder_decoder"):
+        return "seq2seq"
+    return "causal" if any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in architectures) else "hub"
 
 
 def parse(resolved: Mapping[str, Any]) -> RunConfig:

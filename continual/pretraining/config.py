@@ -13,7 +13,7 @@ from continual.pretraining.recipe import Recipe
 from continual.registry import suggestion
 
 FOLDER = "pretrain"
-GROUPS = ("pool", "objectives")
+GROUPS = ("pool", "objectives", "stream", "strategy")
 _COMMON = ("name", "kind", "description", "threads", "tracking")
 
 

@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ from continual.training.checkpoint import Checkpoints
 from continual.training.watch import Watcher
 
 STAGE = "training"
-"""The name of the training's checkpoint."""
+"""The name of a training that is the only one, and of its checkpoint."""
 
 _SECONDS_BETWEEN_CHECKPOINTS = 60.0
 _BETAS, _EPSILON = (0.9, 0.98), 1e-9
@@ -40,6 +40,12 @@ class Objective(Protocol):
 
     def evaluate(self) -> dict[str, float]:
         """Scores on held-out text, by name."""
+
+    def state(self) -> dict[str, Any]:
+        """Plain values that it has to go on from, beside weights and step; none where all follows from the step."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on where `state` was taken."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,7 @@ class Training:
         checkpoints: Where its state is kept.
         watcher: Who is told, and may ask to stop.
         report: Given each entry of the curve as it is made.
+        stage: The name of the training and of its checkpoint.
     """
 
     objective: Objective
@@ -84,6 +91,7 @@ class Training:
     checkpoints: Checkpoints
     watcher: Watcher
     report: Callable[[Mapping[str, float]], None]
+    stage: str = STAGE
     step: int = field(default=0, init=False)
     epoch: int = field(default=0, init=False)
     earlier: float = field(default=0.0, init=False)
@@ -109,7 +117,7 @@ class Training:
             StorageError: A checkpoint could not be written.
         """
         self._restore()
-        self.watcher.started(STAGE, self.total)
+        self.watcher.started(self.stage, self.total)
         device = next(self.objective.module.parameters()).device
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             try:
@@ -117,7 +125,7 @@ class Training:
             except Interrupted:
                 self._save()
                 raise
-        self.watcher.finished(STAGE)
+        self.watcher.finished(self.stage)
         self._save()
         return Outcome(self.step, self.epoch + 1, self.elapsed, self.curve)
 
@@ -139,7 +147,7 @@ class Training:
             if time.monotonic() - saved >= _SECONDS_BETWEEN_CHECKPOINTS:
                 self._save()
                 saved = time.monotonic()
-            self.watcher.step(STAGE, self.step, loss)
+            self.watcher.step(self.stage, self.step, loss)
         if not self.curve or self.curve[-1]["step"] < self.step:
             self._evaluate()
 
@@ -148,7 +156,7 @@ class Training:
         if self.total is None and self.elapsed >= (1 - self.config.cooldown) * self.seconds:
             self.total = max(total_from(self.step, self.config.cooldown), 1)
             self._save()
-            self.watcher.started(STAGE, self.total)
+            self.watcher.started(self.stage, self.total)
 
     def _one_step(self, rows: Tensor) -> float:
         torch.manual_seed(seed_of(self.seed, "step", str(self.step)))
@@ -186,7 +194,7 @@ class Training:
         with torch.inference_mode():
             scores = self.objective.evaluate()
         self.curve.append({"step": self.step, "seconds": round(self.elapsed, 1), **means, **scores})
-        self.watcher.epoch(STAGE, self.step, {**means, **scores})
+        self.watcher.epoch(self.stage, self.step, {**means, **scores})
         self.report(self.curve[-1])
 
     def _save(self) -> None:
@@ -202,16 +210,18 @@ class Training:
             "seconds": self.elapsed,
             "curve": self.curve,
             "sums": self.sums,
+            "objective": self.objective.state(),
         }
-        self.checkpoints.save(STAGE, tensors, state)
+        self.checkpoints.save(self.stage, tensors, state)
 
     def _restore(self) -> None:
-        saved = self.checkpoints.load(STAGE)
+        saved = self.checkpoints.load(self.stage)
         if saved is None:
             return
         tensors, state = saved
         self.step, self.epoch, self.total = state["step"], state["epoch"], state["total"]
         self.earlier, self.curve, self.sums = state["seconds"], state["curve"], state["sums"]
+        self.objective.restore(state.get("objective", {}))
         with torch.no_grad():
             for name, value in self.objective.module.named_parameters():
                 value.copy_(tensors[f"model/{name}"])

@@ -193,9 +193,9 @@ def pretrained(name: str, overrides: Sequence[str] = (), cache: Path | None = No
 
 
 def _numbers(scores: list[dict[str, Any]]) -> dict[str, float]:
-    """The numbers of each domain, as `DOMAIN/WAY/NAME`."""
+    """The numbers of each domain, as `DOMAIN/WAY/NAME`, or `DOMAIN/NAME` where there are no ways."""
     return {
-        f"{row['domain']}/{row.get('way', '')}/{name}": float(value)
+        "/".join([row["domain"], *([row["way"]] if "way" in row else []), name]): float(value)
         for row in scores
         for name, value in row.items()
         if isinstance(value, int | float)
