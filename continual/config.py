@@ -172,7 +172,7 @@ def parse(resolved: Mapping[str, Any]) -> RunConfig:
 
     Local paths become absolute, so that a run can be continued from any folder.
     """
-    resolved = {key: _with_absolute_path(value) for key, value in resolved.items()}
+    resolved = {key: with_absolute_path(value) for key, value in resolved.items()}
     known = [
         "stream",
         "backbone",
@@ -305,9 +305,10 @@ def _data_path(relative: str) -> str:
     return str(Path(root).expanduser().absolute() / relative)
 
 
-def _with_absolute_path(section: Any) -> Any:
+def with_absolute_path(section: Any) -> Any:
+    """A section of plain settings whose `path` does not depend on the folder that a command is given in."""
     if isinstance(section, Mapping) and isinstance(section.get("parts"), Mapping):  # a stream of streams
-        section = {**section, "parts": {key: _with_absolute_path(part) for key, part in section["parts"].items()}}
+        section = {**section, "parts": {key: with_absolute_path(part) for key, part in section["parts"].items()}}
     path = section.get("path") if isinstance(section, Mapping) else None
     if not isinstance(path, str) or not Path(path).exists():
         return section

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from continual.config import TrackingConfig, compose_in, configs_folder, names_in
+from continual.config import TrackingConfig, compose_in, configs_folder, names_in, with_absolute_path
 from continual.construction import coerced, typed
 from continual.errors import ConfigError
 from continual.pretraining import RECIPES
@@ -67,7 +67,8 @@ def compose(name: str, overrides: Sequence[str] = ()) -> PretrainConfig:
 
 
 def parse(name: str, resolved: dict[str, Any]) -> PretrainConfig:
-    """Checks plain settings and gives them types."""
+    """Checks plain settings and gives them types; local paths become absolute, so that they mean the same elsewhere."""
+    resolved = {key: with_absolute_path(value) for key, value in resolved.items()}
     kind = coerced(resolved.get("kind", ""), str, "kind")
     recipe = RECIPES.load(kind)
     known = [*_COMMON, *recipe.sections]

@@ -7,7 +7,8 @@ from continual.errors import BackboneError, ConfigError, LearningError
 from continual.pretraining.lifelong import OBJECTIVES
 from continual.pretraining.lifelong.config import CAUSAL, MASKED, BudgetConfig, ModelConfig, StrategyConfig
 from continual.pretraining.lifelong.evaluation import examined, likelihood
-from continual.pretraining.lifelong.learning import DomainLearning, Material
+from continual.pretraining.lifelong.learning import DomainLearning
+from continual.pretraining.lifelong.material import Material
 from continual.pretraining.lifelong.model import add_symbols, open_model
 from continual.pretraining.lifelong.reading import answers, by_tokens, logits_at
 from continual.pretraining.lifelong.replay import Replay

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from continual.pretraining.lifelong.config import StrategyConfig
 from continual.pretraining.lifelong.evaluation import likelihood
 from continual.pretraining.lifelong.losses import distilled, divergence_sum
+from continual.pretraining.lifelong.material import Material
 from continual.pretraining.lifelong.metrics import perplexity
 from continual.pretraining.lifelong.objectives import Objective, Question
 from continual.pretraining.lifelong.reading import answers
@@ -20,21 +20,6 @@ from continual.seeding import seed_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-
-@dataclass(frozen=True)
-class Material:
-    """What a training reads.
-
-    Attributes:
-        current: Windows of the domain that is learned.
-        memory: Windows of each past domain that is replayed.
-        exams: For each domain to be watched held-out windows, as `examined` gives them.
-    """
-
-    current: list[Window]
-    memory: Mapping[str, list[Window]]
-    exams: Mapping[str, list[Window]]
 
 
 class DomainLearning:
