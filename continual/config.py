@@ -11,6 +11,7 @@ from continual.construction import coerced
 from continual.construction import typed as _typed
 from continual.errors import ConfigError, UserError
 from continual.files import read_json
+from continual.growth.config import GrowthConfig
 from continual.registry import suggestion
 from continual.settings import LearnerSettings, RoutingConfig, TransferConfig
 from continual.training.config import TrainingConfig
@@ -182,6 +183,7 @@ def parse(resolved: Mapping[str, Any]) -> RunConfig:
         "training",
         "transfer",
         "routing",
+        "growth",
         "tracking",
         "seed",
         "cache_mb",
@@ -190,6 +192,9 @@ def parse(resolved: Mapping[str, Any]) -> RunConfig:
     for key in resolved:
         if key not in known:
             raise ConfigError(f"There is no setting {key!r}{suggestion(key, known)}; known: {', '.join(known)}.")
+    growth = _typed(GrowthConfig, resolved.get("growth"), "growth")
+    if not growth.active:
+        resolved.pop("growth", None)  # a run without growth is the run that it was before there was growth
     settings = LearnerSettings(
         method=dict(resolved["method"]),
         tuning=dict(resolved["tuning"]),
@@ -197,6 +202,7 @@ def parse(resolved: Mapping[str, Any]) -> RunConfig:
         training=_typed(TrainingConfig, resolved.get("training"), "training"),
         transfer=_typed(TransferConfig, resolved.get("transfer"), "transfer"),
         routing=_typed(RoutingConfig, resolved.get("routing"), "routing"),
+        growth=growth,
         cache_mb=_number(resolved, "cache_mb", 2048, float),
         seed=_number(resolved, "seed", 0, int),
     )

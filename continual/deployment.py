@@ -1,18 +1,22 @@
 """Opens what was learned for use: a run, or a pool alone."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from continual.config import from_file
 from continual.errors import PoolError
 from continual.learner import Learner
 from continual.participant import is_baseline
 
+if TYPE_CHECKING:
+    from continual.growth.lineage import Lineage
+
 
 def open_learner(path: Path, int8: bool = False) -> Learner:
     """A learner on the pool of a run folder or on a pool folder, ready to predict.
 
     A run names its backbone in its config. A pool alone is opened on the backbone that it was made with, where that
-    is one of the named ones.
+    is one of the named ones, or has grown from one and lies beside the pool.
 
     Args:
         path: The run or the pool.
@@ -23,6 +27,8 @@ def open_learner(path: Path, int8: bool = False) -> Learner:
     """
     from continual.backbone import BACKBONES
     from continual.construction import construct_named
+    from continual.growth.generations import generations, settings_for
+    from continual.growth.lineage import read_lineage
     from continual.pool import PromptPool
 
     if (path / "config.yaml").is_file():
@@ -33,15 +39,39 @@ def open_learner(path: Path, int8: bool = False) -> Learner:
                 f"The run {path} is of the baseline {method!r}, which is measured and leaves nothing to predict with; "
                 "give a run of one of our methods, such as method=panda."
             )
-        encoder = construct_named(BACKBONES, config.backbone, "backbone")
-        pool = PromptPool(path / "pool", encoder.fingerprint, create=False, read_only=True)
-        return Learner(pool, encoder.quantized() if int8 else encoder, config.learner)
+        encoder, grown = construct_named(BACKBONES, config.backbone, "backbone"), generations(path)
+        if grown:
+            encoder = grown[-1].load(encoder)
+        folder = grown[-1].pool if grown else path / "pool"
+        pool = PromptPool(folder, encoder.fingerprint, create=False, read_only=True)
+        return Learner(pool, encoder.quantized() if int8 else encoder, settings_for(config.learner, grown))
     pool = PromptPool(path, create=False, read_only=True)
+    lineage = read_lineage(path)
+    if lineage is not None:
+        return _grown(path, lineage, int8)
     if pool.backbone_name not in BACKBONES or pool.backbone_name == "hub":
         raise PoolError(
             f"The pool {path} was made with the backbone {pool.backbone_name!r}, which has no name here; "
             "give the folder of a run, whose config.yaml tells how to load it."
         )
     encoder = BACKBONES.load(pool.backbone_name)()
+    opened = PromptPool(path, encoder.fingerprint, create=False, read_only=True)
+    return Learner(opened, encoder.quantized() if int8 else encoder)
+
+
+def _grown(path: Path, lineage: "Lineage", int8: bool) -> Learner:
+    """A learner on the pool of a grown backbone, which `continual grow` and runs save beside it."""
+    from continual.backbone import BACKBONES
+    from continual.growth.generations import MODEL
+    from continual.growth.models import load_like
+    from continual.pool import PromptPool
+
+    model, root = path.absolute().parent / MODEL, lineage.name.partition("+")[0]
+    if not model.is_dir() or root not in BACKBONES:
+        raise PoolError(
+            f"The pool {path} was made on the backbone {lineage.name!r}, which has grown from {lineage.parent_name!r} "
+            f"and is not in {model}; put the grown model there, or give the folder of the run."
+        )
+    encoder = load_like(BACKBONES.load(root)(), model, lineage.name)
     opened = PromptPool(path, encoder.fingerprint, create=False, read_only=True)
     return Learner(opened, encoder.quantized() if int8 else encoder)

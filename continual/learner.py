@@ -12,6 +12,7 @@ from torch import Tensor
 from continual.backbone import BACKBONES
 from continual.backbone.encoder import Encoder
 from continual.backbone.frozen import FrozenCache, FrozenView
+from continual.backbone.readout import Readout
 from continual.backbone.texts import EncodedTexts
 from continual.construction import construct_named
 from continual.errors import LearningError, PoolError
@@ -41,8 +42,12 @@ from continual.tuning.head import Head
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from continual.growth.capacity import Verdict
     from streams import Task
 
+
+CAPACITY = "capacity"
+"""Where a prompt's provenance keeps the verdict of the test of capacity."""
 
 PREDICTED_AT_ONCE = 2048
 """Texts whose features are held together while predicting, so that memory does not grow with the number of texts."""
@@ -143,6 +148,7 @@ class Learner:
         task: "Task",
         checkpoints: Checkpoints | None = None,
         watcher: Watcher | None = None,
+        examine: bool = False,
         **provenance: Any,
     ) -> PromptRecord:
         """Learns one task and stores it in the pool; what the pool held before is not touched.
@@ -151,6 +157,7 @@ class Learner:
             task: The task. Its test split is not looked at.
             checkpoints: Where trainings keep their state, so that a second call goes on after a crash.
             watcher: Who is told of the progress.
+            examine: Test whether the task needs a larger backbone; the verdict is stored with the prompt.
             **provenance: Further JSON-able facts to be stored with the prompt.
 
         Returns:
@@ -170,6 +177,7 @@ class Learner:
         hits = self.recall(keys)
         lesson = self.lesson(task, train, dev, keys, hits, checkpoints, watcher)
         learned = self.method.learn(lesson)  # ranks its sources and adapts them
+        provenance |= {CAPACITY: self.capacity(lesson, learned).to_json()} if examine else {}
         earlier = sum(stage.earlier_seconds for stage in lesson.stages)
         facts = {"seconds": time.monotonic() - started + earlier, "recalled": [asdict(hit) for hit in hits]}
         record = self.store(lesson, learned, None if ground is None else ground.final(), facts | provenance)
@@ -249,6 +257,15 @@ class Learner:
     def _built_on(self, record: PromptRecord) -> bool:
         spec = {key: value for key, value in record.tuning.items() if key != "readout"}
         return record.method == self.method.name and build_tuning(spec).base.spec() == self.tuning.spec()
+
+    def capacity(self, lesson: Lesson, learned: Learned) -> "Verdict":
+        """Tests whether prompts can hold the task; see `continual/growth/capacity.py`."""
+        from continual.growth.capacity import examine
+
+        nothing = Readout("none", terms=0)
+        return examine(
+            lesson, learned, self.settings.growth, lambda texts, layer: self.cache.view(texts, layer, nothing)
+        )
 
     def store(self, lesson: Lesson, learned: Learned, ground: Head | None, facts: dict[str, Any]) -> PromptRecord:
         """Puts what was learned into the pool, whole or not at all."""

@@ -64,6 +64,7 @@ class LearnedTask:
         prompt: Id of the prompt or model that was stored for the task alone, if there is one.
         sources: The prompts that it was made from, as records of `summary.Source`.
         candidates: The prompts that were considered, as records of `summary.Candidate`.
+        growth: Whether the backbone grew for it and why, as an item of `Summary.growth`; None where that was not asked.
     """
 
     train_examples: int
@@ -76,6 +77,7 @@ class LearnedTask:
     prompt: str | None = None
     sources: list[dict[str, Any]] = field(default_factory=list)
     candidates: list[dict[str, Any]] = field(default_factory=list)
+    growth: dict[str, Any] | None = None
 
 
 class Participant(Protocol):
@@ -85,11 +87,13 @@ class Participant(Protocol):
 
     Attributes:
         tuning: Name of what is trained for each task; None where that is a whole model.
-        artifacts: Names of what it keeps in the run's folder and the tracker should get.
     """
 
     tuning: str | None
-    artifacts: tuple[str, ...]
+
+    @property
+    def artifacts(self) -> tuple[str, ...]:
+        """Names of what it keeps in the run's folder and the tracker should get."""
 
     @property
     def notes(self) -> list[str]:
@@ -167,16 +171,19 @@ def check_settings(settings: "LearnerSettings", encoder: "Encoder") -> None:
     """
     from continual.baselines import BASELINES
     from continual.construction import construct_named
+    from continual.growth.stream import check_growth
     from continual.methods import METHODS
     from continual.transfer import TRANSFERABILITY
     from continual.tuning import build_tuning
 
     if is_baseline(settings.method.get("name", "")):
+        check_growth(settings, encoder)
         construct_named(BASELINES, settings.method, "method").check(encoder)
         return
     construct_named(METHODS, settings.method, "method")
     TRANSFERABILITY.entry(settings.transfer.metric)
     build_tuning(settings.tuning).entry(encoder)
+    check_growth(settings, encoder)
 
 
 def check_task(settings: "LearnerSettings", task: "Task") -> None:
@@ -210,9 +217,12 @@ def open_participant(
         settings: How tasks are learned.
         stream: All tasks of the run.
     """
+    from continual.growth.stream import check_growth
     from continual.team import current_team
 
     name = settings.method.get("name", "")
+    if settings.growth.active:
+        check_growth(settings, encoder)
     if not is_baseline(name):
         from continual.pooled import PooledParticipant
 

@@ -1,6 +1,7 @@
 """The pool as a participant of a run: a prompt for each task, which is never changed again."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,17 +9,25 @@ from continual.assessment import Assessor
 from continual.assessment import TaskScore as PoolScore
 from continual.backbone.encoder import Encoder
 from continual.errors import RunError
+from continual.growth.stream import Growing
 from continual.learner import Learner
 from continual.participant import LearnedTask, SplitScore, TaskScores
-from continual.pool.prompt import PromptRecord
+from continual.pool.prompt import PromptRecord, make_id
 from continual.settings import LearnerSettings
-from continual.training.checkpoint import Checkpoints
+from continual.training.checkpoint import Checkpoints, Named
 from continual.training.watch import Watcher
 
 if TYPE_CHECKING:
     from streams import Task
 
 POOL = "pool"
+
+GROWN = "grown"
+"""Where the provenance of a prompt that was learned again on a grown backbone keeps the first one's id."""
+
+INSTEAD_OF = "instead_of"
+"""Where that of the first one, which turned out better, keeps the id of the one learned again."""
+
 _PREDICTIONS = "predictions.safetensors"
 
 
@@ -32,13 +41,23 @@ class PooledParticipant:
         settings: How tasks are learned.
     """
 
-    artifacts = (POOL,)
-
     def __init__(self, folder: Path, run_id: str, encoder: Encoder, settings: LearnerSettings) -> None:
         self.tuning: str | None = settings.tuning["name"]
         self._folder, self._run = folder, run_id
-        self._learner = Learner(folder / POOL, encoder, settings)
-        self._assessor = Assessor(self._learner, folder / _PREDICTIONS)
+        self._growing = Growing(folder, encoder, settings)
+        self._open()
+
+    def _open(self) -> None:
+        """The backbone and the pool that are in use: those of the newest generation, if the backbone has grown."""
+        newest = self._growing.newest()
+        pool = self._folder / POOL if newest is None else newest.pool
+        self._learner = Learner(pool, self._growing.encoder(), self._growing.settings())
+        self._assessor = Assessor(self._learner, self._folder / _PREDICTIONS if newest is None else newest.predictions)
+
+    @property
+    def artifacts(self) -> tuple[str, ...]:
+        """See `Participant.artifacts`."""
+        return (self._learner.pool.path.relative_to(self._folder).as_posix(),)
 
     @property
     def notes(self) -> list[str]:
@@ -59,16 +78,87 @@ class PooledParticipant:
             )
 
     def stored(self, task: "Task", position: int) -> LearnedTask | None:
-        """See `Participant.stored`."""
-        record = self._learner.find(task.name)
-        if record is None or self._own_position(record) != position:
+        """See `Participant.stored`; a task after which the backbone grows is learned when it is learned again."""
+        record = self._own(task, position)
+        if record is None:
             return None
         self._learner.settle(record)
-        return _learned(record)
+        if self._growing.config.active:
+            decision = self._growing.decision(record, position)
+            if decision is not None and decision.grow and GROWN not in record.provenance:
+                return None
+            self._growing.remember(task, position)
+        return self._told(self._better(record), position)
 
     def learn(self, task: "Task", position: int, checkpoints: Checkpoints, watcher: Watcher) -> LearnedTask:
         """See `Participant.learn`."""
-        return _learned(self._learner.learn(task, checkpoints, watcher, position=position, run=self._run))
+        record = self._own(task, position)  # there already where a growth was cut off
+        if record is None:
+            examine = self._growing.examines(position)
+            record = self._learner.learn(task, checkpoints, watcher, examine, position=position, run=self._run)
+        if self._growing.config.active:
+            record = self._grow(task, position, record, checkpoints, watcher)
+        return self._told(record, position)
+
+    def _grow(
+        self, task: "Task", position: int, record: PromptRecord, checkpoints: Checkpoints, watcher: Watcher
+    ) -> PromptRecord:
+        """Step 5: a larger backbone where prompts cannot hold the task, which is then learned again."""
+        self._growing.remember(task, position)
+        decision = self._growing.decision(record, position)
+        if decision is None or not decision.grow:
+            return record
+        generation = self._growing.at(position)
+        if generation is None:
+            generation = self._growing.grow(self._learner, task, position, checkpoints, watcher)
+            self._open()
+        again = Named(checkpoints, "again-")  # its trainings are named as those of the first time
+        facts = {GROWN: record.id, "position": position, "run": self._run}
+        return self._better(self._learner.learn(task, again, watcher, **facts))
+
+    def _better(self, record: PromptRecord) -> PromptRecord:
+        """The prompt that answers: one learned again on a grown backbone, or the first where that did better on dev.
+
+        The first then becomes the newest version, for nothing stored is ever changed.
+        """
+        facts, pool = record.provenance, self._learner.pool
+        if GROWN not in facts or INSTEAD_OF in facts:
+            return record
+        first = pool.get(facts[GROWN])
+        if facts["dev_accuracy"] >= first.provenance["dev_accuracy"]:
+            return record
+        version = pool.next_version(first.task)
+        provenance = first.provenance | {GROWN: first.id, INSTEAD_OF: record.id}
+        return pool.add(replace(first, id=make_id(first.task, version), version=version, provenance=provenance))
+
+    def _own(self, task: "Task", position: int) -> PromptRecord | None:
+        """The newest prompt that this run has learned for the task at a place of the stream."""
+        record = self._learner.find(task.name)
+        return None if record is None or self._own_position(record) != position else record
+
+    def _told(self, record: PromptRecord, position: int) -> LearnedTask:
+        """How a task was learned, both times where the backbone grew in between."""
+        learned = _learned(record)
+        if not self._growing.config.active:
+            return learned
+        first = self._learner.pool.record(record.provenance[GROWN]) if GROWN in record.provenance else None
+        decision = self._growing.decision(first or record, position)
+        if decision is None:
+            return learned
+        generation = self._growing.at(position)
+        entry = {"task": record.task, "reason": decision.reason, "evidence": dict(decision.evidence)}
+        if first is None or generation is None:
+            return replace(learned, growth=entry | {"from": None, "to": None, "seconds": decision.seconds})
+        before, origin = _learned(first), generation.lineage.origin
+        entry["evidence"] |= origin["evidence"]
+        entry["evidence"] |= {"dev_accuracy_before": before.dev_accuracy, "dev_accuracy_after": learned.dev_accuracy}
+        seconds = origin["seconds"] + learned.seconds
+        return replace(
+            learned,
+            seconds=before.seconds + seconds,
+            examples_seen=before.examples_seen + learned.examples_seen,
+            growth=entry | {"from": origin["from"], "to": origin["to"], "seconds": decision.seconds + seconds},
+        )
 
     def unseen(self, task: "Task", learned: int) -> TaskScores | None:
         """See `Participant.unseen`: the nearest prompts with the same labels answer, told or not."""

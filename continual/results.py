@@ -50,6 +50,7 @@ class Results:
         tracking_id: The tracker's id of this run.
         digests: For each learned task a digest of its test texts.
         own: What each learned task scored last by its own metric: `aware` and `routed`, by task.
+        growth: What was decided after which task about growing the backbone, see `Summary.growth`.
     """
 
     run: str
@@ -70,6 +71,7 @@ class Results:
     tracking_id: str | None = None
     digests: dict[str, str] = field(default_factory=dict)
     own: dict[str, dict[str, float]] = field(default_factory=dict)
+    growth: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def begun(cls, tasks: list[str], **about: Any) -> "Results":
@@ -126,6 +128,7 @@ class Results:
             found = {other: getattr(score, name) for other, score in scores.items()}
             self.own[name] = {other: score.score for other, score in found.items() if score is not None}
         self.per_task.append(_task_record(task, learned, scores[task.name].aware, seconds))
+        self.growth += [] if learned.growth is None else [learned.growth]
         self.evaluate_seconds += seconds
         self.parameters = learned.trained_parameters or self.parameters
         self.examples_seen += learned.examples_seen
@@ -152,7 +155,18 @@ class Results:
         latest = self.matrices["aware"].values[self.learned, self.learned - 1].item()
         flat["task/accuracy"] = None if math.isnan(latest) else latest
         flat["task/seconds"] = self.per_task[-1]["seconds"]
-        return flat
+        return flat | self._latest_growth()
+
+    def _latest_growth(self) -> dict[str, float | None]:
+        """What was decided after the latest task, flat; nothing where that was not asked."""
+        if not self.growth or self.growth[-1]["task"] != self.per_task[-1]["task"]:
+            return {}
+        entry = self.growth[-1]
+        sizes = entry["to"] or {}
+        numbers = {**entry["evidence"], "seconds": entry["seconds"], **sizes}
+        return {"growth/grown": float(entry["to"] is not None)} | {
+            f"growth/{key}": value for key, value in numbers.items()
+        }
 
     def summary(self, finished: bool, versions: dict[str, str | None], notes: list[str]) -> Summary:
         """Everything, in the shape of `summary.json`."""
@@ -176,6 +190,7 @@ class Results:
             finished=finished,
             versions=versions,
             notes=notes,
+            growth=self.growth,
         )
 
     def matrix_csv(self) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 from continual.backbone.readout import Readout
 from continual.errors import ConfigError
+from continual.growth.config import GrowthConfig
 from continual.training.config import TrainingConfig
 
 
@@ -48,6 +49,7 @@ class LearnerSettings:
         training: How a prompt is trained.
         transfer: How sources are found and ranked.
         routing: How texts find their prompt.
+        growth: When and how the backbone grows.
         cache_mb: Memory for hidden states that are kept, in megabytes.
         seed: Decides all that is random in learning.
     """
@@ -58,5 +60,6 @@ class LearnerSettings:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     transfer: TransferConfig = field(default_factory=TransferConfig)
     routing: RoutingConfig = field(default_factory=RoutingConfig)
+    growth: GrowthConfig = field(default_factory=GrowthConfig)
     cache_mb: float = 2048
     seed: int = 0

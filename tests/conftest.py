@@ -1,5 +1,6 @@
 """Fixtures for everything that needs a model: tiny random encoders of many families, and the embedded MiniLM."""
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,10 @@ import pytest
 if TYPE_CHECKING:
     from continual.backbone.encoder import Encoder
     from continual.backbone.text_to_text import TextToText
+
+# `benchmarks/` is no part of the package: where that is installed, tests find the programs in their own checkout. At
+# the end, so that the installed package stays the one that is tested.
+sys.path.append(str(Path(__file__).parents[1]))
 
 TinyEncoder = Callable[..., "Encoder"]
 TinyGenerator = Callable[[str], "TextToText"]

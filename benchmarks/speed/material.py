@@ -21,7 +21,7 @@ def stream(name: str, seed: int = 0, **options: Any) -> StreamManager:
     """A named stream with some of its options replaced."""
     from continual.config import compose
 
-    overrides = [f"stream.{key}={value}" for key, value in options.items()]
+    overrides = [f"stream.{key}={'null' if value is None else value}" for key, value in options.items()]
     return build_stream(compose(name, [*overrides, f"seed={seed}"]).stream, seed)
 
 

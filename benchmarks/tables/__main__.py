@@ -8,7 +8,7 @@ import functools
 import sys
 from pathlib import Path
 
-from benchmarks.tables import grid, lifelong, methods, performance, rumours
+from benchmarks.tables import grid, lifelong, methods, performance, rumours, scaling
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -31,7 +31,10 @@ TABLES = {
     "profile": performance.profile,
     "recalls": performance.recalls,
     "gpu": performance.gpu,
-    "sizes": performance.sizes,
+    "sizes": scaling.sizes,
+    "million": scaling.million,
+    "billion": scaling.billion,
+    "backbone": scaling.backbone,
 }
 """What stands between `<!-- results:NAME -->` and `<!-- /results:NAME -->`."""
 

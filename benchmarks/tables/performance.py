@@ -1,4 +1,4 @@
-"""Tables and the figure of docs/performance.md and docs/scaling.md."""
+"""Tables and the figure of docs/performance.md."""
 
 from pathlib import Path
 from typing import Any
@@ -85,15 +85,6 @@ def recalls() -> str:
 def gpu() -> str:
     """What a GPU did; one sentence where none was at hand."""
     return table("gpu") if groups("gpu") else NO_GPU
-
-
-def sizes() -> str:
-    """What one learned task takes on disk."""
-    found = (result("scaling") or {"sizes": {}})["sizes"]
-    if not found:
-        return NOT_YET
-    lines = ["| part of a prompt (PHEME's largest event) | kilobytes |", "|---|---|"]
-    return "\n".join([*lines, *(f"| `{name}` | {value / 1e3:.1f} |" for name, value in found.items())])
 
 
 def draw(path: Path) -> None:

@@ -33,8 +33,8 @@ def hub(
         path: A local folder or the model's name on the hub.
         pooling: `mean` or `cls`.
         max_length: Texts are cut after this many tokens.
-        memory_mb: Megabytes of weights to hold in memory; what exceeds them is read from a temporary file whenever a
-            layer needs it, by `accelerate`. None holds all.
+        memory_mb: Megabytes of weights to hold in memory, layers before embeddings; what exceeds them is read from
+            disk whenever a layer needs it, by `accelerate`, so that one layer comes on top. None holds all.
 
     Raises:
         BackboneError: There is no such model, or it is not an encoder.
@@ -50,12 +50,16 @@ def _load(path: str | Path, name: str, pooling: str, max_length: int, memory_mb:
     from continual.backbone.offload import Offload
 
     def options_of(config: "PretrainedConfig") -> dict[str, Any]:
+        from transformers import AutoModel
+
         _check_encoder(config, path)
-        return _without_pooler(config)
+        options = _without_pooler(config)
+        return options | offload.options(lambda: AutoModel.from_config(config, **options))
 
     offload = Offload(memory_mb)
-    model, tokenizer = load(path, "AutoModel", options_of, **offload.options())
-    offload.belongs_to(model)
+    with offload.loading():
+        model, tokenizer = load(path, "AutoModel", options_of)
+        offload.belongs_to(model)
     return Encoder(model, tokenizer, name, pooling, max_length)
 
 

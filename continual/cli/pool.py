@@ -9,11 +9,13 @@ from continual.cli.output import format_option, pick, print_table, show
 
 
 def open_pool(path: Path, read_only: bool = True) -> Any:
-    """The pool in a folder, or in the `pool` folder of a run."""
+    """The pool in a folder, or that of a run: on its newest backbone, if that has grown."""
     from continual.errors import PoolError
+    from continual.growth.generations import generations
     from continual.pool import PromptPool
 
-    inner = path / "pool"
+    grown = generations(path)
+    inner = grown[-1].pool if grown else path / "pool"
     if (path / "config.yaml").is_file() and (path / "summary.json").is_file() and not inner.is_dir():
         raise PoolError(f"The run {path} has no pool, since its method is a baseline; give the run of another method.")
     folder = inner if (path / "config.yaml").is_file() and inner.is_dir() else path

@@ -212,6 +212,7 @@ def _print_summary(summary: dict[str, Any], folder: Path) -> None:
     scores = [[kind, *(summary[kind][name] for name in measures)] for kind in ("aware", "routed")]
     print_table(["", *measures], scores, numbers=measures)
     _print_own_metrics(summary)
+    _print_growth(summary)
     _print_totals(summary, folder)
 
 
@@ -221,6 +222,20 @@ def _print_own_metrics(summary: dict[str, Any]) -> None:
     if any(row[1] not in (None, "accuracy") for row in rows):
         mean = ["mean", "", summary["aware"]["own_metric"], summary["routed"]["own_metric"]]
         print_table(["task", "metric", "aware", "routed"], [*rows, mean], "by their own metric", ("aware", "routed"))
+
+
+def _print_growth(summary: dict[str, Any]) -> None:
+    """After which tasks it was asked whether the backbone must grow, and what was found."""
+    rows = [[item["task"], _sizes(item), item["reason"], f"{item['seconds']:.1f}"] for item in summary["growth"]]
+    if rows:
+        print_table(["after", "backbone", "why", "seconds"], rows, "growth of the backbone", numbers=("seconds",))
+
+
+def _sizes(item: dict[str, Any]) -> str:
+    if item["to"] is None:
+        return "as it was"
+    changed = [name for name in item["to"] if item["to"][name] != item["from"][name]]
+    return ", ".join(f"{name} {item['from'][name]} to {item['to'][name]}" for name in changed)
 
 
 def _print_totals(summary: dict[str, Any], folder: Path) -> None:

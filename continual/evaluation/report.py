@@ -81,6 +81,7 @@ def _details(run: Summary, config: Mapping[str, Any]) -> dict[str, Any]:
         "row_height": sources.ROW,
         "tasks": tables.task_rows(run),
         "own_scores": tables.own_scores(run),
+        "growth": tables.growth_rows(run),
         "training": curves.training_panels(run.per_task, unit_of(run.metric)),
         "roles": {curves.role(stage.name) for record in run.per_task for stage in record.stages if stage.curve},
         "resources": headline.resources(run),

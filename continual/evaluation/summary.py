@@ -146,7 +146,9 @@ class Summary:
     """A whole run.
 
     `tuning` names what is trained for each task (`late`, `prefix`, ...). `notes` are sentences for the
-    reader, such as that the tracking server could not be reached.
+    reader, such as that the tracking server could not be reached. `growth` tells, for each task after which it was
+    asked whether the backbone must grow: `task`, `reason`, `evidence` (of the test of capacity and of the growth),
+    `from` and `to` (sizes; null where it did not grow) and `seconds` (of the test, the growth and learning again).
     """
 
     run: str
@@ -167,6 +169,7 @@ class Summary:
     finished: bool = False
     versions: dict[str, str | None] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    growth: list[dict[str, Any]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object that `summary.json` holds."""

@@ -41,6 +41,8 @@ def from_json(kind: type[_Record], value: Any, place: str = "") -> _Record:
 
 
 def _convert(kind: Any, value: Any, place: str) -> Any:
+    if kind is Any:  # for people, and for no code of this program
+        return value
     if dataclasses.is_dataclass(kind):
         return _record(kind, value, place)
     origin, inner = typing.get_origin(kind), typing.get_args(kind)

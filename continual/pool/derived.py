@@ -1,8 +1,8 @@
-"""Everything below `index/`: catalogue, key file and search graph. All of it can be rebuilt from the prompts.
+"""Everything below `index/`: catalogue, key file and search graphs. All of it can be rebuilt from the prompts.
 
-    catalogue.sqlite                           records and row numbers; its commit makes a prompt visible
-    keys-<generation>.f32                      all keys, one row after another
-    graph-<generation>-<rows>-<crc>.faiss      only in large pools: the oldest keys as a graph
+    catalogue.sqlite                               records and row numbers; its commit makes a prompt visible
+    keys-<generation>.f32                          all keys, one row after another
+    graph-<generation>-<start>-<stop>-<crc>.faiss  only in large pools: the oldest keys, see `graphfile`
 
 Row numbers mean something within one generation only. A rebuild starts a new one, so that a reader in another
 process never combines old row numbers with new rows.

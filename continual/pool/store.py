@@ -44,7 +44,7 @@ class PromptPool:
         backbone_name: Name of that backbone for people, stored in a new pool.
         create: Make the pool if there is none.
         read_only: Change nothing on disk, not even to repair the index.
-        exact_limit: Number of keys that are searched exactly; above, adding builds a graph, see `KeyIndex`.
+        exact_limit: Number of keys that are searched exactly; above, adding builds graphs, see `KeyIndex`.
 
     Raises:
         PoolError: There is no pool, or it is damaged, newer than this program or of another backbone.
@@ -216,6 +216,8 @@ class PromptPool:
                 encoded = encoded.renumbered(self.next_version(encoded.record.task))
             self._check_backbone(encoded.record)
             self._index.insert(encoded)
+        # Others may add meanwhile: in a pool of a million keys this takes seconds, once in a thousand prompts.
+        self._index.extend_graphs()
         return encoded.record
 
     def import_(self, path: str | PathLike[str]) -> list[PromptRecord]:

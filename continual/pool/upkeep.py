@@ -83,7 +83,14 @@ class KeptIndex:
         except IndexDamagedError as damage:
             self.rebuild(damage)
             self._insert(encoded)
-        self._extend_graph()
+
+    def extend_graphs(self) -> None:
+        """Brings the search graphs of a large pool up to date, if that is due. No lock need be held."""
+        try:
+            self._derived.live.compact()
+        except (StorageError, IndexDamagedError) as error:
+            # The prompts are stored and can be found; only the graphs that make large pools fast are older.
+            self._notes.append(f"The search graphs of {self._pool} were not extended ({error}).")
 
     def rebuild(self, damage: IndexDamagedError | None = None) -> None:
         """Makes the index anew; `damage` is why, if there is something to tell. The lock must be held.
@@ -94,16 +101,9 @@ class KeptIndex:
         names = [name for name in self._shelf.names()[0] if is_prompt_id(name)]
         readable = self._shelf.readable(names, self._notes)
         self._derived.rebuild((encoded.record, encoded.keys) for encoded in readable)
-        self._extend_graph()
+        self.extend_graphs()
         if damage is not None and names:
             self._notes.append(f"The index of {self._pool} was rebuilt from its prompts because {damage}.")
-
-    def _extend_graph(self) -> None:
-        try:
-            self._derived.live.compact()
-        except (StorageError, IndexDamagedError) as error:
-            # The prompts are stored and can be found; only the graph that makes large pools fast is older.
-            self._notes.append(f"The search graph of {self._pool} was not extended ({error}).")
 
     def _insert(self, encoded: EncodedPrompt) -> None:
         try:

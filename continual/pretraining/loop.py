@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ from continual.training.checkpoint import Checkpoints
 from continual.training.watch import Watcher
 
 STAGE = "training"
-"""The name of a training that is the only one, and of its checkpoint."""
+"""The name of a training that is the only one of its model."""
 
 _SECONDS_BETWEEN_CHECKPOINTS = 60.0
 _BETAS, _EPSILON = (0.9, 0.98), 1e-9
@@ -41,8 +41,13 @@ class Objective(Protocol):
     def evaluate(self) -> dict[str, float]:
         """Scores on held-out text, by name."""
 
+
+@runtime_checkable
+class Remembering(Protocol):
+    """An objective that has to go on from more than weights and step."""
+
     def state(self) -> dict[str, Any]:
-        """Plain values that it has to go on from, beside weights and step; none where all follows from the step."""
+        """Plain values to go on from."""
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on where `state` was taken."""
@@ -79,7 +84,7 @@ class Training:
         checkpoints: Where its state is kept.
         watcher: Who is told, and may ask to stop.
         report: Given each entry of the curve as it is made.
-        stage: The name of the training and of its checkpoint.
+        stage: Its name, for its checkpoint and for who watches.
     """
 
     objective: Objective
@@ -210,7 +215,7 @@ class Training:
             "seconds": self.elapsed,
             "curve": self.curve,
             "sums": self.sums,
-            "objective": self.objective.state(),
+            "objective": self.objective.state() if isinstance(self.objective, Remembering) else {},
         }
         self.checkpoints.save(self.stage, tensors, state)
 
@@ -221,7 +226,8 @@ class Training:
         tensors, state = saved
         self.step, self.epoch, self.total = state["step"], state["epoch"], state["total"]
         self.earlier, self.curve, self.sums = state["seconds"], state["curve"], state["sums"]
-        self.objective.restore(state.get("objective", {}))
+        if isinstance(self.objective, Remembering):
+            self.objective.restore(state["objective"])
         with torch.no_grad():
             for name, value in self.objective.module.named_parameters():
                 value.copy_(tensors[f"model/{name}"])

@@ -32,6 +32,26 @@ class NoCheckpoints:
         return None
 
 
+class Named:
+    """Checkpoints of other trainings of the same names beside those that are kept already.
+
+    Args:
+        checkpoints: Where they are kept.
+        prefix: What their names begin with.
+    """
+
+    def __init__(self, checkpoints: Checkpoints, prefix: str) -> None:
+        self._checkpoints, self._prefix = checkpoints, prefix
+
+    def save(self, name: str, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """See `Checkpoints.save`."""
+        self._checkpoints.save(f"{self._prefix}{name}", tensors, state)
+
+    def load(self, name: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """See `Checkpoints.load`."""
+        return self._checkpoints.load(f"{self._prefix}{name}")
+
+
 class FolderCheckpoints:
     """One safetensors file for each training in a folder; its JSON state travels in the file's metadata."""
 

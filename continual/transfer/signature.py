@@ -43,7 +43,7 @@ class Prober:
         """
         state = self._mean_state(tuning, tensors)
         shift = state - self._start_state(tuning, initial)
-        return Signature(tuning.tokens(tensors).detach().clone(), shift, state, self._neurons(tuning, tensors), keys)
+        return Signature(tuning.tokens(tensors).detach().clone(), shift, state, self.neurons(tuning, tensors), keys)
 
     def _mean_state(self, tuning: Tuning, tensors: Tensors) -> Tensor:
         """Mean over the probe texts of the pooled last state, [width]."""
@@ -68,7 +68,7 @@ class Prober:
             self._entered[entry] = [states.batch(rows) for rows in by_length(states.lengths, CHUNK)]
         return self._entered[entry]
 
-    def _neurons(self, tuning: Tuning, tensors: Tensors) -> Tensor:
+    def neurons(self, tuning: Tuning, tensors: Tensors) -> Tensor:
         """Which feed-forward units the prompt switches on when there is no text, [units]; empty if not visible.
 
         Su et al. feed the prompt and one special token, and look at the units of that token's position in every

@@ -299,3 +299,10 @@ def test_a_damaged_graph_is_not_used(tmp_path: Path) -> None:
         damage(graph)
         assert PromptPool(pool.path, exact_limit=4).search(QUERY, 3) == expected
         graph.write_bytes(content)
+    # A damaged graph is looked at once, and the next prompts get another.
+    DAMAGES[0](graph)
+    again = PromptPool(pool.path, exact_limit=4)
+    again.search(QUERY, 3)
+    again.add(make_prompt("one more"))
+    assert again.search(QUERY, 3) == PromptPool(pool.path, exact_limit=4).search(QUERY, 3)
+    assert [file.name.split("-")[2:4] for file in graph.parent.glob("graph-*")] == [["0", "12"]]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from continual.pool.index import KeyIndex, spherical_kmeans
+from continual.pool.index import KeyIndex, graphs_kept, spherical_kmeans
 
 
 def _unit(matrix: np.ndarray) -> np.ndarray:
@@ -143,9 +143,9 @@ def test_a_graph_finds_nearly_what_the_exact_search_finds(tmp_path: Path) -> Non
     large.add(keys[:1500])
     assert large.needs_compacting()
     large.compact()
-    large.add(keys[1500:1550])
+    large.add(keys[1500:1510])
     assert not large.needs_compacting()
-    large.add(keys[1550:])
+    large.add(keys[1510:])
     assert large.needs_compacting()
     assert (large.graph_rows, len(large), large.is_exact) == (1500, 2000, False)
     queries = _unit(keys[::20] + 0.05 * _random(100, 32, seed=2))
@@ -160,7 +160,7 @@ def test_a_graph_finds_nearly_what_the_exact_search_finds(tmp_path: Path) -> Non
     assert (large.graph_rows, len(large)) == (2000, 2000)
     assert recall() > 0.95
 
-    checksum = large.save_graph(tmp_path / "graph")
+    checksum = large.save_last_graph(tmp_path / "graph")
     loaded = KeyIndex(32, exact_limit=1000)
     assert loaded.load_graph(tmp_path / "graph", checksum)
     np.testing.assert_array_equal(loaded.search(queries, 10)[1], large.search(queries, 10)[1])
@@ -170,7 +170,7 @@ def test_a_damaged_or_strange_graph_is_not_loaded(tmp_path: Path) -> None:
     index = KeyIndex(8, exact_limit=10)
     index.add(_random(40, 8))
     index.compact()
-    checksum = index.save_graph(tmp_path / "graph")
+    checksum = index.save_last_graph(tmp_path / "graph")
     assert not KeyIndex(9).load_graph(tmp_path / "graph", checksum)
     content = bytearray((tmp_path / "graph").read_bytes())
     content[len(content) // 2] ^= 1
@@ -186,5 +186,51 @@ def test_the_same_keys_give_the_same_graph(tmp_path: Path) -> None:
         index = KeyIndex(8, exact_limit=10, threads=2)
         index.add(_random(300, 8))
         index.compact()
-        sums.add(index.save_graph(tmp_path / "graph"))
+        sums.add(index.save_last_graph(tmp_path / "graph"))
     assert len(sums) == 1
+
+
+def test_a_graph_takes_in_what_has_grown_to_a_share_of_it() -> None:
+    assert graphs_kept([], 5) == 0
+    assert graphs_kept([320], 10) == 1
+    assert graphs_kept([319], 10) == 0
+    # The small graph takes the new rows; only with both together is the large one's time.
+    assert graphs_kept([640, 9], 10) == 1
+    assert graphs_kept([640, 10], 10) == 1
+    assert graphs_kept([640, 11], 10) == 0
+    assert graphs_kept([100_000, 3_000, 40], 2) == 2
+
+
+def test_many_small_additions_make_few_graphs_and_few_insertions() -> None:
+    sizes, inserted, step = [100_000], 0, 1_000
+    for _ in range(9_900):
+        kept = graphs_kept(sizes, step)
+        grown = sum(sizes[kept:]) + step
+        inserted += grown - (sizes[kept] if kept < len(sizes) else 0)
+        sizes = [*sizes[:kept], grown]
+        assert len(sizes) <= 3
+    assert sum(sizes) == 10_000_000
+    assert inserted < 3 * 9_900_000
+
+
+def test_several_graphs_find_what_one_finds(tmp_path: Path) -> None:
+    keys = _random(3000, 32)
+    exact, parts = KeyIndex(32), KeyIndex(32, exact_limit=100)
+    exact.add(keys)
+    for start, stop in ((0, 2900), (2900, 2950), (2950, 2990), (2990, 3000)):
+        parts.add(keys[start:stop])
+        if stop < 3000:
+            parts.compact()
+    assert parts.graph_sizes == [2900, 90]
+    assert len(parts) == 3000
+    queries = _random(100, 32, seed=1)
+    expected, found = exact.search(queries, 10), parts.search(queries, 10)
+    recall = [len(set(one) & set(two)) / 10 for one, two in zip(expected[1], found[1], strict=True)]
+    assert np.mean(recall) > 0.95
+    # All rows, and their own scores, wherever they lie.
+    scores, rows = parts.search(queries[:3], 3000)
+    for line in range(3):
+        assert sorted(rows[line][rows[line] >= 0]) == sorted(set(rows[line][rows[line] >= 0]))
+        real = rows[line] >= 0
+        np.testing.assert_allclose(scores[line][real], keys[rows[line][real]] @ queries[line], atol=1e-6)
+        assert set(range(2990, 3000)) <= set(rows[line])

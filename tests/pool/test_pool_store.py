@@ -191,18 +191,87 @@ def test_a_large_pool_gets_a_graph(tmp_path: Path) -> None:
         # The keys lie so close that the graph is searched completely; its answers are then exact.
         queries = make_prompt(f"task {number}").tensors["keys"]
         assert pool.search(queries, 4) == exact.search(queries, 4) == PromptPool(pool.path).search(queries, 4)
-    # Above 20 keys the graph takes all, and after that whenever more than 2 are new: here with every prompt.
-    graphs = [file.name for file in (pool.path / "index").glob("graph-*")]
-    assert len(graphs) == 1
-    assert "-36-" in graphs[0]
+    # Above 20 keys a graph takes all, and after that whenever a key is new: here with every prompt.
+    assert _graphs(pool) == ["0-36"]
+    before = set((pool.path / "index").glob("graph-*"))
     pool.rebuild()
-    (graph,) = (pool.path / "index").glob("graph-*")
-    assert "-36-" in graph.name
-    assert graph.name not in graphs
+    assert _graphs(pool) == ["0-36"]
+    assert not before & set((pool.path / "index").glob("graph-*"))
     assert pool.search(queries, 4) == exact.search(queries, 4)
     pool.add(make_prompt("one more"))
     assert pool.search(make_prompt("one more").tensors["keys"], 1)[0][0].prompt_id == "one-more-v1"
     assert pool.verify() == []
+
+
+def _graphs(pool: PromptPool) -> list[str]:
+    """The rows of the graphs on disk."""
+    return sorted("-".join(file.name.split("-")[2:4]) for file in (pool.path / "index").glob("graph-*"))
+
+
+@pytest.fixture
+def large_pool(tmp_path: Path) -> PromptPool:
+    """One graph of 300 keys and a smaller one of 3."""
+    pool = PromptPool(tmp_path / "pool", exact_limit=200)
+    keys = torch.nn.functional.normalize(torch.randn(300, WIDTH, generator=torch.Generator().manual_seed(0)), dim=1)
+    pool.add(make_prompt("many", tensors={"keys": keys}))
+    pool.add(make_prompt("one"))
+    return pool
+
+
+def test_a_new_graph_leaves_the_larger_one_as_it_is(large_pool: PromptPool) -> None:
+    assert _graphs(large_pool) == ["0-300", "300-303"]
+    (large,) = (large_pool.path / "index").glob("graph-*-0-300-*")
+    written = large.stat().st_mtime_ns
+    large_pool.add(make_prompt("two"))
+    assert _graphs(large_pool) == ["0-300", "300-306"]
+    assert large.stat().st_mtime_ns == written
+    for task in ("one", "two"):
+        for pool in (large_pool, PromptPool(large_pool.path, exact_limit=200)):
+            assert pool.search(make_prompt(task).tensors["keys"][:1], 1)[0][0].prompt_id == f"{task}-v1"
+    large_pool.add(make_prompt("three"))
+    large_pool.add(make_prompt("four"))
+    assert _graphs(large_pool) == ["0-312"]
+
+
+def test_a_reader_takes_the_graphs_that_others_make(large_pool: PromptPool) -> None:
+    reader = PromptPool(large_pool.path, exact_limit=200, read_only=True)
+    query = make_prompt("two").tensors["keys"][:1]
+    reader.search(query, 1)
+    large_pool.add(make_prompt("two"))
+    assert reader.search(query, 1)[0][0].prompt_id == "two-v1"
+    assert reader._index._derived.live._index.graph_sizes == [300, 6]
+    assert reader.search(query, 20) == large_pool.search(query, 20)
+
+
+def test_graphs_are_not_made_twice_at_once(large_pool: PromptPool) -> None:
+    from continual.pool.graphfile import GraphFolder
+
+    with GraphFolder(large_pool.path / "index").alone() as alone:
+        assert alone
+        with GraphFolder(large_pool.path / "index").alone() as again:
+            assert not again
+        # The prompt is stored and found though no graph is made of it now.
+        large_pool.add(make_prompt("two"))
+        assert large_pool.search(make_prompt("two").tensors["keys"][:1], 1)[0][0].prompt_id == "two-v1"
+    assert _graphs(large_pool) == ["0-300", "300-303"]
+    large_pool.add(make_prompt("three"))
+    assert _graphs(large_pool) == ["0-300", "300-309"]
+    assert large_pool.notes == []
+
+
+def test_what_a_killed_process_left_of_a_graph(large_pool: PromptPool) -> None:
+    folder = large_pool.path / "index"
+    (small,) = folder.glob("graph-*-300-303-*")
+    content = small.read_bytes()
+    large_pool.add(make_prompt("two"))
+    # Killed after the new file was there, before the old one was deleted; and another one while writing.
+    small.write_bytes(content)
+    (folder / ".graph.draft.0123456789ab.tmp").write_bytes(b"half")
+    again = PromptPool(large_pool.path, exact_limit=200)
+    assert again.search(make_prompt("two").tensors["keys"][:1], 1)[0][0].prompt_id == "two-v1"
+    again.add(make_prompt("three"))
+    assert _graphs(again) == ["0-300", "300-309"]
+    assert not list(folder.glob("*draft*"))
 
 
 def test_more_prompts_than_the_cache_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

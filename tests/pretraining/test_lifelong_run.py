@@ -1,11 +1,9 @@
 """Lifelong pretraining as a command: killed and continued to the same bits, loaded without our code, used by a run."""
 
-import importlib
 import json
 import multiprocessing
 import random
 import sys
-import types
 
 import pytest
 import torch
@@ -13,13 +11,10 @@ from lifelong_samples import CAUSAL, EVERYTHING, SMALL, die_in_state, lifelong_n
 from run_samples import write_config
 
 from continual.config import names_in
-from continual.errors import BackboneError, ConfigError, Interrupted
+from continual.errors import BackboneError, Interrupted
 from continual.pretraining.config import compose
-from continual.pretraining.lifelong.expansion import build_expansion
 from continual.pretraining.lifelong.metrics import average_increase, average_perplexity
 from continual.progress import Progress
-from continual.registry import Registry
-from streams.errors import StreamError
 
 _PRELOADED = ["lifelong_samples", "pretraining_preload", "continual.pretraining.lifelong.lifelong"]
 
@@ -213,40 +208,20 @@ def test_a_model_without_a_head_gets_one_that_is_trained_alone_first(tmp_path, t
     assert [item["stage"] for item in made.summary()["trainings"]][:2] == ["head", "01-kitchen"]
 
 
-class Deeper:
-    """An expansion for tests: the last layer once more, with nothing to add at first."""
-
-    def __init__(self, layers: int = 1) -> None:
-        self.layers = layers
-
-    def expand(self, model, seed):
-        import copy
-
-        grown = copy.deepcopy(model)
-        for _ in range(self.layers):
-            layer = copy.deepcopy(grown.bert.encoder.layer[-1])
-            grown.bert.encoder.layer.append(layer)
-        grown.config.num_hidden_layers = len(grown.bert.encoder.layer)
-        return grown
-
-
-@pytest.fixture
-def expansions(monkeypatch):
-    """A room of expansions with one in it."""
-    registry = Registry("expansion")
-    registry.add("deeper", f"{__name__}:Deeper", "one more layer")
-    room = types.ModuleType("continual.growth")
-    room.EXPANSIONS = registry
-    monkeypatch.setitem(sys.modules, "continual.growth", room)
-
-
-def test_a_model_grows_before_each_domain_and_recovers_on_the_memory(tmp_path, expansions, one_thread):
+def test_a_model_grows_before_each_domain_and_recovers_on_the_memory(tmp_path, one_thread):
     from transformers import AutoModelForMaskedLM
 
-    grows = ("strategy=elle", "strategy.expansion=deeper", "strategy.recovery=3", "strategy.distillation=memory")
+    grows = (
+        "strategy=elle",
+        "strategy.expansion=elle",
+        "strategy.added_width=8",
+        "strategy.recovery=3",
+        "strategy.distillation=memory",
+    )
     whole = small(tmp_path / "whole", *grows)
     whole.execute(Progress())
-    assert AutoModelForMaskedLM.from_pretrained(whole.folder).config.num_hidden_layers == 3
+    config = AutoModelForMaskedLM.from_pretrained(whole.folder).config
+    assert (config.num_hidden_layers, config.hidden_size) == (3, 32)
     stages = [(item["stage"], item["domain"], item["steps"]) for item in whole.summary()["trainings"]]
     assert stages == [
         ("01-kitchen", "kitchen", 6),
@@ -263,18 +238,22 @@ def test_a_model_grows_before_each_domain_and_recovers_on_the_memory(tmp_path, e
     expect_same(cut, whole)
 
 
-def test_without_expansions_it_says_so(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "continual.growth", None)
-    with pytest.raises(ConfigError, match=r"this version has no expansions; set strategy.expansion=null\.$"):
-        small(tmp_path, "strategy.expansion=deeper")
+def test_an_exact_growth_leaves_perplexities_as_they_were(tmp_path, one_thread):
+    learns_nothing = ("training.learning_rate=1e-12", "training.weight_decay=0", "+stream.order=[kitchen,harbour]")
+    made = small(tmp_path, "strategy=replay", "strategy.expansion=exact", *learns_nothing)
+    made.execute(Progress())
+    matrix = made.summary()["perplexity"]
+    assert matrix[2] == pytest.approx(matrix[0], rel=1e-4)
 
 
-def test_an_unknown_expansion_is_refused(expansions):
-    with pytest.raises(ConfigError, match="no expansion named 'deepr'"):
-        build_expansion("deepr", {})
-    with pytest.raises(ConfigError, match=r"no option strategy.expansion_options.layer "):
-        build_expansion("deeper", {"layer": 2})
-    assert build_expansion("deeper", {"layers": 2}).layers == 2
+def test_a_causal_model_grows_too(tmp_path, one_thread):
+    from transformers import AutoModelForCausalLM
+
+    grows = ("strategy=elle", "strategy.expansion=exact", "strategy.added_width=16", "+stream.order=[kitchen,harbour]")
+    made = small(tmp_path, *CAUSAL, *grows)
+    made.execute(Progress())
+    config = AutoModelForCausalLM.from_pretrained(made.folder).config
+    assert (config.n_layer, config.n_embd) == (2, 32)
 
 
 @pytest.mark.parametrize(
@@ -354,13 +333,13 @@ def test_the_command_prints_the_averages(capsys, finished):
         (["stream=cl4"], ["CONTINUAL_DATA"]),
         (["+stream.order=[kitchen,attic]"], ["'attic'"]),
         (["model.path=./nowhere"], ["There is no folder nowhere"]),
-        (["strategy.expansion=wider"], ["strategy.expansion"]),
+        (["strategy.expansion=ele"], ["no expansion named 'ele'", "did you mean 'elle'"]),
+        (["strategy.expansion=elle", "strategy.added_layers=0"], ["adds nothing"]),
         (["objectives=e2s2"], ["objectives"]),
     ],
 )
 def test_what_is_wrong_ends_in_one_sentence(capsys, monkeypatch, tmp_path, arguments, words):
     monkeypatch.delenv("CONTINUAL_DATA", raising=False)
-    monkeypatch.setitem(sys.modules, "continual.growth", None)
     monkeypatch.chdir(tmp_path)
     code, out, err = call(capsys, *arguments, "tracking.enabled=false", "--cache", str(tmp_path / "cache"))
     assert (code, out) == (2, ""), err
@@ -375,10 +354,3 @@ def test_windows_beyond_the_models_positions_are_refused(tmp_path, tiny_folder):
     made = small(tmp_path, f"model.path={tiny_folder('bert')}", "model.max_length=66", "strategy=elle")
     with pytest.raises(BackboneError, match=r"reads 66 tokens, .* have 67; lower model.max_length to 65 or less"):
         made.execute(Progress())
-
-
-def test_the_room_of_growth_is_not_needed():
-    module = importlib.import_module("continual.pretraining.lifelong.lifelong")
-    assert "continual.growth" not in vars(module)
-    with pytest.raises(StreamError):
-        small(None, "+stream.order=[attic]")

@@ -1,16 +1,14 @@
 """Two processes that learn one run together give what one gives with twice the batch."""
 
 import json
-import os
-import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from run_samples import work, write_config
 from safetensors.torch import load_file
 
+from benchmarks import launch
 from continual.config import compose
 from continual.run import Run
 
@@ -28,32 +26,22 @@ SETTINGS = (
 )
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
 def arguments(folder: Path, name: str, batch: int, *more: str) -> list[str]:
     settings = [*SETTINGS, f"training.batch_size={batch}", "tracking.enabled=false", *more]
     return ["run", "simulated", *settings, "--runs-dir", str(folder), "--name", name]
 
 
 def together(words: list[str], **environment: str) -> subprocess.CompletedProcess:
-    """Starts two processes as `accelerate launch` does."""
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
-    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    launch += ["--main_process_port", str(free_port()), "--num_cpu_threads_per_process", "1", "-m", "continual", *words]
-    environment |= {"ACCELERATE_USE_CPU": "true"}
-    return subprocess.run(
-        launch, capture_output=True, text=True, timeout=300, check=False, env=os.environ | environment
-    )
+    return start(launch.together(words), **environment)
 
 
 def alone(words: list[str]) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "continual", *words], capture_output=True, text=True, timeout=300, check=False
-    )
+    return start(launch.alone(words))
+
+
+def start(command: list[str], **environment: str) -> subprocess.CompletedProcess:
+    options = {"capture_output": True, "text": True, "timeout": 300, "check": False}
+    return subprocess.run(command, env=launch.environment(**environment), **options)
 
 
 def results(folder: Path) -> dict:

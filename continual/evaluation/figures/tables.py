@@ -70,6 +70,25 @@ class TaskRow:
 
 
 @dataclass(frozen=True)
+class GrowthRow:
+    """Whether the backbone grew after a task, as texts.
+
+    Attributes:
+        task: The task.
+        sizes: (name, before, after) of every size that changed; none where it did not grow.
+        reason: Why, one sentence.
+        evidence: (name, value) of the numbers behind it.
+        seconds: What deciding and growing took.
+    """
+
+    task: str
+    sizes: list[tuple[str, str, str]]
+    reason: str
+    evidence: list[tuple[str, str]]
+    seconds: str
+
+
+@dataclass(frozen=True)
 class OwnScore:
     """What a task scores at last by its own metric, as texts, with the task told and not told."""
 
@@ -227,3 +246,20 @@ def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "none" if value is None or value == {} else str(value)
+
+
+def growth_rows(run: Summary) -> list[GrowthRow]:
+    """After which tasks it was asked whether the backbone must grow, and what was found."""
+    return [_growth_row(item) for item in run.growth]
+
+
+def _growth_row(item: Mapping[str, Any]) -> GrowthRow:
+    before, after = item["from"] or {}, item["to"] or {}
+    changed = [name for name in after if after[name] != before.get(name)]
+    return GrowthRow(
+        task=str(item["task"]),
+        sizes=[(name, count(before.get(name)), count(after[name])) for name in changed],
+        reason=str(item["reason"]),
+        evidence=[(name.replace("_", " "), decimals(value, 3)) for name, value in item["evidence"].items()],
+        seconds=duration(item["seconds"]),
+    )

@@ -1,6 +1,6 @@
 """The settings of lifelong pretraining; their help texts are written here once."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from continual.errors import ConfigError
 from continual.pretraining.lifelong import OBJECTIVES
@@ -60,7 +60,9 @@ class StrategyConfig:
     distillation: str = setting("none", "on which texts the model before the domain teaches: memory, all or none")
     temperature: float = setting(2.0, "by which the logits of teacher and student are divided")
     expansion: str | None = setting(None, "how the model grows before each domain but the first; null: it does not")
-    expansion_options: dict = field(default_factory=dict, metadata={"help": "options of the expansion"})
+    added_layers: int = setting(1, "layers that an expansion adds each time")
+    added_width: int = setting(0, "units that it adds to hidden states; heads and feed-forward units follow")
+    added_inner: int = setting(0, "feed-forward units that it adds to each layer beside")
     recovery: int = setting(0, "steps on the memory after an expansion, before the new domain is read")
 
     def __post_init__(self) -> None:
@@ -82,10 +84,9 @@ class StrategyConfig:
                 "strategy.distillation=memory teaches on replayed texts, but there are none; set strategy.replay above "
                 "0 or strategy.distillation=all."
             )
-        if not self.expansion and (self.recovery or self.expansion_options):
+        if not self.expansion and self.recovery:
             raise ConfigError(
-                "strategy.recovery and strategy.expansion_options belong to an expansion; set strategy.expansion=NAME "
-                "or leave them out."
+                "strategy.recovery belongs to an expansion; set strategy.expansion=NAME or strategy.recovery=0."
             )
 
     def objective_for(self, kind: str) -> str:

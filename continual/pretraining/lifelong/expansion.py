@@ -1,46 +1,53 @@
-"""How a model may grow before it learns a domain. The expansions themselves live in `continual.growth`.
+"""How a model grows before it learns a domain, by the expansions of `continual.growth`."""
 
-Any entry of `continual.growth.EXPANSIONS` that fulfils `Expansion` can be named by `strategy.expansion`; the room is
-looked up only when that is asked for.
-"""
-
-import importlib
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
-
-from continual.construction import construct
-from continual.errors import ConfigError
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from continual.growth.expansion import Expansion
+    from continual.growth.sizes import Amount
+    from continual.pretraining.lifelong.config import StrategyConfig
 
-class Expansion(Protocol):
-    """Makes a larger model that says about what the smaller one says."""
 
-    def expand(self, model: "PreTrainedModel", seed: int) -> "PreTrainedModel":
-        """The grown model, of the same class and vocabulary.
+@dataclass(frozen=True)
+class Growing:
+    """An expansion, and by how much.
+
+    Attributes:
+        expansion: One of `continual.growth.EXPANSIONS`.
+        amount: What is added each time.
+    """
+
+    expansion: "Expansion"
+    amount: "Amount"
+
+    @classmethod
+    def of(cls, strategy: "StrategyConfig") -> "Growing":
+        """What a strategy names.
+
+        Raises:
+            ConfigError: There is no such expansion, or nothing is added.
+        """
+        from continual.growth import EXPANSIONS
+        from continual.growth.sizes import Amount
+
+        amount = Amount(strategy.added_layers, strategy.added_width, strategy.added_inner)
+        return cls(EXPANSIONS.load(strategy.expansion)(), amount)
+
+    def grow(self, model: "PreTrainedModel", seed: int) -> "PreTrainedModel":
+        """A larger model of the same class and vocabulary, all of whose weights learn; the given one is not changed.
 
         Args:
-            model: A masked or causal model; it is not changed.
+            model: A masked or causal model.
             seed: Decides all that is random.
+
+        Raises:
+            BackboneError: Models of its family cannot grow.
+            ConfigError: The expansion cannot make a model of that size.
         """
+        from continual.growth.weights import grown, plan
 
-
-def build_expansion(name: str, options: Mapping[str, Any]) -> Expansion:
-    """The expansion that a strategy names.
-
-    Args:
-        name: An entry of `continual.growth.EXPANSIONS`.
-        options: Its options.
-
-    Raises:
-        ConfigError: There is no such expansion, or it refuses an option.
-    """
-    try:
-        registry = importlib.import_module("continual.growth").EXPANSIONS
-    except (ModuleNotFoundError, AttributeError):
-        raise ConfigError(
-            f"strategy.expansion is {name!r}, but this version has no expansions; set strategy.expansion=null."
-        ) from None
-    return construct(registry, name, options, "strategy.expansion_options")
+        chosen = plan(model, self.expansion, self.amount, seed)
+        return grown(model, chosen, self.expansion.noise, seed).requires_grad_(True)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from continual.making.recipe import Place
 from continual.pretraining.batches import TokenBatches
 from continual.pretraining.lifelong import OBJECTIVES
 from continual.pretraining.lifelong.evaluation import likelihood
-from continual.pretraining.lifelong.expansion import build_expansion
+from continual.pretraining.lifelong.expansion import Growing
 from continual.pretraining.lifelong.learning import DomainLearning
 from continual.pretraining.lifelong.material import Material, Reader
 from continual.pretraining.lifelong.metrics import average_increase, average_perplexity, perplexity
@@ -25,7 +26,6 @@ from continual.pretraining.lifelong.replay import Replay
 from continual.pretraining.lifelong.state import State, States
 from continual.pretraining.lifelong.summary import summary
 from continual.pretraining.loop import Training
-from continual.pretraining.recipe import Place
 from continual.seeding import seed_of
 from continual.training.checkpoint import FolderCheckpoints
 
@@ -94,7 +94,7 @@ class Lifelong:
         self.state.tokenizer.save_pretrained(folder)
 
     def summary(self, seconds: float, total: float) -> dict[str, Any]:
-        """What is told of the finished model; see `continual.pretraining.recipe.Made`."""
+        """What is told of the finished model; see `continual.making.recipe.Made`."""
         sizes = {name: len(self.reader.windows.of(name, "test")) for name in self.domains}
         return summary(self.state, self.domains, sizes, {"training": seconds, "total": total})
 
@@ -114,8 +114,8 @@ class Lifelong:
     def _expand(self, stage: str, teacher: "PreTrainedModel | None") -> None:
         """Grows the model and lets it recover: it learns the memory of the last domain, the earlier ones replayed."""
         started, state = time.monotonic(), self.state
-        expansion = build_expansion(self.strategy.expansion, self.strategy.expansion_options)
-        state.model = expansion.expand(state.model, seed_of(self.recipe.seed, stage, "expansion"))
+        growing = Growing.of(self.strategy)
+        state.model = growing.grow(state.model, seed_of(self.recipe.seed, stage, "expansion"))
         state.model.to(self.device).eval()
         if not self.strategy.recovery:
             return

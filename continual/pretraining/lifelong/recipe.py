@@ -11,14 +11,14 @@ from typing import Any
 from continual._torchvision import declare_missing_operators
 from continual.construction import coerced, typed
 from continual.errors import ConfigError
+from continual.making.recipe import Made, Place
 from continual.pretraining.lifelong.config import BudgetConfig, ModelConfig, StrategyConfig
 from continual.pretraining.lifelong.domains import Domains
-from continual.pretraining.recipe import Made, Place
 
 
 @dataclass(frozen=True)
 class LifelongRecipe:
-    """See `continual.pretraining.recipe.Recipe`.
+    """See `continual.making.recipe.Recipe`.
 
     Attributes:
         stream: The text domains, as `streams.build_stream` takes them.
@@ -39,7 +39,7 @@ class LifelongRecipe:
     @classmethod
     def parse(cls, settings: Mapping[str, Any]) -> "LifelongRecipe":
         """See `Recipe.parse`."""
-        from continual.pretraining.lifelong.expansion import build_expansion
+        from continual.pretraining.lifelong.expansion import Growing
 
         stream = settings.get("stream")
         if not isinstance(stream, Mapping):
@@ -55,7 +55,7 @@ class LifelongRecipe:
         )
         recipe.strategy.objective_for(recipe.model.kind)
         if recipe.strategy.expansion:
-            build_expansion(recipe.strategy.expansion, recipe.strategy.expansion_options)
+            Growing.of(recipe.strategy)
         return recipe
 
     @cached_property

@@ -17,7 +17,7 @@ real tokens and not over padding; padding alone is left out of L_de; masks are n
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -113,13 +113,6 @@ class TranslationObjective:
     def evaluate(self) -> dict[str, float]:
         """See `Objective.evaluate`: loss in nats for each token and perplexity on all held-out text."""
         return likelihood(self.module.model, self.held_out.all()).scores()
-
-    def state(self) -> dict[str, Any]:
-        """See `Objective.state`: what is random follows from the step."""
-        return {}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """See `Objective.restore`."""
 
     def _views(self, sources: list[Ids], tags: list[Ids], rng: random.Random) -> list[View]:
         """The noised view where there is noise, then the plain one where it is asked for."""

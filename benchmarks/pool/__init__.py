@@ -1,0 +1,1 @@
+"""A pool of a hundred thousand prompts with a million keys: searched, opened, added to, learned against."""

@@ -1,0 +1,187 @@
+"""Growing a model, or the pool of a run, outside a stream: what `continual grow` does."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from continual.errors import BackboneError, PoolError
+from continual.files import new_folder
+from continual.growth.change import difference
+from continual.growth.expansion import Expansion
+from continual.growth.generations import MODEL, POOL
+from continual.growth.lineage import Lineage
+from continual.growth.models import grown_encoder, load_like, save_model
+from continual.growth.pools import carry_pool
+from continual.growth.sizes import Amount
+from continual.growth.weights import grown, plan, sizes_of
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+
+def grow_model(source: str, out: Path, expansion: Expansion, amount: Amount, seed: int) -> dict[str, Any]:
+    """Grows a model and saves it as a Hugging Face folder, with the map beside it.
+
+    Args:
+        source: A named backbone, a folder or a name on the hub; a language model keeps its head.
+        out: The new folder.
+        expansion: How.
+        amount: By how much.
+        seed: Decides what is random.
+
+    Returns:
+        What was done: sizes, parameters, and how much the outputs have changed.
+
+    Raises:
+        BackboneError: There is no such model, it cannot grow, or `out` exists.
+        ConfigError: The expansion cannot make a model of that size.
+    """
+    started = time.monotonic()
+    model, tokenizer, name = _opened(source)
+    chosen = plan(model, expansion, amount, seed)
+    larger = grown(model, chosen, expansion.noise, seed)
+    facts = _facts(model, larger, tokenizer, expansion, amount, seed) | _difference(model, larger, tokenizer, chosen)
+    origin = facts | {"seconds": time.monotonic() - started}
+    lineage = Lineage(_digest(model), name, _digest(larger), f"{name}+", chosen, origin)
+    try:
+        with new_folder(out) as temporary:
+            save_model(larger, tokenizer, temporary)
+            lineage.write(temporary)
+    except FileExistsError:
+        raise BackboneError(f"{out} exists already; give a new folder.") from None
+    return origin | {"folder": str(out)}
+
+
+def grow_pool(source: Path, out: Path, expansion: Expansion, amount: Amount, seed: int) -> dict[str, Any]:
+    """Grows the backbone of a run or pool and carries its prompts over, into `out/model` and `out/pool`.
+
+    The source stays as it is. Arguments and errors are those of `grow_model`; besides:
+
+    Raises:
+        PoolError: There is no pool, its backbone cannot be told, or `out` exists.
+        LearningError: A prompt is of a kind that cannot be carried over.
+    """
+    from continual.deployment import open_learner
+
+    started = time.monotonic()
+    learner = open_learner(source)
+    old = learner.encoder
+    new, chosen = grown_encoder(old, expansion, amount, seed)
+    facts = _facts(old.model, new.model, old.tokenizer, expansion, amount, seed)
+    facts |= _difference(old.model, new.model, old.tokenizer, chosen) | {"prompts": len(learner.pool)}
+    try:
+        with new_folder(out) as temporary:
+            save_model(new.model, new.tokenizer, temporary / MODEL)
+            loaded = load_like(old, temporary / MODEL, new.name)
+            origin = facts | {"seconds": time.monotonic() - started}
+            lineage = Lineage(old.fingerprint, old.name, loaded.fingerprint, new.name, chosen, origin)
+            lineage.write(temporary / MODEL)
+            carry_pool(learner.pool, temporary / POOL, loaded, lineage)
+    except FileExistsError:
+        raise PoolError(f"{out} exists already; give a new folder.") from None
+    return origin | {"folder": str(out)}
+
+
+def is_pool(source: Path) -> bool:
+    """Whether a path is a run or a pool rather than a model."""
+    return (source / "pool.json").is_file() or (source / "state.json").is_file()
+
+
+def _facts(
+    old: nn.Module,
+    new: nn.Module,
+    tokenizer: "PreTrainedTokenizerBase",
+    expansion: Expansion,
+    amount: Amount,
+    seed: int,
+) -> dict[str, Any]:
+    return {
+        "how": expansion.name,
+        "amount": vars(amount),
+        "seed": seed,
+        "family": old.config.model_type,
+        "from": sizes_of(old).to_json() | {"parameters": _parameters(old)},
+        "to": sizes_of(new).to_json() | {"parameters": _parameters(new)},
+    }
+
+
+def _difference(old: nn.Module, new: nn.Module, tokenizer: "PreTrainedTokenizerBase", chosen: Any) -> dict[str, Any]:
+    return {"change": vars(difference(old, new, tokenizer, chosen))}
+
+
+def _parameters(model: nn.Module) -> int:
+    return sum(value.numel() for value in model.parameters())
+
+
+def _digest(model: nn.Module) -> str:
+    """SHA-256 over names and values of a model's weights."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        digest.update(f"{name}{tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def _opened(source: str) -> "tuple[nn.Module, PreTrainedTokenizerBase, str]":
+    """A model with whatever head its checkpoint has."""
+    from continual.backbone import BACKBONES
+    from continual.backbone.pretrained import found, load
+
+    if source in BACKBONES and source not in ("hub", "seq2seq", "causal"):
+        encoder = BACKBONES.load(source)()
+        return encoder.model, encoder.tokenizer, encoder.name
+    where, name = found(source, "grow")
+    chosen: list[str] = []
+
+    def options_of(config: "PretrainedConfig") -> Mapping[str, Any]:
+        return {} if chosen[0] != "AutoModel" or _has_pooler(where) else _without_pooler(config)
+
+    chosen.append(_auto_class(where))
+    model, tokenizer = load(where, chosen[0], options_of)
+    return model.eval().requires_grad_(False), tokenizer, name
+
+
+def _auto_class(where: str | Path) -> str:
+    """The class of `transformers` that loads a checkpoint with its language model head."""
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(where)
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        raise BackboneError(
+            f"Could not read the model {str(where)!r} ({reason}); give a folder with config.json and weights, a named "
+            "backbone, a run or a pool."
+        ) from error
+    architecture = (getattr(config, "architectures", None) or [""])[0]
+    if config.is_encoder_decoder:
+        return "AutoModelForSeq2SeqLM"
+    if architecture.endswith("ForMaskedLM"):
+        return "AutoModelForMaskedLM"
+    return "AutoModelForCausalLM" if architecture.endswith(("ForCausalLM", "LMHeadModel")) else "AutoModel"
+
+
+def _has_pooler(where: str | Path) -> bool:
+    """Whether a checkpoint holds a trained pooler, the layer on a BERT's first token."""
+    from safetensors import safe_open
+    from transformers.utils import cached_file
+
+    try:
+        with safe_open(cached_file(str(where), "model.safetensors"), framework="pt") as file:
+            return any("pooler." in name for name in file.keys())  # noqa: SIM118  (not a dict)
+    except (OSError, TypeError):
+        return False
+
+
+def _without_pooler(config: "PretrainedConfig") -> Mapping[str, Any]:
+    import inspect
+
+    from transformers import MODEL_MAPPING
+
+    known = type(config) in MODEL_MAPPING and inspect.signature(MODEL_MAPPING[type(config)]).parameters
+    return {"add_pooling_layer": False} if known and "add_pooling_layer" in known else {}

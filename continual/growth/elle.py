@@ -1,0 +1,50 @@
+"""Function-preserving initialisation as published in ELLE."""
+
+import random
+from collections.abc import Sequence
+from typing import ClassVar
+
+from continual.errors import ConfigError
+from continual.growth.expansion import Expansion, generator
+from continual.growth.maps import Copies
+from continual.growth.sizes import Sizes
+
+
+class Elle(Expansion):
+    """Width and depth expansion of ELLE (Qin et al. 2022, arXiv 2203.06311), as its released code does it.
+
+    Width: each new unit copies one that is drawn uniformly; one map for the residual stream, for each layer maps of its
+    own for heads and feed-forward units. What reads a unit that has replicas divides the weight among them, the
+    original included, and noise on the replicas' part breaks the symmetry. Units are not replicated equally often,
+    which changes the statistics of layer norms, so the function is kept approximately.
+
+    Depth: layers drawn without replacement are duplicated behind themselves and compute what they compute, so the
+    function is kept approximately too; none is duplicated twice before all have been.
+
+    Where relative position biases of heads are shared by all layers (MPNet, T5), so is the map of heads; where query
+    heads share keys and values (Llama), whole groups are replicated. Both follow from the architectures and are ours:
+    the paper grows BERT and GPT.
+
+    Args:
+        noise: Standard deviation of the noise; 0.01 in the released code.
+    """
+
+    name = "elle"
+    identity: ClassVar[bool] = False
+
+    def __init__(self, noise: float = 0.01) -> None:
+        if not noise >= 0:
+            raise ConfigError(f"growth.noise is {noise}, expected 0 or more.")
+        self.noise = noise
+
+    def check(self, sizes: Sizes, larger: Sizes) -> None:
+        """See `Expansion.check`; every size can be made."""
+
+    def units(self, old: int, new: int, seed: int) -> Copies:
+        """See `Expansion.units`."""
+        return Copies.drawn(old, new, generator(seed))
+
+    def duplicated(self, layers: int, more: int, seed: int) -> Sequence[int]:
+        """See `Expansion.duplicated`."""
+        rounds, rest = divmod(more, layers)
+        return [*range(layers)] * rounds + random.Random(seed).sample(range(layers), rest)

@@ -1,0 +1,90 @@
+"""Backbones around grown models: made in memory, saved as ordinary Hugging Face folders, loaded again."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from continual.backbone.causal import Causal
+from continual.backbone.encoder import Encoder
+from continual.backbone.pretrained import load
+from continual.backbone.seq2seq import Seq2Seq
+from continual.files import storage_errors
+from continual.growth.expansion import Expansion
+from continual.growth.maps import GrowthMap
+from continual.growth.sizes import Amount
+from continual.growth.weights import grown, plan
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def grown_encoder(encoder: Encoder, expansion: Expansion, amount: Amount, seed: int) -> tuple[Encoder, GrowthMap]:
+    """A larger backbone with the tokenizer, pooling and lengths of the given one, and what was copied.
+
+    Raises:
+        BackboneError: Models of its family cannot grow.
+        ConfigError: The expansion cannot make a model of that size.
+    """
+    chosen = plan(encoder.model, expansion, amount, seed)
+    return wrapped(encoder, grown(encoder.model, chosen, expansion.noise, seed), f"{encoder.name}+"), chosen
+
+
+def wrapped(like: Encoder, model: nn.Module, name: str) -> Encoder:
+    """A backbone of the kind and with the settings of another around a model of the same class."""
+    if isinstance(like, Causal):
+        return Causal(model, like.tokenizer, name, like.max_length, like.max_target, like.between)
+    if isinstance(like, Seq2Seq):
+        return Seq2Seq(model, like.tokenizer, name, like.max_length, like.max_target)
+    return Encoder(model, like.tokenizer, name, like.pooling, like.max_length)
+
+
+def save_model(model: nn.Module, tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:
+    """Saves a model and its tokenizer as `transformers` does; the folder exists, and whole it is made by the caller.
+
+    Raises:
+        StorageError: The disk refused.
+    """
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    # Marian leaves its sinusoids out and draws them anew for the new width; those of a wider model are copies.
+    model._keys_to_ignore_on_save = None
+    with storage_errors(folder):
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+def load_like(like: Encoder, folder: Path, name: str) -> Encoder:
+    """The backbone in a folder that `save_model` filled, of the kind and with the settings of another.
+
+    Raises:
+        BackboneError: The folder holds no such model.
+    """
+    auto, options = _loading(like)
+    model, _ = load(folder, auto, lambda config: options)
+    own_head = _own_head(folder)
+    if own_head is not None:  # T5 is tied at every load, whatever was saved
+        model.lm_head.weight = nn.Parameter(own_head)
+    return wrapped(like, model, name)
+
+
+def _loading(like: Encoder) -> tuple[str, dict[str, Any]]:
+    if isinstance(like, Causal):
+        return "AutoModelForCausalLM", {}
+    if isinstance(like, Seq2Seq):
+        return "AutoModelForSeq2SeqLM", {}
+    pooled = getattr(like.model, "pooler", None) is None and like.family in ("bert", "roberta", "mpnet")
+    return "AutoModel", {"add_pooling_layer": False} if pooled else {}
+
+
+def _own_head(folder: Path) -> Any:
+    """The head of a T5 that is not tied to its embeddings; None for every other model."""
+    from safetensors import safe_open
+
+    from continual.files import read_json
+
+    if read_json(folder / "config.json").get("model_type") not in ("t5", "mt5"):
+        return None
+    with safe_open(folder / "model.safetensors", framework="pt") as file:
+        return file.get_tensor("lm_head.weight") if "lm_head.weight" in file.keys() else None  # noqa: SIM118

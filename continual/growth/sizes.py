@@ -1,0 +1,89 @@
+"""How large a model is, and how much larger it is to become."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from continual.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class StackSizes:
+    """The sizes of one stack of layers.
+
+    Attributes:
+        layers: How many there are.
+        heads: Query heads of a layer.
+        keys: Heads of keys and values; fewer where query heads share them.
+        inner: Feed-forward units of a layer.
+    """
+
+    layers: int
+    heads: int
+    keys: int
+    inner: int
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes of a model.
+
+    Attributes:
+        width: Size of a hidden state.
+        head: Numbers in a head; growth never changes it, so neither the scale of attention nor rotary positions do.
+        stacks: By `maps.READER` and `maps.DECODER`.
+        bound: Whether all heads together must be as wide as a hidden state.
+    """
+
+    width: int
+    head: int
+    stacks: Mapping[str, StackSizes]
+    bound: bool = True
+
+    def to_json(self) -> dict[str, int]:
+        """What people want to know, flat: of an encoder-decoder that of its encoder."""
+        reader = next(iter(self.stacks.values()))
+        return {"layers": reader.layers, "width": self.width, "heads": reader.heads, "inner": reader.inner}
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much a model grows.
+
+    Args:
+        layers: Layers to add, to encoder and decoder each.
+        width: Units to add to hidden states; heads and feed-forward units grow in proportion.
+        inner: Feed-forward units to add to each layer beyond what `width` brings.
+    """
+
+    layers: int = field(default=0, metadata={"help": "layers to add, to encoder and decoder each"})
+    width: int = field(
+        default=0, metadata={"help": "units to add to hidden states; heads and feed-forward units follow"}
+    )
+    inner: int = field(default=0, metadata={"help": "feed-forward units to add to each layer beside"})
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "width", "inner"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"growth.{name} is {getattr(self, name)}, expected 0 or more: a model never shrinks.")
+        if not (self.layers or self.width or self.inner):
+            raise ConfigError("growth adds nothing, expected growth.layers, growth.width or growth.inner above 0.")
+
+    def of(self, sizes: Sizes) -> Sizes:
+        """The sizes of a model after growing.
+
+        Raises:
+            ConfigError: Heads of the given size do not fill the new width.
+        """
+        width = sizes.width + self.width
+        if sizes.bound and width % sizes.head:
+            raise ConfigError(
+                f"growth.width={self.width} makes states {width} wide, which heads of {sizes.head} cannot fill; add a "
+                f"multiple of {sizes.head}."
+            )
+        stacks = {}
+        for name, stack in sizes.stacks.items():
+            group = stack.heads // stack.keys
+            keys = max(stack.keys, round(stack.keys * width / sizes.width))
+            inner = max(stack.inner, round(stack.inner * width / sizes.width)) + self.inner
+            stacks[name] = StackSizes(stack.layers + self.layers, keys * group, keys, inner)
+        return Sizes(width, sizes.head, stacks, sizes.bound)

@@ -1,0 +1,256 @@
+"""Growth in a run: whether to grow after a task, and the new generation of backbone and pool.
+
+    decide      a schedule says so, or the test of capacity that was stored with the task's prompt
+    expand      the larger model, in memory
+    carry       the prompts that answer for remembered tasks
+    learn       the old model teaches it, and the task does; as far as old answers stay
+    save        model and pool in a folder beside, which becomes the new generation when it is whole
+
+Whatever is random has a name, so a growth that was cut off is done again to the same bits; its training goes on from
+its last checkpoint.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from continual.backbone.encoder import Encoder
+from continual.errors import RunError
+from continual.files import new_folder
+from continual.growth.generations import FOLDER, MEMORY, MODEL, POOL, Generation, generations, settings_for
+from continual.growth.keeping import Distillation, Known, Pair, answers, share_kept
+from continual.growth.learning import Learning, Split, as_far_as_kept, learning_layers, learning_weights
+from continual.growth.lineage import Lineage
+from continual.growth.maps import GrowthMap
+from continual.growth.memory import Memory, Remembered
+from continual.growth.models import grown_encoder, load_like, save_model
+from continual.growth.pools import carry_pool
+from continual.growth.prompts import carried_prompt
+from continual.growth.weights import sizes_of
+from continual.learner import CAPACITY, Learner
+from continual.pool.layout import remove_leftovers
+from continual.pool.prompt import PromptRecord
+from continual.seeding import seed_of
+from continual.settings import LearnerSettings
+from continual.training.checkpoint import Checkpoints
+from continual.training.watch import Watcher
+from continual.transfer.signature import Prober
+
+if TYPE_CHECKING:
+    from streams import Task
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether the backbone grows after a task.
+
+    Attributes:
+        grow: The answer.
+        reason: One sentence.
+        evidence: Numbers behind it.
+        seconds: What it took to find out.
+    """
+
+    grow: bool
+    reason: str
+    evidence: Mapping[str, float]
+    seconds: float
+
+
+class Growing:
+    """The growth of one run.
+
+    Args:
+        folder: The run's folder.
+        root: The backbone that the run began with.
+        settings: How tasks are learned, on that backbone.
+    """
+
+    def __init__(self, folder: Path, root: Encoder, settings: LearnerSettings) -> None:
+        self._folder, self._root, self._settings = folder, root, settings
+        self.config = settings.growth
+        self._memory = Memory(folder / FOLDER / MEMORY)
+        if (folder / FOLDER).is_dir():
+            remove_leftovers(folder / FOLDER)
+
+    def newest(self) -> Generation | None:
+        """The generation in use; None before the first growth."""
+        return next(reversed(generations(self._folder)), None)
+
+    def encoder(self) -> Encoder:
+        """The backbone in use."""
+        newest = self.newest()
+        return self._root if newest is None else newest.load(self._root)
+
+    def settings(self) -> LearnerSettings:
+        """How tasks are learned on the backbone in use."""
+        return settings_for(self._settings, generations(self._folder))
+
+    def examines(self, position: int) -> bool:
+        """Whether the task at a place of the stream is tested for capacity."""
+        return self.config.when == "capacity" and self._earlier(position) < self.config.most
+
+    def decision(self, record: PromptRecord, position: int) -> Decision | None:
+        """What was decided after a task was learned; None where nothing was asked."""
+        if self._earlier(position) >= self.config.most:
+            return None
+        if self.config.when == "schedule":
+            if position + 1 not in self.config.at:
+                return None
+            return Decision(True, f"The schedule grows after task {position + 1}.", {}, 0.0)
+        verdict = record.provenance.get(CAPACITY)
+        return None if verdict is None else Decision(**verdict)
+
+    def remember(self, task: "Task", position: int) -> None:
+        """Keeps a few texts of a task that was learned."""
+        self._memory.keep(position, Remembered.of(task, self.config.memory, self._settings.seed))
+
+    def at(self, position: int) -> Generation | None:
+        """The generation that was grown for the task at a place of the stream, if it is there."""
+        return next((item for item in generations(self._folder) if _position(item) == position), None)
+
+    def grow(
+        self, learner: Learner, task: "Task", position: int, checkpoints: Checkpoints, watcher: Watcher
+    ) -> Generation:
+        """Makes the next generation; nothing of it is to be seen before it is whole.
+
+        Args:
+            learner: The learner on the backbone in use, which has learned the task.
+            task: The task that the backbone grows for.
+            position: Its place in the stream.
+            checkpoints: Where the training keeps its state.
+            watcher: Who is told of its progress.
+
+        Raises:
+            LearningError: A prompt of the pool cannot be carried over.
+            Interrupted: The watcher was asked to stop.
+        """
+        started = time.monotonic()
+        number = len(generations(self._folder)) + 1
+        seed = seed_of(self._settings.seed, "growth", str(number))
+        new, plan = grown_encoder(learner.encoder, self.config.expansion(), self.config.amount, seed)
+        new.name = f"{self._root.name}+{number}"
+        evidence, earlier = self._learn(learner, new, plan, task, seed, checkpoints, watcher)
+        origin = {
+            "how": self.config.how,
+            "amount": vars(self.config.amount),
+            "seed": seed,
+            "task": task.name,
+            "position": position,
+            "evidence": evidence,
+            "from": sizes_of(learner.encoder.model).to_json(),
+            "to": sizes_of(new.model).to_json(),
+        }
+        target = Generation(self._folder / FOLDER / str(number))
+        with new_folder(target.folder) as temporary:
+            save_model(new.model, new.tokenizer, temporary / MODEL)
+            loaded = load_like(self._root, temporary / MODEL, new.name)
+            origin["seconds"] = earlier + time.monotonic() - started
+            lineage = Lineage(
+                learner.encoder.fingerprint, learner.encoder.name, loaded.fingerprint, new.name, plan, origin
+            )
+            lineage.write(temporary / MODEL)
+            carry_pool(learner.pool, temporary / POOL, loaded, lineage)
+        return target
+
+    def _learn(
+        self,
+        learner: Learner,
+        new: Encoder,
+        plan: GrowthMap,
+        task: "Task",
+        seed: int,
+        checkpoints: Checkpoints,
+        watcher: Watcher,
+    ) -> tuple[dict[str, float], float]:
+        """Trains the grown model; the evidence, and the seconds before an interruption."""
+        teaching, judging = self._known(learner, new, plan)
+        first = min(learning_layers(plan))
+        texts = [known.texts for known in judging]
+        before = answers(learner.encoder, [known.prompts.old for known in judging], texts)
+        at_once = share_kept(before, answers(new, [known.prompts.new for known in judging], texts))
+        weights = learning_weights(new, plan)
+        start = {name: value.detach().clone() for name, value in weights.items()}
+        distillation = Distillation(learner.encoder, new, plan, first, teaching)
+        learning = Learning(
+            distillation,
+            _split(new, task, "train"),
+            _split(new, task, "dev"),
+            len(task.labels),
+            self.config,
+            seed,
+            checkpoints,
+            watcher,
+            self._settings.cache_mb,
+        )
+        before_seconds = learning.run()
+        share, kept = as_far_as_kept(weights, start, before, texts, distillation, self.config.keep)
+        evidence = {"answers_kept_at_growth": at_once, "answers_kept": kept, "learned_share": share}
+        return evidence, before_seconds
+
+    def _known(self, learner: Learner, new: Encoder, plan: GrowthMap) -> tuple[list[Known], list[Known]]:
+        """What teaches the grown model, and what judges it."""
+        prober = Prober(new)
+        teaching, judging = [], []
+        for remembered in self._memory.all():
+            old = learner.pool.get(learner.prompt_of(remembered.task).id)
+            pair = Pair(old, carried_prompt(old, plan, new, prober))
+            for known, half in zip((teaching, judging), remembered.halves(), strict=True):
+                if half.texts:
+                    known.append(Known(half, pair))
+        return teaching, judging
+
+    def _earlier(self, position: int) -> int:
+        """How often the backbone grew for tasks before this place of the stream."""
+        return sum(_position(item) < position for item in generations(self._folder))
+
+
+def check_growth(settings: LearnerSettings, encoder: Encoder) -> None:
+    """Refuses a run that could not grow when it has to.
+
+    Raises:
+        BackboneError: Models of the backbone's family cannot grow.
+        ConfigError: The backbone cannot grow by so much.
+        RunError: The method's prompts cannot be carried over, or several processes learn together.
+    """
+    from continual.participant import is_baseline
+    from continual.team import current_team
+
+    if not settings.growth.active:
+        return
+    name = settings.method.get("name", "")
+    if is_baseline(name) or name in _NOT_CARRIED:
+        kind = "is a baseline, which has no pool" if is_baseline(name) else _NOT_CARRIED[name]
+        raise RunError(f"method={name} {kind}, so its backbone cannot grow; use another method, or growth.when=never.")
+    if current_team().size > 1:
+        raise RunError(
+            "Several processes learn together, and a backbone grows in one alone; start the run without a launcher, or "
+            "with growth.when=never."
+        )
+    sizes, expansion = sizes_of(encoder.model), settings.growth.expansion()
+    for _ in range(settings.growth.most):
+        larger = settings.growth.amount.of(sizes)
+        expansion.check(sizes, larger)
+        sizes = larger
+
+
+_NOT_CARRIED = {
+    "cpt_rd": "keeps a network that writes prompts of one shape",
+    "tapd": "reads templates at tokens of its own",
+}
+"""Methods whose prompts no map carries over, and why."""
+
+
+def _position(generation: Generation) -> int:
+    return int(generation.lineage.origin["position"])
+
+
+def _split(encoder: Encoder, task: "Task", name: str) -> Split:
+    split: Any = task.split(name)
+    pairs = list(split["text_pair"]) if "text_pair" in split.column_names else None
+    labels = torch.tensor(list(split["label"]), dtype=torch.long)
+    return Split(encoder.tokenize(list(split["text"]), pairs), labels)

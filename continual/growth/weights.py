@@ -1,0 +1,227 @@
+"""The grown model itself: every old weight at its new places."""
+
+import copy
+import inspect
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from continual.errors import BackboneError
+from continual.growth import families
+from continual.growth.expansion import Expansion, generator
+from continual.growth.families import Family, Stack, family_of
+from continual.growth.maps import Copies, GrowthMap, LayerMap, StackMap
+from continual.growth.sizes import Amount, Sizes, StackSizes
+from continual.seeding import seed_of
+
+_TIED_HEAD = "lm_head.weight"
+
+
+def sizes_of(model: nn.Module) -> Sizes:
+    """How large a model is. Raises as `family_of`."""
+    return family_of(model).sizes(model.config)
+
+
+def plan(model: nn.Module, expansion: Expansion, amount: Amount, seed: int = 0) -> GrowthMap:
+    """Decides what is copied when a model grows.
+
+    Raises:
+        BackboneError: Models of its family cannot grow.
+        ConfigError: The expansion cannot make a model of that size.
+    """
+    family = family_of(model)
+    name = model.config.model_type
+    return expansion.map(name, family.sizes(model.config), amount, seed, family.one_head_map)
+
+
+def grown(model: nn.Module, plan: GrowthMap, noise: float = 0.0, seed: int = 0) -> nn.Module:
+    """A larger model of the same class, in evaluation mode and frozen; the given one stays as it is.
+
+    Args:
+        model: A Hugging Face model of one of `FAMILIES`.
+        plan: What is copied.
+        noise: See `Expansion.noise`.
+        seed: Decides the noise.
+
+    Raises:
+        BackboneError: The model has a weight that is not described, or lies partly on disk.
+    """
+    family = family_of(model)
+    if any(value.is_meta for value in model.parameters()):
+        raise BackboneError(
+            "A model that lies partly on disk (backbone.memory_mb) cannot grow; load it whole, without that limit."
+        )
+    larger = _larger_sizes(family.sizes(model.config), plan)
+    own_head = _TIED_HEAD in model.state_dict() and (family.untie or not _head_is_tied(model))
+    config = copy.deepcopy(model.config)
+    for name, value in family.resized(larger).items():
+        setattr(config, name, value)
+    if family.untie:
+        config.tie_word_embeddings = False
+    with torch.random.fork_rng(devices=[]):  # drawing weights that are replaced at once must shift nothing
+        larger_model = _built(model, config)
+    larger_model.set_attn_implementation("sdpa")
+    if own_head:
+        larger_model.lm_head.weight = nn.Parameter(torch.empty_like(larger_model.lm_head.weight))
+    weights = _Grower(family, plan, noise, seed, own_head).all(_named(model))
+    _finish(weights, family, plan, model, own_head)
+    prefix = _prefix(model, larger_model.state_dict())
+    names = {_bare(name, prefix): name for name in larger_model.state_dict()}
+    larger_model.load_state_dict({names[name]: value for name, value in weights.items()})
+    return larger_model.eval().requires_grad_(False)
+
+
+class _Grower:
+    """Grows weight after weight."""
+
+    def __init__(self, family: Family, plan: GrowthMap, noise: float, seed: int, own_head: bool) -> None:
+        self._family, self._plan = family, plan
+        self._noise, self._seed = noise, seed
+        self._others = dict(family.others)
+        if own_head:
+            self._others[_TIED_HEAD] = (families.KEEP, families.WIDE_READS)
+
+    def all(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The weights of the grown model, by their names without the base model's prefix."""
+        found: dict[str, Tensor] = {}
+        for name, value in weights.items():
+            found |= self._one(name, value)
+        return found
+
+    def _one(self, name: str, value: Tensor) -> dict[str, Tensor]:
+        for which, stack in self._family.stacks.items():
+            match = re.fullmatch(rf"{re.escape(stack.prefix)}(\d+)\.(.+)", name)
+            if match:
+                return self._of_layers(self._plan.stacks[which], stack, int(match[1]), match[2], value)
+        if name not in self._others:
+            raise BackboneError(
+                f"The model has the weight {name!r}, which growing a {self._plan.family} does not know; grow the model "
+                "without that part."
+            )
+        return {name: self._grow(name, value, self._others[name], self._plan.reader.layers[0])}
+
+    def _of_layers(self, plan: StackMap, stack: Stack, source: int, name: str, value: Tensor) -> dict[str, Tensor]:
+        if name not in stack.weights:
+            raise BackboneError(
+                f"Layers of the model have the weight {name!r}, which growing a {self._plan.family} does not know; "
+                "grow another model."
+            )
+        found = {}
+        for number, layer in enumerate(plan.layers):
+            if layer.source == source and not (layer.fresh and name in stack.first):
+                whole = f"{stack.prefix}{number}.{name}"
+                larger = self._grow(whole, value, stack.weights[name], layer)
+                found[whole] = self._begun(larger, stack, layer, name)
+        return found
+
+    def _begun(self, value: Tensor, stack: Stack, layer: LayerMap, name: str) -> Tensor:
+        """The weight as its layer begins: that of the identity where growth asks for it."""
+        module, _, kind = name.rpartition(".")
+        if not self._plan.identity:
+            return value
+        if layer.fresh and module in stack.outputs:
+            return torch.zeros_like(value)
+        if module in stack.norms and not keeps_affine(layer, module == stack.norms[-1]):
+            return torch.ones_like(value) if kind == "weight" else torch.zeros_like(value)
+        return value
+
+    def _grow(self, name: str, value: Tensor, axes: families.Axes, layer: LayerMap) -> Tensor:
+        for axis, kind in enumerate(axes):
+            value = self._along(name, value, axis, kind, layer)
+        return value.contiguous()
+
+    def _along(self, name: str, value: Tensor, axis: int, kind: str, layer: LayerMap) -> Tensor:
+        if kind == families.KEEP:
+            return value
+        if kind == families.FUSED:
+            parts = value.chunk(3, axis)
+            return torch.cat([self._along(name, part, axis, families.HEADS, layer) for part in parts], axis)
+        copies = self._copies(kind, layer)
+        if kind not in (families.WIDE_READS, families.HEADS_READ, families.INNER_READS):
+            return copies.copied(value, axis)
+        value = copies.shared(value, axis)
+        value = value * _along_axis(copies.tilted(self._plan.tilt).to(value.dtype), value.dim(), axis)
+        return value + self._drawn(name, value, axis, copies) if self._noise else value
+
+    def _copies(self, kind: str, layer: LayerMap) -> Copies:
+        head = self._plan.reader.head
+        if kind in (families.WIDE, families.WIDE_READS):
+            return self._plan.residual
+        if kind in (families.INNER, families.INNER_READS):
+            return layer.inner
+        if kind == families.HEAD_NUMBERS:
+            return layer.heads
+        return (layer.keys if kind == families.KEYS else layer.heads).blocks(head)
+
+    def _drawn(self, name: str, value: Tensor, axis: int, copies: Copies) -> Tensor:
+        noise = torch.randn(value.shape, generator=generator(seed_of(self._seed, "growth", "noise", name)))
+        return noise * self._noise * _along_axis(copies.extra, value.dim(), axis)
+
+
+def _along_axis(vector: Tensor, axes: int, axis: int) -> Tensor:
+    """A vector that is multiplied with one axis of a tensor."""
+    return vector.view([-1 if number == axis else 1 for number in range(axes)])
+
+
+def keeps_affine(layer: LayerMap, last_norm: bool) -> bool:
+    """Whether a norm behind a part keeps its original's gain and bias among layers that begin as the identity.
+
+    The last norm's wander to the last copy; the others stay with the original.
+    """
+    return layer.last if last_norm else not layer.fresh
+
+
+def _finish(weights: dict[str, Tensor], family: Family, plan: GrowthMap, old: nn.Module, own_head: bool) -> None:
+    """What a wider model must make up for where its head is tied to embeddings that may not be divided."""
+    factor = (plan.residual.old / len(plan.residual)) ** 0.5
+    scaled = family.scaled and getattr(old.config, "scale_embedding", False)
+    if scaled:
+        for name in weights:
+            if name.endswith(("shared.weight", "embed_tokens.weight")) or name == _TIED_HEAD:
+                weights[name] = weights[name] * factor
+    if family.last_norm is None or own_head or _TIED_HEAD not in weights:
+        return
+    # Logits are sums over units: `counts` too much of each, times what the scale of embeddings or outputs has changed.
+    change = factor if scaled or getattr(old.config, "scale_decoder_outputs", False) else 1.0
+    norm = family.last_norm.format(last=len(plan.stacks[families.DECODER]) - 1)
+    for kind in ("weight", "bias"):
+        if f"{norm}.{kind}" in weights:
+            weights[f"{norm}.{kind}"] = weights[f"{norm}.{kind}"] / plan.residual.counts / change
+
+
+def _larger_sizes(sizes: Sizes, plan: GrowthMap) -> Sizes:
+    stacks = {
+        name: StackSizes(len(stack), len(stack.layers[0].heads), len(stack.layers[0].keys), len(stack.layers[0].inner))
+        for name, stack in plan.stacks.items()
+    }
+    return Sizes(len(plan.residual), sizes.head, stacks, sizes.bound)
+
+
+def _built(model: nn.Module, config: object) -> nn.Module:
+    """A model of the same class; encoders without the pooler stay without."""
+    options = {}
+    if "add_pooling_layer" in inspect.signature(type(model)).parameters:
+        options["add_pooling_layer"] = getattr(model, "pooler", None) is not None
+    return type(model)(config, **options)
+
+
+def _named(model: nn.Module) -> dict[str, Tensor]:
+    """The model's weights by their names without the base model's prefix; what is tied appears under each name."""
+    state = model.state_dict()
+    prefix = _prefix(model, state)
+    return {_bare(name, prefix): value.detach() for name, value in state.items()}
+
+
+def _prefix(model: nn.Module, state: Mapping[str, Tensor]) -> str:
+    prefix = f"{model.base_model_prefix}."
+    return prefix if any(name.startswith(prefix) for name in state) else ""
+
+
+def _bare(name: str, prefix: str) -> str:
+    return name.removeprefix(prefix) if prefix else name
+
+
+def _head_is_tied(model: nn.Module) -> bool:
+    return model.get_output_embeddings().weight is model.get_input_embeddings().weight

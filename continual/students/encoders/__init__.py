@@ -1,0 +1,1 @@
+"""Students of encoders: what their recipes share, and one file for each recipe."""

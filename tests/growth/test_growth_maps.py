@@ -1,0 +1,142 @@
+"""Maps worked by hand: which unit and which layer of a grown model copies which."""
+
+import json
+
+import pytest
+import torch
+
+from continual.errors import ConfigError, PoolError
+from continual.growth import EXPANSIONS
+from continual.growth.elle import Elle
+from continual.growth.exact import Exact
+from continual.growth.maps import READER, Copies, GrowthMap
+from continual.growth.sizes import Amount, Sizes, StackSizes
+
+SIZES = Sizes(4, 2, {READER: StackSizes(3, 2, 2, 6)})
+
+
+def planned(expansion, amount: Amount, sizes: Sizes = SIZES, one_head_map: bool = False) -> GrowthMap:
+    return expansion.map("bert", sizes, amount, seed=0, one_head_map=one_head_map)
+
+
+def test_copies_lie_beside_their_originals_and_are_spread_evenly():
+    assert Copies.spread(3, 6).sources.tolist() == [0, 0, 1, 1, 2, 2]
+    assert Copies.spread(3, 5).sources.tolist() == [0, 0, 1, 1, 2]
+    assert Copies.spread(3, 5).counts.tolist() == [2, 2, 2, 2, 1]
+    assert Copies.spread(3, 5).extra.tolist() == [False, True, False, True, False]
+    assert Copies.spread(3, 6).even
+    assert not Copies.spread(3, 5).even
+
+
+def test_what_writes_units_is_copied_and_what_reads_them_is_shared():
+    copies = Copies(torch.tensor([0, 1, 1, 0, 1]), 2)
+    row = torch.tensor([[6.0, 12.0]])
+    assert copies.copied(row, 1).tolist() == [[6, 12, 12, 6, 12]]
+    assert copies.shared(row, 1).tolist() == [[3, 4, 4, 3, 4]]
+    assert copies.shared(row, -1).tolist() == [[3, 4, 4, 3, 4]]
+    units = torch.tensor([0.5, -1.0])
+    assert float(copies.shared(row, 1)[0] @ copies.copied(units, 0)) == pytest.approx(float(row[0] @ units))
+
+
+def test_unequal_shares_have_the_mean_of_equal_ones():
+    copies = Copies(torch.tensor([0, 1, 1, 2, 1, 2]), 3)
+    assert copies.tilted(0.2).tolist() == pytest.approx([1, 0.8, 1.0, 0.8, 1.2, 1.2])
+    assert copies.tilted(0.0).tolist() == [1] * 6
+
+
+def test_heads_are_copied_whole():
+    assert Copies(torch.tensor([0, 1, 1]), 2).blocks(2).sources.tolist() == [0, 1, 2, 3, 2, 3]
+
+
+def test_drawn_copies_come_behind_the_originals_and_are_the_same_for_the_same_seed():
+    one, other = (Copies.drawn(4, 9, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert one.sources[:4].tolist() == [0, 1, 2, 3]
+    assert one.sources.tolist() == other.sources.tolist()
+    assert one.extra.tolist() == [False] * 4 + [True] * 5
+
+
+def test_exact_depth_duplicates_from_the_top_and_moves_what_lies_behind():
+    reader = planned(Exact(), Amount(layers=2)).reader
+    assert [(layer.source, layer.place, layer.copies) for layer in reader.layers] == [
+        (0, 0, 1),
+        (1, 0, 2),
+        (1, 1, 2),
+        (2, 0, 2),
+        (2, 1, 2),
+    ]
+    assert [reader.entry(layer) for layer in range(3)] == [0, 1, 3]
+    assert [reader.behind(states) for states in range(4)] == [0, 1, 3, 5]
+    assert [layer.source for layer in reader.above(1)] == [1, 1, 2, 2]
+
+
+def test_exact_depth_beyond_the_number_of_layers_begins_again_at_the_top():
+    reader = planned(Exact(), Amount(layers=4)).reader
+    assert [layer.source for layer in reader.layers] == [0, 0, 1, 1, 2, 2, 2]
+
+
+def test_exact_width_takes_whole_multiples_alone():
+    plan = planned(Exact(), Amount(width=4))
+    assert plan.residual.sources.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert plan.reader.layers[0].heads.sources.tolist() == [0, 0, 1, 1]
+    assert len(plan.reader.layers[0].inner) == 12
+    with pytest.raises(ConfigError, match=r"6 wide, but how=exact .* whole multiples alone; add 4, or use how=elle"):
+        planned(Exact(), Amount(width=2))
+
+
+def test_inner_width_alone_may_grow_by_any_number():
+    plan = planned(Exact(), Amount(inner=2))
+    assert plan.residual.unchanged
+    assert plan.reader.layers[0].inner.sources.tolist() == [0, 0, 1, 2, 3, 3, 4, 5]
+
+
+def test_elle_duplicates_no_layer_twice_before_all_have_been():
+    for seed in range(5):
+        added = list(Elle().duplicated(3, 5, seed))
+        assert sorted(added.count(layer) for layer in range(3)) == [1, 2, 2]
+
+
+def test_elle_has_maps_of_its_own_for_each_layer_unless_layers_share_what_belongs_to_heads():
+    sizes = Sizes(16, 2, {READER: StackSizes(3, 8, 8, 32)})
+    own = planned(Elle(), Amount(width=8), sizes).reader.layers
+    shared = planned(Elle(), Amount(width=8), sizes, one_head_map=True).reader.layers
+    assert len({tuple(layer.heads.sources.tolist()) for layer in own}) == 3
+    assert len({tuple(layer.heads.sources.tolist()) for layer in shared}) == 1
+    assert len({tuple(layer.inner.sources.tolist()) for layer in shared}) == 3
+
+
+def test_query_heads_that_share_keys_are_copied_in_groups():
+    sizes = Sizes(4, 2, {READER: StackSizes(1, 4, 2, 6)}, bound=False)
+    layer = planned(Exact(), Amount(width=4), sizes).reader.layers[0]
+    assert layer.keys.sources.tolist() == [0, 0, 1, 1]
+    assert layer.heads.sources.tolist() == [0, 1, 0, 1, 2, 3, 2, 3]
+
+
+@pytest.mark.parametrize("how", EXPANSIONS.names())
+def test_a_map_is_the_same_for_the_same_seed_and_survives_json_and_tensors(how):
+    amount = Amount(layers=2, width=4, inner=3)
+    plan, again = (planned(EXPANSIONS.load(how)(), amount) for _ in range(2))
+    value = json.loads(json.dumps(plan.to_json()))
+    restored = GrowthMap.restored(value, plan.tensors())
+    for other in (again, restored):
+        assert other.to_json() == plan.to_json()
+        assert all(torch.equal(other.tensors()[name], tensor) for name, tensor in plan.tensors().items())
+
+
+def test_a_damaged_map_is_refused():
+    plan = planned(Exact(), Amount(layers=1))
+    with pytest.raises(PoolError, match=r"map of a growth is damaged .* grow the model again"):
+        GrowthMap.restored(plan.to_json(), {})
+
+
+@pytest.mark.parametrize(
+    ("amount", "message"),
+    [({}, "growth adds nothing"), ({"layers": -1}, "growth.layers is -1, expected 0 or more")],
+)
+def test_amounts_that_are_none_are_refused(amount, message):
+    with pytest.raises(ConfigError, match=message):
+        Amount(**amount)
+
+
+def test_a_width_that_heads_cannot_fill_is_refused():
+    with pytest.raises(ConfigError, match="states 7 wide, which heads of 2 cannot fill; add a multiple of 2"):
+        Amount(width=3).of(SIZES)

@@ -1,0 +1,152 @@
+"""Grown models of every family: what they compute, what their weights are, and that others can load them."""
+
+import copy
+
+import pytest
+import torch
+from growth_samples import AMOUNTS, ENCODERS, FAMILIES, backbone
+from torch import nn
+
+from continual.errors import BackboneError
+from continual.growth.change import difference
+from continual.growth.elle import Elle
+from continual.growth.exact import Exact
+from continual.growth.models import grown_encoder, load_like, save_model
+from continual.growth.sizes import Amount
+from continual.growth.weights import grown, plan, sizes_of
+
+EPSILON_IN_NORMS = {"marian": 1e-3}
+"""Largest change in double precision where identities pass post-norms with an epsilon of 1e-5; logits are up to 9."""
+
+
+@pytest.fixture
+def model_of(tiny_encoder, tiny_generator):
+    return lambda family: backbone(family, tiny_encoder, tiny_generator)
+
+
+def changed(encoder, expansion, amount: Amount, double: bool = False):
+    model = copy.deepcopy(encoder.model).double() if double else encoder.model
+    chosen = plan(model, expansion, amount)
+    larger = grown(model, chosen, expansion.noise)
+    return difference(model, larger.double() if double else larger, encoder.tokenizer, chosen, sentences=4)
+
+
+@pytest.mark.parametrize("amount", AMOUNTS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_exact_growth_is_exact_in_double_precision_and_close_in_single(model_of, family, amount):
+    encoder, amount = model_of(family), Amount(**AMOUNTS[amount])
+    precise = changed(encoder, Exact(), amount, double=True)
+    allowed = EPSILON_IN_NORMS.get(family, 1e-6) if amount.layers else 1e-6
+    assert precise.largest < allowed, precise
+    single = changed(encoder, Exact(), amount)
+    assert single.largest < 5e-5 * max(1.0, single.scale), single
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_elle_is_exact_where_nothing_but_feed_forward_units_grow_and_no_noise_is_added(model_of, family):
+    encoder = model_of(family)
+    assert changed(encoder, Elle(noise=0.0), Amount(inner=20), double=True).largest < 1e-6
+    assert changed(encoder, Elle(noise=0.01), Amount(inner=20)).largest > 1e-4
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_elle_changes_the_function_more_than_exact_growth(model_of, family):
+    encoder = model_of(family)
+    for amount in (Amount(layers=2), Amount(width=32)):
+        assert changed(encoder, Elle(), amount).largest > 10 * changed(encoder, Exact(), amount).largest
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_grown_model_is_loaded_by_transformers_alone(model_of, family, tmp_path):
+    import transformers
+
+    encoder = model_of(family)
+    larger, _ = grown_encoder(encoder, Exact(), Amount(layers=2, width=32), seed=0)
+    save_model(larger.model, larger.tokenizer, tmp_path)
+    auto = "AutoModel" if family in ENCODERS else "AutoModelForCausalLM"
+    auto = "AutoModelForSeq2SeqLM" if family in ("marian", "t5", "mt5") else auto
+    loaded = getattr(transformers, auto).from_pretrained(tmp_path).eval()
+    assert sizes_of(loaded) == sizes_of(larger.model)
+    own, theirs = larger.model.state_dict(), loaded.state_dict()
+    assert all(torch.equal(own[name], theirs[name]) for name in own if not name.startswith("pooler."))
+    again = load_like(encoder, tmp_path, larger.name)
+    assert again.fingerprint == larger.fingerprint
+    assert type(again) is type(encoder)
+    assert again.max_length == encoder.max_length
+
+
+def test_growing_twice_is_growing(model_of):
+    encoder = model_of("bert")
+    once, _ = grown_encoder(encoder, Exact(), Amount(layers=1), 0)
+    twice, chosen = grown_encoder(once, Exact(), Amount(layers=1, width=32), 0)
+    assert sizes_of(twice.model).to_json() == {"layers": 5, "width": 64, "heads": 8, "inner": 96}
+    assert difference(once.model, twice.model, encoder.tokenizer, chosen, 4).largest < 1e-4
+
+
+def test_exact_depth_moves_the_affine_of_a_post_norm_behind_the_new_layer(model_of):
+    encoder = model_of("bert")
+    larger, _ = grown_encoder(encoder, Exact(), Amount(layers=1), 0)
+    old, (*_, source, fresh) = encoder.model.encoder.layer[2], larger.model.encoder.layer
+    assert torch.equal(fresh.output.LayerNorm.weight, old.output.LayerNorm.weight)
+    assert torch.equal(fresh.output.LayerNorm.bias, old.output.LayerNorm.bias)
+    for norm in (source.output.LayerNorm, fresh.attention.output.LayerNorm):
+        assert norm.weight.unique().tolist() == [1.0]
+        assert norm.bias.unique().tolist() == [0.0]
+    assert not fresh.attention.output.dense.weight.any()
+    assert not fresh.output.dense.bias.any()
+    assert torch.equal(fresh.intermediate.dense.weight, old.intermediate.dense.weight)
+    assert torch.equal(source.attention.output.LayerNorm.weight, old.attention.output.LayerNorm.weight)
+
+
+def test_elle_copies_whole_layers_and_puts_noise_on_replicas_alone(model_of):
+    encoder = model_of("bert")
+    chosen = plan(encoder.model, Elle(), Amount(layers=1))
+    larger = grown(encoder.model, chosen)
+    number = next(place for place, layer in enumerate(chosen.reader.layers) if layer.fresh)
+    before, after = larger.encoder.layer[number - 1].state_dict(), larger.encoder.layer[number].state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    chosen = plan(encoder.model, Elle(), Amount(inner=20))
+    quiet, noisy = (grown(encoder.model, chosen, noise).encoder.layer[0] for noise in (0.0, 0.01))
+    differs = (quiet.output.dense.weight != noisy.output.dense.weight).any(0)
+    assert differs.tolist() == chosen.reader.layers[0].inner.extra.tolist()
+    assert torch.equal(quiet.intermediate.dense.weight, noisy.intermediate.dense.weight)
+
+
+@pytest.mark.parametrize("family", ENCODERS)
+def test_a_masked_language_model_keeps_its_head(tiny_folder, family, tmp_path):
+    from tiny_models import redraw
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    with torch.random.fork_rng(devices=[]):
+        model = AutoModelForMaskedLM.from_pretrained(tiny_folder(family)).eval()
+        redraw(model)
+    words = AutoTokenizer.from_pretrained(tiny_folder(family))
+    for amount in (Amount(layers=2), Amount(width=32)):
+        chosen = plan(model, Exact(), amount)
+        larger = grown(model, chosen)
+        found = difference(model, larger, words, chosen, 4)
+        assert found.what == "logits"
+        assert found.largest < 1e-4, found
+    save_model(larger, words, tmp_path / family)
+    loaded = AutoModelForMaskedLM.from_pretrained(tmp_path / family).eval()
+    assert difference(larger, loaded, words, chosen, 4).largest == 0
+
+
+def test_the_given_model_stays_as_it_is_and_nothing_random_is_shifted(model_of):
+    encoder = model_of("bert")
+    before = {name: value.clone() for name, value in encoder.model.state_dict().items()}
+    torch.manual_seed(5)
+    first = torch.rand(3)
+    torch.manual_seed(5)
+    grown_encoder(encoder, Elle(), Amount(layers=1, width=8), 0)
+    assert torch.equal(torch.rand(3), first)
+    assert all(torch.equal(value, before[name]) for name, value in encoder.model.state_dict().items())
+
+
+def test_other_families_and_unknown_weights_are_refused(tiny_encoder):
+    with pytest.raises(BackboneError, match="family 'distilbert' cannot grow, expected one of bert, roberta"):
+        plan(tiny_encoder("distilbert").model, Exact(), Amount(layers=1))
+    odd = copy.deepcopy(tiny_encoder("bert").model)
+    odd.more = nn.Linear(2, 2)
+    with pytest.raises(BackboneError, match=r"the weight 'more\.weight', which growing a bert does not know"):
+        grown(odd, plan(odd, Exact(), Amount(layers=1)))

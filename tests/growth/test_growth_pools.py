@@ -1,0 +1,186 @@
+"""At the moment of growth nobody's prediction changes: every kind of prompt, on every family."""
+
+import dataclasses
+
+import pytest
+import torch
+from growth_samples import AMOUNTS, FAMILIES, READOUT, TUNINGS, backbone, speaking_prompt
+
+from continual.backbone.frozen import freeze
+from continual.errors import LearningError, PoolError
+from continual.growth.carrying import carried_spec
+from continual.growth.elle import Elle
+from continual.growth.exact import Exact
+from continual.growth.keeping import Held
+from continual.growth.lineage import Lineage, read_lineage
+from continual.growth.models import grown_encoder
+from continual.growth.pools import carry_pool
+from continual.growth.prompts import carried_prompt
+from continual.growth.sizes import Amount
+from continual.pool import PromptPool
+from continual.predictor import Predictor
+from continual.router import route
+from continual.transfer.probe import PROBE_TEXTS
+from continual.transfer.signature import Prober
+from continual.tuning import TUNINGS as REGISTERED
+from continual.tuning import build_tuning
+
+TEXTS = [*PROBE_TEXTS[:12], "", "?"]
+
+
+def logits(encoder, prompt) -> torch.Tensor:
+    """What a prompt answers to the texts, its ground included, [texts, labels]."""
+    texts = encoder.tokenize(TEXTS)
+    entry = build_tuning({key: value for key, value in prompt.tuning.items() if key != "readout"}).entry(encoder)
+    view = freeze(encoder, texts, entry, READOUT)
+    return torch.stack(Predictor(encoder, Held([prompt])).logits(view, range(len(view)), [prompt.id] * len(view)))
+
+
+def test_every_tuning_is_tried():
+    assert {spec["name"] for spec in TUNINGS.values()} == set(REGISTERED.names())
+
+
+@pytest.mark.parametrize("amount", AMOUNTS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_logit_of_any_tuning_changes_at_exact_growth(tiny_encoder, tiny_generator, family, amount):
+    encoder = backbone(family, tiny_encoder, tiny_generator)
+    larger, plan = grown_encoder(encoder, Exact(), Amount(**AMOUNTS[amount]), seed=0)
+    prober = Prober(larger)
+    for kind, spec in TUNINGS.items():
+        prompt = speaking_prompt(encoder, spec)
+        carried = carried_prompt(prompt, plan, larger, prober)
+        before, after = logits(encoder, prompt), logits(larger, carried)
+        assert float((before - after).abs().max()) < 1e-4, kind
+        assert before.argmax(1).tolist() == after.argmax(1).tolist(), kind
+        assert carried.tuning["name"] == prompt.tuning["name"]
+        assert carried.provenance["carried"] == [encoder.fingerprint]
+
+
+def test_the_prompt_really_speaks(tiny_encoder):
+    encoder = tiny_encoder("bert")
+    silent = speaking_prompt(encoder, TUNINGS["deep"])
+    silent.tensors["tuning.prefix"].zero_()
+    spoken = logits(encoder, speaking_prompt(encoder, TUNINGS["deep"]))
+    assert float((spoken - logits(encoder, silent)).abs().max()) > 0.01
+
+
+def test_signatures_are_those_that_would_be_made_on_the_grown_backbone(tiny_encoder):
+    encoder = tiny_encoder("bert")
+    larger, plan = grown_encoder(encoder, Exact(), Amount(layers=1, width=32), seed=0)
+    carried = carried_prompt(speaking_prompt(encoder, TUNINGS["deep"]), plan, larger, Prober(larger))
+    tuning = build_tuning(carried_spec(TUNINGS["deep"], plan))
+    trained = {"prefix": carried.tensors["tuning.prefix"]}
+    own = Prober(larger).signature(tuning, trained, trained, carried.tensors["keys"])
+    assert torch.allclose(carried.tensors["signature.state"], own.state, atol=1e-5)
+    assert carried.tensors["signature.neurons"].tolist() == own.neurons.tolist()
+
+
+def test_entry_layers_move_with_depth(tiny_encoder):
+    _, plan = grown_encoder(tiny_encoder("bert"), Exact(), Amount(layers=2), seed=0)
+    assert carried_spec({"name": "late", "layer": 2}, plan)["layer"] == 3
+    assert carried_spec({"name": "chain", "base": {"name": "deep", "layer": 1}}, plan)["base"]["layer"] == 1
+    assert carried_spec({"name": "input"}, plan) == {"name": "input"}
+
+
+@pytest.fixture
+def pools(tiny_encoder, tmp_path):
+    """A pool of three kinds of prompts, and what it has grown to."""
+    encoder = tiny_encoder("mpnet")
+    old = PromptPool(tmp_path / "old", encoder.fingerprint, backbone_name="tiny")
+    for number, kind in enumerate(("deep", "lora", "late")):
+        prompt = speaking_prompt(encoder, TUNINGS[kind], seed=number)
+        old.add(dataclasses.replace(prompt, id=f"{kind}-v1", task=kind))
+    larger, plan = grown_encoder(encoder, Exact(), Amount(layers=1, width=32), seed=0)
+    lineage = Lineage(encoder.fingerprint, "tiny", larger.fingerprint, "tiny+", plan, {"how": "exact"})
+    return encoder, old, larger, carry_pool(old, tmp_path / "new", larger, lineage), lineage
+
+
+def test_a_grown_pool_names_its_parent_and_the_map_and_the_old_one_still_opens(pools):
+    encoder, old, larger, new, lineage = pools
+    assert new.ids() == old.ids()
+    found = read_lineage(new.path)
+    assert (found.parent, found.backbone) == (encoder.fingerprint, larger.fingerprint)
+    assert found.plan.to_json() == lineage.plan.to_json()
+    assert read_lineage(old.path) is None
+    PromptPool(old.path, encoder.fingerprint, read_only=True)
+    with pytest.raises(PoolError, match="belongs to backbone"):
+        PromptPool(new.path, encoder.fingerprint, read_only=True)
+    assert new.verify() == []
+
+
+def test_the_same_pool_grows_to_the_same_bytes(pools, tmp_path):
+    _, old, larger, new, lineage = pools
+    again = carry_pool(old, tmp_path / "again", larger, lineage)
+    for prompt_id in new.ids():
+        for name in ("prompt.json", "tensors.safetensors"):
+            assert (again.folder(prompt_id) / name).read_bytes() == (new.folder(prompt_id) / name).read_bytes()
+
+
+def test_texts_go_where_they_went(pools):
+    encoder, old, larger, new, _ = pools
+    views = [freeze(one, one.tokenize(TEXTS), 0, READOUT) for one in (encoder, larger)]
+    before, after = (route(pool, view.embedding) for pool, view in zip((old, new), views, strict=True))
+    assert [item.prompt for item in before] == [item.prompt for item in after]
+    assert [item.similarity for item in before] == pytest.approx([item.similarity for item in after], abs=1e-5)
+
+
+def test_a_damaged_lineage_is_refused(pools):
+    new = pools[3]
+    (new.path / "growth.safetensors").write_bytes(b"")
+    with pytest.raises(PoolError, match=r"growth.json or growth.safetensors beside it is damaged .* from a copy"):
+        read_lineage(new.path)
+
+
+def test_what_cannot_be_carried_is_refused_with_a_way_out(tiny_encoder):
+    encoder = tiny_encoder("bert")
+    larger, plan = grown_encoder(encoder, Elle(), Amount(width=8), seed=0)
+    with pytest.raises(LearningError, match=r"tuning=compacter keeps its form .* growth.how=exact"):
+        carried_prompt(speaking_prompt(encoder, TUNINGS["compacter"]), plan, larger, Prober(larger))
+    odd = speaking_prompt(encoder, TUNINGS["deep"])
+    odd.tensors["method.start/prefix"] = torch.zeros(1)
+    with pytest.raises(LearningError, match=r"'method.start/prefix' of its method, which cannot be carried over"):
+        carried_prompt(odd, plan, larger, Prober(larger))
+
+
+COMPOSED = {
+    "progressive": ({"name": "chain"}, ("late", "deep")),
+    "attempt": ({"name": "attention", "bottleneck": 5, "temperature": 40.0}, ("late", "input")),
+    "l2p": ({"name": "selection", "size": 4, "top": 2}, ("late", "deep")),
+    "coda": ({"name": "components", "size": 3}, ("late", "deep")),
+    "olora": ({"name": "low_rank_sum"}, ("lora",)),
+}
+
+
+def composed_tensors(encoder, name: str, tuning, draw: torch.Generator) -> dict[str, torch.Tensor]:
+    """Tensors of every part that a composition may have."""
+    base = [tuning.base.initial(encoder, None, draw) for _ in range(4)]
+    if name == "chain" or name == "low_rank_sum":
+        parts = {"own": base[0], "earlier": base[1]}
+        return {f"{part}/{key}": value for part, own in parts.items() for key, value in own.items()}
+    if name == "attention":
+        own = {f"own/{key}": value for key, value in base[0].items()}
+        sources = {f"sources/{key}": torch.stack([one[key] for one in base[1:]]) for key in base[0]}
+        return own | sources | tuning.network(encoder.width, draw)
+    lists = {f"own/{key}": torch.stack([one[key] for one in base]) for key in base[0]}
+    lists["own/keys"] = torch.randn(4, encoder.width, generator=draw)
+    return lists | ({"own/attention": torch.rand(4, encoder.width, generator=draw)} if name == "components" else {})
+
+
+@pytest.mark.parametrize("amount", AMOUNTS)
+@pytest.mark.parametrize("method", COMPOSED)
+def test_no_logit_of_any_composition_changes_at_exact_growth(tiny_encoder, method, amount):
+    encoder = tiny_encoder("bert")
+    larger, plan = grown_encoder(encoder, Exact(), Amount(**AMOUNTS[amount]), seed=0)
+    own, bases = COMPOSED[method]
+    for kind in bases:
+        tuning = build_tuning(own | {"base": TUNINGS[kind]})
+        draw = torch.Generator().manual_seed(1)
+        tensors = composed_tensors(encoder, own["name"], tuning, draw)
+        prompt = speaking_prompt(encoder, TUNINGS[kind])
+        rest = {name: value for name, value in prompt.tensors.items() if not name.startswith("tuning.")}
+        trained = {f"tuning.{name}": value + 0.1 for name, value in tensors.items()}
+        spec = tuning.spec() | {"readout": READOUT.spec()}
+        prompt = dataclasses.replace(prompt, tensors=rest | trained, tuning=spec)
+        before = logits(encoder, prompt)
+        after = logits(larger, carried_prompt(prompt, plan, larger, Prober(larger)))
+        assert float((before - after).abs().max()) < 1e-4, kind

@@ -1,0 +1,196 @@
+"""Growth in a run and by command: what is recorded, what is shown, and how the result is used."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from run_samples import write_config
+
+from continual.cli import command
+from continual.config import compose
+from continual.deployment import open_learner
+from continual.errors import BackboneError, ConfigError, PoolError, RunError
+from continual.growth.generations import generations
+from continual.growth.lineage import read_lineage
+from continual.pool import PromptPool
+from continual.progress import Progress
+from continual.run import Run
+
+SCHEDULE = {"when": "schedule", "at": [2], "steps": 16, "memory": 8}
+
+
+def started(root: Path, model: Path, growth: dict, **changes) -> Run:
+    root.mkdir(exist_ok=True)
+    return Run.create(root / "run", compose(str(write_config(root / "small.yaml", model, growth=growth, **changes))))
+
+
+def summary_of(run: Run) -> dict:
+    return json.loads((run.folder / "summary.json").read_text())
+
+
+def shown(*words: str) -> str:
+    result = CliRunner().invoke(command, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory, tiny_folder):
+    """A run that has grown once, by depth."""
+    run = started(tmp_path_factory.mktemp("grown"), tiny_folder("bert"), SCHEDULE)
+    run.execute(Progress())
+    return run
+
+
+def test_never_is_the_default_and_leaves_no_trace(tmp_path, tiny_folder):
+    plain = started(tmp_path, tiny_folder("bert"), {})
+    assert plain.config.learner.growth.when == "never"
+    plain.execute(Progress())
+    assert summary_of(plain)["growth"] == []
+    assert not (plain.folder / "growth").exists()
+
+
+def test_the_task_is_learned_again_and_old_answers_stay(grown):
+    (generation,) = generations(grown.folder)
+    pool = PromptPool(generation.pool, read_only=True)
+    assert pool.ids() == ["kitchen-v1", "harbour-v1", "harbour-v2", "office-v1"]
+    assert pool.record("harbour-v2").provenance["grown"] == "harbour-v1"
+    (entry,) = summary_of(grown)["growth"]
+    assert set(entry) == {"task", "reason", "evidence", "from", "to", "seconds"}
+    assert entry["seconds"] > 0
+    matrix = summary_of(grown)["aware"]["matrix"]
+    assert matrix[2][0] == pytest.approx(matrix[1][0], abs=0.05)
+
+
+def test_a_grown_run_predicts_on_its_newest_backbone(grown):
+    learner = open_learner(grown.folder)
+    assert learner.encoder.depth == 5
+    assert learner.predict(["The soup was cold."], task="harbour")[0].prompt == "harbour-v2"
+    assert "harbour-v2" in shown("pool", "ls", str(grown.folder))
+
+
+def test_report_and_command_line_tell_of_growth(grown):
+    told = shown("report", str(grown.folder))
+    assert "growth of the backbone" in told
+    assert "layers 3 to 5" in told
+    page = (grown.folder / "report.html").read_text()
+    assert '<section id="growth">' in page
+    assert "The schedule grows after task 2." in page
+
+
+def test_metrics_of_growth_are_told_to_the_tracker(grown):
+    from continual.results import Results
+
+    state = json.loads((grown.folder / "state.json").read_text())
+    results = Results.from_json(state["results"])
+    assert "growth/grown" not in results.latest()  # the last task did not grow
+    results.per_task.pop()
+    assert results.latest()["growth/grown"] == 1.0
+    assert results.latest()["growth/layers"] == 5
+
+
+def test_width_grows_too_and_twice(tmp_path, tiny_folder):
+    growth = SCHEDULE | {"at": [1, 2], "most": 2, "how": "elle", "layers": 1, "width": 16, "recovery": 4}
+    run = started(tmp_path, tiny_folder("mpnet"), growth)
+    run.execute(Progress())
+    assert [(entry["to"]["layers"], entry["to"]["width"]) for entry in summary_of(run)["growth"]] == [(4, 48), (5, 64)]
+    assert open_learner(run.folder).encoder.width == 64
+
+
+def test_exact_width_keeps_every_answer(tmp_path, tiny_folder):
+    growth = SCHEDULE | {"layers": 0, "width": 32, "steps": 0}
+    run = started(tmp_path, tiny_folder("bert"), growth)
+    run.execute(Progress())
+    (entry,) = summary_of(run)["growth"]
+    assert entry["evidence"]["answers_kept_at_growth"] == entry["evidence"]["answers_kept"] == 1.0
+    matrix = summary_of(run)["aware"]["matrix"]
+    assert matrix[2][0] == matrix[1][0]
+
+
+def test_a_verdict_against_growth_is_recorded_with_its_evidence(tmp_path, tiny_folder):
+    run = started(tmp_path, tiny_folder("bert"), {"when": "capacity", "margin": 0.9, "probe_epochs": 1})
+    run.execute(Progress())
+    entries = summary_of(run)["growth"]
+    assert [entry["task"] for entry in entries] == ["kitchen", "harbour", "office"]
+    for entry in entries:
+        assert entry["to"] is None
+        assert {"gain", "lower", "upper", "texts"} <= set(entry["evidence"])
+        assert entry["seconds"] > 0
+    assert generations(run.folder) == []
+    assert "as it was" in shown("report", str(run.folder))
+
+
+def test_a_verdict_for_growth_grows_once(tmp_path, tiny_folder, monkeypatch):
+    import continual.growth.capacity as capacity
+
+    monkeypatch.setattr(capacity, "judge", lambda *given: (True, "It must.", {"gain": 1.0}))
+    run = started(tmp_path, tiny_folder("bert"), SCHEDULE | {"when": "capacity", "probe_epochs": 1})
+    run.execute(Progress())
+    (entry,) = summary_of(run)["growth"]
+    assert (entry["task"], entry["reason"]) == ("kitchen", "It must.")
+    assert entry["evidence"]["gain"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"method": {"name": "naive"}}, RunError, "method=naive is a baseline, which has no pool"),
+        ({"method": {"name": "cpt_rd"}}, RunError, "method=cpt_rd keeps a network .* cannot grow"),
+    ],
+)
+def test_runs_that_could_not_grow_are_refused_before_they_begin(tmp_path, tiny_folder, changes, error, message):
+    run = started(tmp_path, tiny_folder("bert"), SCHEDULE, **changes)
+    with pytest.raises(error, match=message):
+        run.execute(Progress())
+
+
+def test_a_family_that_cannot_grow_is_refused_before_the_run_begins(tmp_path, tiny_folder):
+    run = started(tmp_path, tiny_folder("distilbert"), SCHEDULE)
+    with pytest.raises(BackboneError, match="family 'distilbert' cannot grow"):
+        run.execute(Progress())
+
+
+def test_a_width_that_exact_growth_cannot_make_is_refused_before_the_run_begins(tmp_path, tiny_folder):
+    run = started(tmp_path, tiny_folder("bert"), SCHEDULE | {"width": 8})
+    with pytest.raises(ConfigError, match="whole multiples alone; add 32"):
+        run.execute(Progress())
+    twice = started(tmp_path / "twice", tiny_folder("bert"), SCHEDULE | {"width": 32, "most": 2})
+    with pytest.raises(ConfigError, match="whole multiples alone; add 64"):
+        twice.execute(Progress())
+
+
+def test_the_command_grows_a_model_that_transformers_loads(tmp_path, tiny_folder):
+    from transformers import AutoModel
+
+    out = tmp_path / "larger"
+    told = shown("grow", str(tiny_folder("roberta")), str(out), "--layers", "2", "--width", "32")
+    assert "largest change of the states on 16 sentences:" in told
+    assert AutoModel.from_pretrained(out).config.num_hidden_layers == 5
+    assert read_lineage(out).origin["to"]["width"] == 64
+    with pytest.raises(BackboneError, match="exists already; give a new folder"):
+        CliRunner().invoke(
+            command, ["grow", str(tiny_folder("roberta")), str(out), "--layers", "1"], catch_exceptions=False
+        )
+
+
+def test_the_command_grows_the_pool_of_a_run(grown, tmp_path):
+    out = tmp_path / "larger"
+    facts = json.loads(shown("grow", str(grown.folder), str(out), "--layers", "1", "--format", "json"))
+    assert (facts["prompts"], facts["from"]["layers"], facts["to"]["layers"]) == (4, 5, 6)
+    assert facts["change"]["largest"] < 1e-4
+    lineage = read_lineage(out / "pool")
+    assert lineage.parent == open_learner(grown.folder).encoder.fingerprint
+    assert PromptPool(out / "pool", read_only=True).backbone == lineage.backbone
+
+
+def test_a_grown_pool_without_its_model_says_what_is_missing(grown, tmp_path):
+    out = tmp_path / "larger"
+    shown("grow", str(grown.folder), str(out), "--layers", "1")
+    with pytest.raises(PoolError, match=r"grown from 'bert\+1' and is not in .*; put the grown model there"):
+        open_learner(out / "pool")
+
+
+def test_the_help_of_the_command_needs_no_heavy_module():
+    assert "MODEL_OR_RUN_OR_POOL" in shown("grow", "--help")
+    assert "exact" in shown("ls", "expansions")
