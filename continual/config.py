@@ -11,6 +11,7 @@ from continual.backbone.readout import Readout
 from continual.construction import coerced
 from continual.construction import typed as _typed
 from continual.errors import ConfigError, UserError
+from continual.files import read_json
 from continual.growth.config import GrowthConfig
 from continual.registry import suggestion
 from continual.settings import LearnerSettings, RoutingConfig, TransferConfig
@@ -87,6 +88,7 @@ def compose(name: str, overrides: Sequence[str] = ()) -> RunConfig:
         ConfigError: A name, key or value is unknown or of the wrong type.
         UserError: A part refuses its settings.
     """
+    overrides = _with_backbone_folders(overrides)
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
         return from_file(path, overrides)
@@ -112,6 +114,7 @@ def from_file(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    overrides = _with_backbone_folders(overrides)
     try:
         # OmegaConf's own loader, since plain YAML takes 1e-3 for a text.
         given = OmegaConf.to_container(OmegaConf.create(path.read_text(encoding="utf-8")), resolve=False)
@@ -141,12 +144,37 @@ def from_file(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         raise ConfigError(_first_line(error)) from error
 
 
+def _with_backbone_folders(overrides: Sequence[str]) -> list[str]:
+    """The overrides with `backbone=FOLDER`, a folder of a model, as the backbone of its kind and its path."""
+    result = []
+    for item in overrides:
+        key, _, value = item.partition("=")
+        folder = Path(value).expanduser()
+        if key == "backbone" and (folder / "config.json").is_file():
+            result += [f"backbone={_kind_of_model(folder)}", f"backbone.path='{folder.absolute()}'"]
+        else:
+            result.append(item)
+    return result
+
+
+def _kind_of_model(folder: Path) -> str:
+    """The backbone that reads a model; what is wrong with its config.json is told when it is loaded."""
+    try:
+        config = read_json(folder / "config.json")
+        architectures = [str(name) for name in config.get("architectures") or []]
+    except (OSError, ValueError, AttributeError):
+        return "hub"
+    if config.get("is_encoder_decoder"):
+        return "seq2seq"
+    return "causal" if any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in architectures) else "hub"
+
+
 def parse(resolved: Mapping[str, Any]) -> RunConfig:
     """Checks plain settings and gives them types.
 
     Local paths become absolute, so that a run can be continued from any folder.
     """
-    resolved = {key: _with_absolute_path(value) for key, value in resolved.items()}
+    resolved = {key: with_absolute_path(value) for key, value in resolved.items()}
     known = [
         "stream",
         "backbone",
@@ -288,9 +316,10 @@ def _data_path(relative: str) -> str:
     return str(Path(root).expanduser().absolute() / relative)
 
 
-def _with_absolute_path(section: Any) -> Any:
+def with_absolute_path(section: Any) -> Any:
+    """A section of plain settings whose `path` does not depend on the folder that a command is given in."""
     if isinstance(section, Mapping) and isinstance(section.get("parts"), Mapping):  # a stream of streams
-        section = {**section, "parts": {key: _with_absolute_path(part) for key, part in section["parts"].items()}}
+        section = {**section, "parts": {key: with_absolute_path(part) for key, part in section["parts"].items()}}
     path = section.get("path") if isinstance(section, Mapping) else None
     if not isinstance(path, str) or not Path(path).exists():
         return section

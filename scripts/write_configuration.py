@@ -23,6 +23,7 @@ from continual.baselines import BASELINES
 from continual.config import RunConfig, TrackingConfig, configs_folder, names_in
 from continual.growth.config import GrowthConfig
 from continual.methods import METHODS
+from continual.pretraining.lifelong import config as lifelong
 from continual.pretraining.optimisation import OptimisationConfig
 from continual.pretraining.translation.config import EvaluationConfig, ModelConfig, ObjectivesConfig
 from continual.pretraining.translation.pool import FilesPool, SimulatedPool
@@ -129,7 +130,7 @@ def _of_class(section: str, kind: type, defaults: Mapping[str, Any]) -> list[Row
 
 
 def _of_pretraining(folder: Path) -> Iterator[str]:
-    """The sections of a translation model; defaults are those of the base model."""
+    """The sections of each kind; defaults are those of the base translation model, and of ELLE."""
     base = _read(folder / "translation-base.yaml")
     for section, kind, defaults in (
         ("model", ModelConfig, base["model"]),
@@ -141,6 +142,15 @@ def _of_pretraining(folder: Path) -> Iterator[str]:
     for name, kind in (("mt", FilesPool), ("simulated", SimulatedPool)):
         rows = _of_class("pool", kind, _read(folder / "pool" / f"{name}.yaml"))
         yield _table(f"`continual pretrain`: `pool={name}`", rows, _first_line(kind))
+    whole = _read(folder / "lifelong.yaml")
+    for section, kind, defaults in (
+        ("model", lifelong.ModelConfig, whole["model"]),
+        ("strategy", lifelong.StrategyConfig, _read(folder / "strategy" / "elle.yaml")),
+        ("training", lifelong.BudgetConfig, whole["training"]),
+    ):
+        yield _table(
+            f"`continual pretrain lifelong`: `{section}`", _of_class(section, kind, defaults), _first_line(kind)
+        )
 
 
 def _of_students(folder: Path) -> Iterator[str]:

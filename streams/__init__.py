@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from streams.stance_simulated import SimulatedStanceSource
     from streams.table import TableSource
     from streams.task import SPLITS, Example, Task
+    from streams.texts import TextSource
     from streams.translation import TranslationFilesSource, TranslationTableSource
     from streams.translation_hub import TranslationHubSource
     from streams.translation_simulated import SimulatedTranslationSource
@@ -51,6 +52,7 @@ _HOMES = {
     "TableSource": "table",
     "Task": "task",
     "TaskSource": "source",
+    "TextSource": "texts",
     "TranslationFilesSource": "translation",
     "TranslationHubSource": "translation_hub",
     "TranslationTableSource": "translation",
@@ -84,6 +86,7 @@ __all__ = [
     "TableSource",
     "Task",
     "TaskSource",
+    "TextSource",
     "TranslationFilesSource",
     "TranslationHubSource",
     "TranslationTableSource",

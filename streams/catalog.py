@@ -26,6 +26,7 @@ KINDS: dict[str, str] = {
     "translation_table": "streams.translation:TranslationTableSource",
     "translation_hub": "streams.translation_hub:TranslationHubSource",
     "simulated_translation": "streams.translation_simulated:SimulatedTranslationSource",
+    "texts": "streams.texts:TextSource",
     "joined": "streams.joined:JoinedSource",
 }
 """Kind of source to `module:class`; the module is imported when the kind is first used."""

@@ -8,11 +8,12 @@ import functools
 import sys
 from pathlib import Path
 
-from benchmarks.tables import grid, methods, performance, rumours, scaling
+from benchmarks.tables import grid, lifelong, methods, performance, rumours, scaling
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *(DOCS / f"{name}.md" for name in ("comparison", "grid", "performance", "scaling"))]
+NAMES = ("comparison", "grid", "performance", "pretraining", "scaling")
+PAGES = [ROOT / "README.md", *(DOCS / f"{name}.md" for name in NAMES)]
 FIGURE = DOCS / "figures" / "performance.svg"
 
 TABLES = {
@@ -23,6 +24,7 @@ TABLES = {
     "search": methods.search,
     **{f"methods-{stream}": functools.partial(methods.table, stream) for stream in methods.STREAMS},
     "grid": grid.table,
+    "lifelong": lifelong.table,
     **{name: functools.partial(performance.table, name) for name in ("speed", "peft", "pool", "scaling")},
     "savings": performance.savings,
     "prompts": performance.prompts,

@@ -21,9 +21,7 @@ def minilm(pooling: str = "mean", max_length: int = 128) -> "Encoder":
     Raises:
         BackboneError: The package is missing or its weights are not the published ones.
     """
-    folder = _minilm_folder()
-    check_file(folder / "model.safetensors", MINILM_SHA256, _REINSTALL)
-    return _load(folder, "minilm", pooling, max_length)
+    return _load(minilm_folder(), "minilm", pooling, max_length)
 
 
 def hub(
@@ -90,6 +88,17 @@ def _without_pooler(config: "PretrainedConfig") -> dict[str, bool]:
         return {}
     parameters = inspect.signature(MODEL_MAPPING[type(config)]).parameters
     return {"add_pooling_layer": False} if "add_pooling_layer" in parameters else {}
+
+
+def minilm_folder() -> Path:
+    """The folder of the embedded model, its weights checked.
+
+    Raises:
+        BackboneError: The package is missing or its weights are not the published ones.
+    """
+    folder = _minilm_folder()
+    check_file(folder / "model.safetensors", MINILM_SHA256, _REINSTALL)
+    return folder
 
 
 def _minilm_folder() -> Path:

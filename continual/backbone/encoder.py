@@ -72,7 +72,7 @@ class Encoder:
         self.tokenizer = tokenizer
         self.name = name
         self.pooling = pooling
-        self.positions = _positions(model)
+        self.positions = positions(model)
         self.max_length = min(max_length, self.positions)
         self.exact = True
         self.body: Body = self._opened(model)
@@ -245,7 +245,7 @@ def pooled(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
     return torch.einsum("bld,bl->bd", hidden, weights) / weights.sum(1, keepdim=True)
 
 
-def _positions(model: nn.Module) -> int:
+def positions(model: nn.Module) -> int:
     """How many tokens a text may have; RoBERTa's kin count positions from behind the one reserved for padding."""
     positions = getattr(model.config, "max_position_embeddings", None) or 1_000_000
     table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)

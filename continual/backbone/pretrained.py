@@ -53,6 +53,19 @@ def load(
     Raises:
         BackboneError: There is no such model, or model and tokenizer do not belong together.
     """
+    model, words, missing = load_incomplete(path, auto_class, options_of, tokenizer, **options)
+    check_complete(path, model, words, missing)
+    return model, words
+
+
+def load_incomplete(
+    path: str | Path, auto_class: str, options_of: OptionsOf, tokenizer: Mapping[str, Any] | None = None, **options: Any
+) -> "tuple[Module, PreTrainedTokenizerBase, set[str]]":
+    """As `load`, and the names of the weights that the checkpoint lacks; the caller checks whether it may.
+
+    Raises:
+        BackboneError: There is no such model.
+    """
     declare_missing_operators()
     import transformers
     from transformers.utils import logging
@@ -77,8 +90,7 @@ def load(
             f"Could not load the backbone {str(path)!r} ({reason}); give a folder with config.json, weights and "
             "tokenizer, or a hub name while the network is up."
         ) from error
-    check_complete(path, model, words, report["missing_keys"])
-    return model, words
+    return model, words, set(report["missing_keys"])
 
 
 def check_complete(path: str | Path, model: "Module", tokenizer: "PreTrainedTokenizerBase", missing: set[str]) -> None:

@@ -7,7 +7,9 @@ import click
 
 from continual.cli.output import format_option, pick, print_table, show
 
-_COLUMNS = ("domain", "way", "pairs", "loss", "perplexity", "bleu")
+_WORDS = ("domain", "way")
+_NUMBERS = ("pairs", "texts", "before", "own", "loss", "perplexity", "change", "bleu")
+"""What the scores of any kind of pretraining may hold."""
 
 
 @click.command()
@@ -49,7 +51,11 @@ def pretrain(name: str, overrides: tuple[str, ...], cache: Path | None, find: bo
 
 def _print(summary: dict[str, Any], folder: Path) -> None:
     title = f"{summary['name']}: {summary['steps']} steps in {summary['seconds']['total']:.0f} s, held-out text"
-    print_table(_COLUMNS, pick(summary["scores"], *_COLUMNS), title, numbers=_COLUMNS[2:])
-    for domain, place in summary["pool"].get("stream", {}).items():
+    columns = [name for name in (*_WORDS, *_NUMBERS) if any(name in row for row in summary["scores"])]
+    print_table(columns, pick(summary["scores"], *columns), title, numbers=_NUMBERS)
+    for domain, place in summary.get("pool", {}).get("stream", {}).items():
         click.echo(f"{domain}: {place}")
+    if "average_perplexity" in summary:
+        rise = summary["average_increase"][-1]
+        click.echo(f"AP {summary['average_perplexity'][-1]:.2f}" + (f", AP+ {rise:+.2f}" if rise is not None else ""))
     click.echo(f"model: {folder}")

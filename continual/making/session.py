@@ -189,7 +189,7 @@ class Making(ABC):
 def by_place(scores: list[dict[str, Any]], *place: str) -> dict[str, float]:
     """The numbers of all rows as `PLACE/.../NAME`, where `place` names the columns that say which row it is."""
     return {
-        "/".join([*(str(row.get(column, "")) for column in place), name]): float(value)
+        "/".join([*(str(row[column]) for column in place if row.get(column)), name]): float(value)
         for row in scores
         for name, value in row.items()
         if isinstance(value, int | float) and name not in place

@@ -13,3 +13,9 @@ RECIPES.add(
     "a small encoder-decoder that translates, from scratch",
     "Zhong et al. 2022, arXiv 2205.14912 (its objectives are options)",
 )
+RECIPES.add(
+    "lifelong",
+    "continual.pretraining.lifelong.recipe:LifelongRecipe",
+    "a masked or causal model that learns domain after domain of text",
+    "Qin et al. 2022, ELLE (Findings of ACL); Zhong et al. 2022, Vega v2 (arXiv 2212.01853)",
+)

@@ -3,9 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
+from continual.config import with_absolute_path
 from continual.making import config as making
 from continual.making.config import Family, RecipeConfig
 from continual.pretraining import RECIPES
+
+
+def _with_absolute_paths(resolved: dict[str, Any]) -> dict[str, Any]:
+    """Plain settings that mean the same in any folder."""
+    return {key: with_absolute_path(value) for key, value in resolved.items()}
+
 
 FAMILY = Family(
     command="pretrain",
@@ -13,8 +20,9 @@ FAMILY = Family(
     listing="pretrainings",
     folder="pretrain",
     root="pretrain",
-    groups=("pool", "objectives"),
+    groups=("pool", "objectives", "stream", "strategy"),
     recipes=RECIPES,
+    tidy=_with_absolute_paths,
 )
 
 

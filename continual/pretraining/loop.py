@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,17 @@ class Objective(Protocol):
 
     def evaluate(self) -> dict[str, float]:
         """Scores on held-out text, by name."""
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """An objective that has to go on from more than weights and step."""
+
+    def state(self) -> dict[str, Any]:
+        """Plain values to go on from."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on where `state` was taken."""
 
 
 @dataclass(frozen=True)
@@ -204,6 +215,7 @@ class Training:
             "seconds": self.elapsed,
             "curve": self.curve,
             "sums": self.sums,
+            "objective": self.objective.state() if isinstance(self.objective, Remembering) else {},
         }
         self.checkpoints.save(self.stage, tensors, state)
 
@@ -214,6 +226,8 @@ class Training:
         tensors, state = saved
         self.step, self.epoch, self.total = state["step"], state["epoch"], state["total"]
         self.earlier, self.curve, self.sums = state["seconds"], state["curve"], state["sums"]
+        if isinstance(self.objective, Remembering):
+            self.objective.restore(state["objective"])
         with torch.no_grad():
             for name, value in self.objective.module.named_parameters():
                 value.copy_(tensors[f"model/{name}"])

@@ -23,6 +23,9 @@ def small_config(kind, tmp_path, write, write_jsonl):
     if kind == "joined":
         inner = ("stance", "simulated", "simulated_translation")
         return {"kind": kind, "parts": {name: small_config(name, tmp_path, write, write_jsonl) for name in inner}}
+    if kind == "texts":
+        write("x/two/part.txt", "".join(f"line {n}\n" for n in range(60)))
+        return {"kind": kind, "path": str(write_jsonl("x/one.jsonl", own_rows()[:60]).parent)}
     if kind.startswith("translation"):
         return translation_config(kind, tmp_path, write, write_jsonl)
     releases = {
@@ -89,6 +92,8 @@ def texts(task):
     rows = {split: task.split(split).to_list() for split in SPLITS}
     if task.kind == "translation":
         return [{split: [(row[name],) for row in rows[split]] for split in SPLITS} for name in ("text", "target")]
+    if task.kind == "text":
+        return [{split: [(row["text"],) for row in rows[split]] for split in SPLITS}]
     assert all(0 <= row["label"] < len(task.labels) for split in SPLITS for row in rows[split])
     return [{split: [(row["text"], row.get("text_pair")) for row in rows[split]] for split in SPLITS}]
 

@@ -1,15 +1,10 @@
-"""One vocabulary of subwords for both languages, trained on the pool.
-
-Byte-level byte pairs (Sennrich et al. 2016, arXiv 1508.07909; Radford et al. 2019): every text can be written, none has
-an unknown token, and decoding gives the text back but for runs of white space and the Unicode form. Their training adds
-up whole numbers, so the same pool gives the same vocabulary on any machine, which sums of probabilities would not
-promise. Digits are single tokens, so that numbers can be copied.
-"""
+"""One vocabulary of subwords for both languages, trained on the pool: see `byte_pairs`."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from continual._torchvision import declare_missing_operators
+from continual.pretraining.byte_pairs import train_byte_pairs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -36,27 +31,10 @@ def train_vocabulary(
         max_length: Tokens that the model's positions are made for.
     """
     declare_missing_operators()
-    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+    from tokenizers import processors
     from transformers import PreTrainedTokenizerFast
 
-    special = [PAD, END, MASK, *map(language_token, languages)]
-    tokenizer = Tokenizer(models.BPE())
-    # A space before the first word, so that words are the same tokens wherever they stand.
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip(), normalizers.Prepend(" ")]
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
-    tokenizer.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
-    trainer = trainers.BpeTrainer(
-        vocab_size=size,
-        min_frequency=2,
-        special_tokens=special,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer = train_byte_pairs(texts, size, [PAD, END, MASK, *map(language_token, languages)])
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"$A {END}", pair=f"$A {END} $B {END}", special_tokens=[(END, tokenizer.token_to_id(END))]
     )
