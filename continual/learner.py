@@ -31,7 +31,7 @@ from continual.registry import suggestion
 from continual.router import Route, route
 from continual.seeding import seed_of
 from continual.settings import LearnerSettings
-from continual.storing import DIRECTION, Storing, kind_of, serves, shared_name
+from continual.storing import DIRECTION, RECORDED, Storing, kind_of, serves, shared_name
 from continual.training.checkpoint import Checkpoints, NoCheckpoints
 from continual.training.examples import Examples, Material
 from continual.training.ground import Ground, lay_ground
@@ -154,7 +154,7 @@ class Learner:
         learned = self.method.learn(lesson)  # ranks its sources and adapts them
         provenance |= {CAPACITY: self.capacity(lesson, learned).to_json()} if examine else {}
         earlier = sum(stage.earlier_seconds for stage in lesson.stages)
-        facts = {"seconds": time.monotonic() - started + earlier, "recalled": [asdict(hit) for hit in hits]}
+        facts = {"seconds": time.monotonic() - started + earlier, "recalled": [asdict(hit) for hit in hits[:RECORDED]]}
         if "direction" in task.info:
             facts[DIRECTION] = task.info["direction"]
         record = self.store(lesson, learned, None if ground is None else ground.final(), facts | provenance)
@@ -187,14 +187,15 @@ class Learner:
 
     def recall(self, keys: Tensor) -> list[Hit]:
         """The prompts of the pool whose keys are nearest to a new task's keys, nearest first."""
-        if not len(self.pool) or not self.settings.transfer.recall:
+        wanted = self.settings.transfer.recalled(len(self.pool))
+        if not wanted:
             return []
         best: dict[str, float] = {}
-        for hits in self.pool.search(keys, self.settings.transfer.recall, self.pool.superseded()):
+        for hits in self.pool.search(keys, wanted, self.pool.superseded()):
             for hit in hits:
                 best[hit.prompt_id] = max(hit.score, best.get(hit.prompt_id, -1.0))
         ordered = sorted(best.items(), key=lambda item: (-item[1], item[0]))
-        return [Hit(prompt, score) for prompt, score in ordered[: self.settings.transfer.recall]]
+        return [Hit(prompt, score) for prompt, score in ordered[:wanted]]
 
     def lesson(
         self,

@@ -12,17 +12,33 @@ from continual.training.config import TrainingConfig
 ANSWERS = ("head", "label")
 """How a classification may be answered; see `LearnerSettings.answers`."""
 
+RANKED_WHOLE, RECALLED = 1000, 32
+"""Closeness of texts is a poor guide to the best sources, so a pool is ranked whole while that takes about a second; in a
+large one a few near prompts must do (`docs/performance.md`)."""
+
 
 @dataclass(frozen=True)
 class TransferConfig:
     """How sources are found and ranked."""
 
     metric: str = field(default="panda", metadata={"help": "the transferability metric that ranks recalled prompts"})
-    recall: int = field(default=8, metadata={"help": "prompts that FAISS recalls by the texts' keys before ranking"})
+    recall: int | None = field(
+        default=None,
+        metadata={
+            "help": "prompts that FAISS recalls by the texts' keys before ranking; null: all of a pool of up to "
+            f"{RANKED_WHOLE:,} prompts, {RECALLED} of a larger one"
+        },
+    )
 
     def __post_init__(self) -> None:
-        if self.recall < 0:
-            raise ConfigError(f"transfer.recall is {self.recall}, expected 0 or more.")
+        if self.recall is not None and self.recall < 0:
+            raise ConfigError(f"transfer.recall is {self.recall}, expected 0 or more, or null.")
+
+    def recalled(self, prompts: int) -> int:
+        """How many of a pool's prompts are ranked."""
+        if self.recall is not None:
+            return self.recall
+        return prompts if prompts <= RANKED_WHOLE else RECALLED
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,9 @@ REVISES = "revises"
 REVISED_BY = "revised_by"
 """Where the provenance of a new version keeps which prompt's learning has made it."""
 
+RECORDED = 32
+"""Of how many considered prompts, best first, a prompt's provenance tells: it is read with every record."""
+
 _REVISION = "revision."
 
 
@@ -155,7 +158,7 @@ class Storing:
             "dev_examples": len(lesson.dev),
             PAIRS: lesson.train.view.texts.pairs,
             "sources": [{"prompt": item.prompt, "score": item.score} for item in learned.used],
-            "candidates": [{"prompt": item.prompt, "scores": dict(item.scores)} for item in learned.ranked],
+            "candidates": [{"prompt": item.prompt, "scores": dict(item.scores)} for item in learned.ranked[:RECORDED]],
             "stages": [_stage(stage) for stage in lesson.stages],
             "dev_accuracy": chosen.dev_accuracy,
             "trained_parameters": learned.model.size + (0 if ground is None else ground.size),

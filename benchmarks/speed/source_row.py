@@ -24,7 +24,7 @@ from continual.backbone.texts import by_length
 from continual.methods.base import Lesson
 from continual.pool import PromptPool
 from continual.seeding import seed_of
-from continual.settings import TransferConfig
+from continual.settings import RECALLED, TransferConfig
 from continual.training.config import TrainingConfig
 from continual.transfer.metrics import Signature
 from continual.transfer.probe import PROBE_TEXTS
@@ -35,8 +35,8 @@ from streams import SimulatedSource
 from streams.task import Task
 
 PROMPTS, TURNS, BEST = 1000, 5, 5
-RECALLS = (32, 128)
-"""Other values of `transfer.recall`, between the default and the whole pool."""
+RECALLS = (8, RECALLED, 128)
+"""Values of `transfer.recall` below the whole pool."""
 
 _TARGETS = (
     {"name": "depot", "topic": "station", "cues": {"speed": 0.8, "age": 0.6}},
@@ -75,7 +75,7 @@ def _compare(folder: str, initial: Tensors, targets: list[Target]) -> list[Row]:
     """Times the two ways in turns with the forwards, and compares what they choose."""
     pool = PromptPool(folder, read_only=True)
     ids = pool.ids()
-    recalls = (TransferConfig().recall, *RECALLS, len(ids))
+    recalls = (*RECALLS, len(ids))
     origin = _mean_state(initial)
     shifts: dict[str, Tensor] = {}
     seconds: dict[str, list[float]] = {"forwards": [], **{str(recall): [] for recall in recalls}}
@@ -91,11 +91,11 @@ def _compare(folder: str, initial: Tensors, targets: list[Target]) -> list[Row]:
     found = [_found(recall, chosen[recall], truth, spreads[str(recall)]) for recall in recalls]
     details = {"targets": [target.task.name for target in targets], "forwards": spreads["forwards"].to_json()}
     return [
-        _row("all ranked by their stored signatures", len(ids), found[-1], spreads, details),
+        _row("all ranked by their stored signatures, as a run does", len(ids), found[-1], spreads, details),
         _row(
-            f"what a run does: {recalls[0]} recalled by their keys, these ranked",
+            f"{RECALLED} recalled by their keys and ranked, as a run does in larger pools",
             len(ids),
-            found[0],
+            found[recalls.index(RECALLED)],
             spreads,
             details | {"recalls": found},
         ),
