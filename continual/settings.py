@@ -13,8 +13,8 @@ ANSWERS = ("head", "label")
 """How a classification may be answered; see `LearnerSettings.answers`."""
 
 RANKED_WHOLE, RECALLED = 1000, 32
-"""Closeness of texts is a poor guide to the best sources, so a pool is ranked whole while that takes about a second; in a
-large one a few near prompts must do (`docs/performance.md`)."""
+"""Closeness of texts is a poor guide to the best sources, so a pool is ranked whole while that takes about a second; in
+a larger one, a few near prompts must do (`docs/performance.md`)."""
 
 
 @dataclass(frozen=True)
