@@ -23,7 +23,7 @@ from continual.training.checkpoint import Checkpoints
 from continual.training.watch import Watcher
 
 STAGE = "training"
-"""The name of the training's checkpoint."""
+"""The name of a training that is the only one of its model."""
 
 _SECONDS_BETWEEN_CHECKPOINTS = 60.0
 _BETAS, _EPSILON = (0.9, 0.98), 1e-9
@@ -73,6 +73,7 @@ class Training:
         checkpoints: Where its state is kept.
         watcher: Who is told, and may ask to stop.
         report: Given each entry of the curve as it is made.
+        stage: Its name, for its checkpoint and for who watches.
     """
 
     objective: Objective
@@ -84,6 +85,7 @@ class Training:
     checkpoints: Checkpoints
     watcher: Watcher
     report: Callable[[Mapping[str, float]], None]
+    stage: str = STAGE
     step: int = field(default=0, init=False)
     epoch: int = field(default=0, init=False)
     earlier: float = field(default=0.0, init=False)
@@ -109,7 +111,7 @@ class Training:
             StorageError: A checkpoint could not be written.
         """
         self._restore()
-        self.watcher.started(STAGE, self.total)
+        self.watcher.started(self.stage, self.total)
         device = next(self.objective.module.parameters()).device
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             try:
@@ -117,7 +119,7 @@ class Training:
             except Interrupted:
                 self._save()
                 raise
-        self.watcher.finished(STAGE)
+        self.watcher.finished(self.stage)
         self._save()
         return Outcome(self.step, self.epoch + 1, self.elapsed, self.curve)
 
@@ -139,7 +141,7 @@ class Training:
             if time.monotonic() - saved >= _SECONDS_BETWEEN_CHECKPOINTS:
                 self._save()
                 saved = time.monotonic()
-            self.watcher.step(STAGE, self.step, loss)
+            self.watcher.step(self.stage, self.step, loss)
         if not self.curve or self.curve[-1]["step"] < self.step:
             self._evaluate()
 
@@ -148,7 +150,7 @@ class Training:
         if self.total is None and self.elapsed >= (1 - self.config.cooldown) * self.seconds:
             self.total = max(total_from(self.step, self.config.cooldown), 1)
             self._save()
-            self.watcher.started(STAGE, self.total)
+            self.watcher.started(self.stage, self.total)
 
     def _one_step(self, rows: Tensor) -> float:
         torch.manual_seed(seed_of(self.seed, "step", str(self.step)))
@@ -186,7 +188,7 @@ class Training:
         with torch.inference_mode():
             scores = self.objective.evaluate()
         self.curve.append({"step": self.step, "seconds": round(self.elapsed, 1), **means, **scores})
-        self.watcher.epoch(STAGE, self.step, {**means, **scores})
+        self.watcher.epoch(self.stage, self.step, {**means, **scores})
         self.report(self.curve[-1])
 
     def _save(self) -> None:
@@ -203,10 +205,10 @@ class Training:
             "curve": self.curve,
             "sums": self.sums,
         }
-        self.checkpoints.save(STAGE, tensors, state)
+        self.checkpoints.save(self.stage, tensors, state)
 
     def _restore(self) -> None:
-        saved = self.checkpoints.load(STAGE)
+        saved = self.checkpoints.load(self.stage)
         if saved is None:
             return
         tensors, state = saved

@@ -10,8 +10,8 @@ from continual._torchvision import declare_missing_operators
 from continual.construction import coerced, construct, typed
 from continual.errors import ConfigError
 from continual.files import new_folder
+from continual.making.recipe import Made, Place
 from continual.pretraining.optimisation import OptimisationConfig
-from continual.pretraining.recipe import Made, Place
 from continual.pretraining.translation.config import Direction, EvaluationConfig, ModelConfig, ObjectivesConfig
 from continual.pretraining.translation.pool import POOLS, Pool, PoolSettings
 
@@ -29,7 +29,7 @@ _RESERVED = 0.06
 
 @dataclass(frozen=True)
 class TranslationRecipe:
-    """See `continual.pretraining.recipe.Recipe`.
+    """See `continual.making.recipe.Recipe`.
 
     Attributes:
         direction: Which languages.

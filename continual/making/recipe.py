@@ -1,6 +1,6 @@
-"""What a kind of pretraining has to offer, and what it is given."""
+"""What a kind of model that is made has to offer, and what it is given."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,7 +33,7 @@ class Made:
 
     Attributes:
         save: Writes it to an empty folder, as Hugging Face's library does.
-        summary: What is told of it: plain values, with `scores`, a list of `{"domain", "way", numbers...}`.
+        summary: What is told of it: plain values, with `scores`, a list of rows of names and numbers.
     """
 
     save: Callable[[Path], None]
@@ -41,7 +41,7 @@ class Made:
 
 
 class Recipe(Protocol):
-    """The settings of a pretraining, and how it is done. Registered in `RECIPES`.
+    """The settings of a model, and how it is made. Registered under the `kind` that its YAML files name.
 
     Attributes:
         sections: Keys that its YAML file may have, beside those of every kind.
@@ -49,7 +49,10 @@ class Recipe(Protocol):
     """
 
     sections: tuple[str, ...]
-    parts: tuple[str, ...]
+
+    @property
+    def parts(self) -> Sequence[str]:
+        """See `Attributes`."""
 
     @classmethod
     def parse(cls, settings: Mapping[str, Any]) -> "Recipe":
