@@ -61,7 +61,11 @@ def vector_mse(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def triplet_contrast(
-    anchors: Tensor, positives: Tensor, negatives: Tensor | None = None, sharpness: Tensor | float = 20.0
+    anchors: Tensor,
+    positives: Tensor,
+    negatives: Tensor | None = None,
+    sharpness: Tensor | float = 20.0,
+    alike: Tensor | None = None,
 ) -> Tensor:
     """The loss of the third step, SimCSE's supervised one, in nats (Gao et al. 2021, arXiv 2104.08821), a scalar.
 
@@ -72,7 +76,13 @@ def triplet_contrast(
         positives: One for each anchor, [texts, width].
         negatives: Hard negatives, [any, width], or None.
         sharpness: The inverse of a temperature; the paper's is 1 / 0.05.
+        alike: True where a candidate (positives, then negatives) means the same as an anchor and is no negative of
+            it, such as one with the same label, [texts, candidates]. Ours: pairs of an inference corpus need none.
     """
     candidates = positives if negatives is None else torch.cat([positives, negatives])
-    cosines = F.normalize(anchors, dim=1) @ F.normalize(candidates, dim=1).T
-    return F.cross_entropy(sharpness * cosines, torch.arange(len(anchors), device=anchors.device))
+    scores = sharpness * (F.normalize(anchors, dim=1) @ F.normalize(candidates, dim=1).T)
+    own = torch.arange(len(anchors), device=anchors.device)
+    if alike is not None:
+        others = alike & (torch.arange(len(candidates), device=own.device) != own[:, None])
+        scores = scores.masked_fill(others, float("-inf"))
+    return F.cross_entropy(scores, own)

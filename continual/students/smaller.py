@@ -1,10 +1,9 @@
-"""Smaller models of a teacher's family: fewer layers, less width, and ordinary Hugging Face folders at the end."""
+"""Smaller models of a teacher's family: fewer layers, less width, the teacher's tokenizer."""
 
 import copy
 import re
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -32,6 +31,9 @@ class ShapeConfig:
     width: int | None = setting(None, "width of the states; needs start=random where it is not the teacher's")
     heads: int | None = setting(None, "attention heads of a layer")
     inner: int | None = setting(None, "inner width of the feed-forward parts")
+    path: str | None = setting(
+        None, "folder of a student of the same teacher that was distilled before and learns on; its shape stays"
+    )
     start: str = setting(
         "uniform",
         "weights at the start: those of the teacher's embeddings and of its uniform, first or last layers, or random",
@@ -44,6 +46,13 @@ class ShapeConfig:
                 raise ConfigError(f"student.{name} is {value}, expected 1 or more.")
         if self.start not in STARTS:
             raise ConfigError(f"student.start is {self.start!r}, expected one of {', '.join(STARTS)}.")
+
+    def identity(self) -> dict[str, Any]:
+        """Plain values that decide the student; a digest of the files in the place of a path."""
+        from continual.students.models import ModelSpec
+
+        path = None if self.path is None else ModelSpec({"path": self.path}).identity()["path"]
+        return asdict(self) | {"path": path}
 
 
 def smaller(teacher: Encoder, shape: ShapeConfig, seed: int, name: str = "student") -> Encoder:
@@ -58,6 +67,8 @@ def smaller(teacher: Encoder, shape: ShapeConfig, seed: int, name: str = "studen
     Raises:
         BackboneError: The shape is impossible, or weights of another shape would have to be copied.
     """
+    if shape.path is not None:
+        return trainable(_earlier(teacher, shape.path, name))
     config = _config(teacher.model.config, shape)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(seed, "student", name))
@@ -88,16 +99,6 @@ def without_last_layer(encoder: Encoder, seed: int) -> Encoder:
     """A model without its last layer, such as an auxiliary one that was of use in training alone."""
     layers = encoder.model.config.num_hidden_layers - 1
     return smaller(encoder, ShapeConfig(layers=layers, start="first"), seed, encoder.name)
-
-
-def save_model(encoder: Encoder, folder: Path) -> None:
-    """Writes model and tokenizer to `folder` as Hugging Face's library does."""
-    words = copy.deepcopy(encoder.tokenizer)
-    if words.is_fast:  # else the lengths that were last asked for would be written down as a habit
-        words.backend_tokenizer.no_truncation()
-        words.backend_tokenizer.no_padding()
-    encoder.model.cpu().save_pretrained(folder)
-    words.save_pretrained(folder)
 
 
 def parameters(encoder: Encoder) -> int:
@@ -144,21 +145,34 @@ def _made(like: nn.Module, config: "PretrainedConfig") -> nn.Module:
 
 def _copy_layers(teacher: nn.Module, student: nn.Module, shape: ShapeConfig) -> None:
     mapped = layer_map(shape.start, shape.layers, teacher.config.num_hidden_layers)
-    given, own = teacher.state_dict(), student.state_dict()
-    for name, value in own.items():
+
+    def counterpart(found: re.Match[str]) -> str:
         # Layer j of the student ends as state j + 1, and so does its counterpart.
-        source = _LAYER.sub(lambda found: f".{mapped[int(found[1]) + 1] - 1}.", name, count=1)
+        return f".{mapped[int(found[1]) + 1] - 1}."
+
+    given, chosen = teacher.state_dict(), {}
+    for name, value in student.state_dict().items():
+        source = _LAYER.sub(counterpart, name, count=1)
         if source not in given or given[source].shape != value.shape:
             raise BackboneError(
                 f"The student's {name} has the shape {tuple(value.shape)}, which the teacher has not; set "
                 "student.start=random, or leave student.width, student.heads and student.inner as they are."
             )
-    student.load_state_dict(
-        {
-            name: given[_LAYER.sub(lambda found: f".{mapped[int(found[1]) + 1] - 1}.", name, count=1)]
-            for name in own
-        }
-    )
+        chosen[name] = given[source]
+    student.load_state_dict(chosen)
+
+
+def _earlier(teacher: Encoder, path: str, name: str) -> Encoder:
+    from continual.backbone.catalog import hub
+    from continual.backbone.causal import Causal
+    from continual.backbone.generators import causal
+
+    model = (causal if isinstance(teacher, Causal) else hub)(path=path)
+    if model.tokenizer.get_vocab() != teacher.tokenizer.get_vocab():
+        raise BackboneError(
+            f"The student {path} has other tokens than its teacher {teacher.name!r}; give one that was made from it."
+        )
+    return _same_kind(teacher, model.model, name)
 
 
 def _same_kind(encoder: Encoder, model: nn.Module, name: str) -> Encoder:

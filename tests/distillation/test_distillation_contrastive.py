@@ -55,6 +55,14 @@ def test_the_bank_keeps_the_newest_unit_vectors():
     assert refilled(NOTHING, vectors, 1).tolist() == [[1.0, 0.0]]
 
 
+def test_what_means_the_same_is_no_negative():
+    anchors = torch.tensor([FIRST, SECOND])
+    alike = torch.tensor([[True, True, False, True], [False, True, False, False]])
+    loss = triplet_contrast(anchors, anchors, torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), log(3), alike)
+    first, second = -log(3 / (3 + 1 / 3)), -log(3 / (1 + 3 + 1 + 1))
+    assert loss.item() == pytest.approx((first + second) / 2)
+
+
 def test_vector_mse_by_hand():
     assert vector_mse(torch.tensor([FIRST]), torch.tensor([SECOND])).item() == pytest.approx((4 + 9) / 2)
 

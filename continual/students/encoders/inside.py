@@ -80,6 +80,6 @@ def require_layers(encoder: Encoder) -> None:
     """
     if type(encoder) is not Encoder or not encoder.stepwise:
         raise BackboneError(
-            f"The backbone {encoder.name!r} is of family {encoder.family!r}, expected an encoder of one of the families "
-            f"{', '.join(FAMILIES)}, whose layers can be seen; choose such a backbone."
+            f"The backbone {encoder.name!r} is of family {encoder.family!r}, expected an encoder whose layers can be "
+            f"seen; choose one of the families {', '.join(FAMILIES)}."
         )

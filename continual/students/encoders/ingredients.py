@@ -1,0 +1,226 @@
+"""What all recipes of encoders are made of: tasks, a teacher, the shape of a student, a budget."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from continual.construction import coerced, typed
+from continual.errors import ConfigError
+from continual.making.recipe import Made, Place
+from continual.pretraining.optimisation import OptimisationConfig, setting
+from continual.students.models import ModelSpec
+from continual.students.smaller import ShapeConfig
+from continual.students.tasks import TasksSpec
+
+if TYPE_CHECKING:
+    from continual.backbone.encoder import Encoder
+    from continual.students.encoders.classifier import Classifier
+    from continual.students.stages import Stages
+
+SECTIONS = ("stream", "tasks", "backbone", "student", "training", "fine_tuning", "seed")
+COLUMNS = ("model", "parameters", "probe", "answers")
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """What a stage does otherwise than `training` says."""
+
+    steps: int | None = setting(None, "steps of this stage; 0 leaves it out, null takes training.steps")
+    learning_rate: float | None = setting(None, "peak learning rate of this stage; null takes that of training")
+
+    def __post_init__(self) -> None:
+        if self.steps is not None and self.steps < 0:
+            raise ConfigError(f"The steps of a stage are {self.steps}, expected 0 or more, or null.")
+        if self.learning_rate is not None and not self.learning_rate > 0:
+            raise ConfigError(f"The learning_rate of a stage is {self.learning_rate}, expected a number above 0.")
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether this stage does not take place."""
+        return self.steps == 0
+
+    def of(self, training: OptimisationConfig) -> OptimisationConfig:
+        """`training` with what this stage changes."""
+        changes = {name: value for name, value in asdict(self).items() if value is not None}
+        steps = changes.get("steps", training.steps)
+        warmup = training.warmup if steps is None else max(min(training.warmup, steps // 4), 1)
+        return replace(training, **changes, warmup=warmup)
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """The settings that all recipes of encoders share.
+
+    Attributes:
+        tasks: What is learned from.
+        backbone: The teacher, or what becomes it.
+        shape: Of the student.
+        training: Budget and rates of each stage.
+        fine_tuning: How the teacher learns the tasks, where the recipe asks for that.
+        seed: Decides all that is random.
+    """
+
+    tasks: TasksSpec
+    backbone: ModelSpec
+    shape: ShapeConfig
+    training: OptimisationConfig
+    fine_tuning: StageConfig
+    seed: int
+    _models: dict[str, "Encoder"] = field(default_factory=dict, compare=False, repr=False)
+
+    @classmethod
+    def parse(cls, settings: Mapping[str, Any]) -> "Ingredients":
+        """From plain settings.
+
+        Raises:
+            ConfigError: A key is unknown, or a value is of the wrong type or out of range.
+        """
+        seed = coerced(settings.get("seed", 0), int, "seed")
+        return cls(
+            tasks=TasksSpec.parse(settings, seed),
+            backbone=ModelSpec.parse(settings.get("backbone"), "backbone", "hub"),
+            shape=typed(ShapeConfig, settings.get("student"), "student"),
+            training=typed(OptimisationConfig, settings.get("training"), "training"),
+            fine_tuning=typed(StageConfig, settings.get("fine_tuning"), "fine_tuning"),
+            seed=seed,
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """See `Recipe.identity`."""
+        return {
+            "stream": self.tasks.identity(),
+            "backbone": self.backbone.identity(),
+            "student": self.shape.identity(),
+            "training": asdict(self.training),
+            "fine_tuning": asdict(self.fine_tuning),
+            "seed": self.seed,
+        }
+
+    def teacher(self) -> "Encoder":
+        """The teacher as it comes, frozen, loaded once.
+
+        Raises:
+            BackboneError: There is no such model, or its layers cannot be seen.
+        """
+        from continual.students.encoders.inside import require_layers
+
+        if "teacher" not in self._models:
+            teacher = self.backbone.load("backbone")
+            require_layers(teacher)
+            self._models["teacher"] = to_device(teacher)
+        return self._models["teacher"]
+
+    def student(self) -> "Encoder":
+        """A new student, or one that was distilled before, ready to be trained."""
+        from continual.students.smaller import smaller
+
+        return to_device(smaller(self.teacher(), self.shape, self.seed))
+
+    @property
+    def labels(self) -> list[int]:
+        """How many labels each task has."""
+        return [len(task.labels) for task in self.tasks.tasks]
+
+    def stages(self, place: Place) -> "Stages":
+        """The stages of this student's making."""
+        from continual.students.stages import Stages
+
+        return Stages(place, self.training, self.seed)
+
+    def require_tuning(self) -> None:
+        """Refuses a teacher that does not learn the tasks.
+
+        Raises:
+            ConfigError: `fine_tuning.steps` is 0.
+        """
+        if self.fine_tuning.is_left_out:
+            raise ConfigError(
+                "fine_tuning.steps is 0, but here the student learns the answers of a teacher that has learned the "
+                "tasks; set it to 1 or more."
+            )
+
+    def tuned_teacher(self, stages: "Stages") -> "Classifier":
+        """The teacher after it has learned all tasks, with a head for each: a stage of its own."""
+        from continual.students.encoders.classifier import ClassificationObjective, Classifier
+        from continual.students.encoders.labelled import encoded, rows_of
+        from continual.students.smaller import copied
+
+        encoder = copied(self.teacher(), "teacher")
+        data, dev = (encoded(encoder, rows_of(self.tasks.tasks, split)) for split in ("train", "dev"))
+        classifier = to_device(Classifier(encoder, self.labels, self.seed, "teacher"))
+        stages.train(
+            "fine_tuning",
+            classifier,
+            lambda: ClassificationObjective(classifier, classifier, data, dev),
+            data.lengths,
+            training=self.fine_tuning.of(self.training),
+        )
+        return classifier.requires_grad_(False)
+
+
+def result(
+    common: Ingredients,
+    stages: "Stages",
+    scores: Sequence[Mapping[str, Any]],
+    students: Mapping[str, "Encoder"],
+    classifier: "Classifier | None" = None,
+) -> Made:
+    """What a recipe hands back.
+
+    Args:
+        common: Its ingredients.
+        stages: Its stages, finished.
+        scores: A row for each model.
+        students: The students by the folder in which each is saved; an empty name is the folder itself.
+        classifier: The student with heads, if it has any; they are saved beside it.
+    """
+    from continual.students.models import save_model
+
+    tasks = [task.name for task in common.tasks.tasks]
+
+    def save(folder: Path) -> None:
+        for name, student in students.items():
+            (folder / name).mkdir(exist_ok=True)
+            save_model(student, folder / name)
+        if classifier is not None:
+            save_heads(classifier, folder, tasks)
+
+    trainings = stages.summary()
+    summary = {
+        "student": common.backbone.label,
+        "task": ", ".join(tasks),
+        "tasks": tasks,
+        "scores": list(scores),
+        "stages": trainings,
+        "seconds": sum(training["seconds"] for training in trainings),
+    }
+    return Made(save, summary)
+
+
+def digest(texts: Sequence[str]) -> str:
+    """SHA-256 over texts: equal means that a recipe sees the same ones."""
+    return hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def to_device(module: Any) -> Any:
+    """A module, or an encoder's model, on the GPU if there is one."""
+    import torch
+
+    getattr(module, "model", module).to("cuda" if torch.cuda.is_available() else "cpu")
+    if isinstance(module, torch.nn.Module):
+        module.to("cuda" if torch.cuda.is_available() else "cpu")
+    return module
+
+
+def save_heads(classifier: "Classifier", folder: Path, names: Sequence[str]) -> None:
+    """Writes the heads of all tasks: `NAME.weight` [labels, width] and `NAME.bias` [labels] over the text's vector."""
+    from safetensors.torch import save_file
+
+    tensors = {}
+    for name, head in zip(names, classifier.heads, strict=True):
+        tensors |= {f"{name}.weight": head.weight, f"{name}.bias": head.bias}
+    save_file(
+        {name: value.detach().cpu().contiguous() for name, value in tensors.items()}, folder / "heads.safetensors"
+    )

@@ -1,0 +1,76 @@
+"""How good a student is: as a frozen backbone, and where it has heads, by its own answers."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from continual.backbone.encoder import Encoder
+from continual.backbone.states import CHUNK
+from continual.backbone.texts import by_length
+from continual.students.encoders.classifier import Classifier, accuracy
+from continual.students.encoders.inside import look_only
+from continual.students.encoders.labelled import Labelled, encoded, rows_of
+from continual.students.smaller import parameters
+from continual.tuning.dictionary import Bags, Dictionary
+from continual.tuning.head import Evidence, fit_head
+
+if TYPE_CHECKING:
+    from streams import Task
+
+
+def vectors_of(encoder: Encoder, data: Labelled) -> Tensor:
+    """The vectors of all texts, [texts, width], on the CPU."""
+    vectors = torch.empty(len(data), encoder.width)
+    for rows in by_length(data.lengths, CHUNK):
+        vectors[rows] = look_only(encoder, data.texts, rows).vectors.float().cpu()
+    return vectors
+
+
+def probed(encoder: Encoder, tasks: Sequence["Task"]) -> dict[str, float]:
+    """The accuracy on test of a linear classifier of the frozen model's vectors, by task.
+
+    That is what the model is worth as a backbone before any prompt: multinomial logistic regression on train, its
+    penalty chosen on dev.
+    """
+    return {task.name: _probe(encoder, task) for task in tasks}
+
+
+def score_row(
+    name: str, encoder: Encoder, tasks: Sequence["Task"], classifier: Classifier | None = None
+) -> dict[str, Any]:
+    """A row of a summary's `scores`.
+
+    Args:
+        name: Of the model.
+        encoder: The model.
+        tasks: On whose test splits it is scored.
+        classifier: The model with heads for these tasks, if it has any.
+
+    Returns:
+        `model`, `parameters`, the means `probe` and (with heads) `answers`, and both by task.
+    """
+    probes = probed(encoder, tasks)
+    row = {"model": name, "parameters": parameters(encoder), "probe": _mean(probes), "probe_by_task": probes}
+    if classifier is None:
+        return row
+    found = accuracy(classifier, encoded(encoder, rows_of(tasks, "test")))
+    answers = {task.name: found[number] for number, task in enumerate(tasks)}
+    return row | {"answers": _mean(answers), "answers_by_task": answers}
+
+
+def _probe(encoder: Encoder, task: "Task") -> float:
+    parts = {split: encoded(encoder, rows_of([task], split)) for split in ("train", "dev", "test")}
+    seen = {split: _evidence(vectors_of(encoder, data)) for split, data in parts.items()}
+    train, dev, test = (parts[split].labels for split in ("train", "dev", "test"))
+    head = fit_head(seen["train"], train, len(task.labels), seen["dev"], dev, Dictionary.empty())
+    return float((head.logits(seen["test"]).argmax(1) == test).float().mean())
+
+
+def _evidence(vectors: Tensor) -> Evidence:
+    return Evidence(vectors, Bags.empty(len(vectors)))
+
+
+def _mean(values: dict[str, float]) -> float:
+    return sum(values.values()) / len(values)
