@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from continual.cli import compare, grid, listing, pool, pretrain, runs, sweep
+from continual.cli import compare, distil, grid, listing, pool, pretrain, runs, sweep
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -26,6 +26,7 @@ for part in (
     runs.validate,
     grid.grid,
     pretrain.pretrain,
+    distil.distil,
     pool.pool,
     listing.ls,
 ):

@@ -9,13 +9,13 @@ from continual.cli.output import format_option, pick, print_table, show
 @click.argument(
     "kind",
     type=click.Choice(
-        ["experiments", "streams", "methods", "tunings", "metrics", "backbones", "transfer", "pretrainings"]
+        ["experiments", "streams", "methods", "tunings", "metrics", "backbones", "transfer", "pretrainings", "students"]
     ),
 )
 @format_option
 def ls(kind: str, form: str) -> None:
-    """Lists what is available: names to use in `continual run NAME key=value` and `continual pretrain NAME`."""
-    if kind in ("streams", "experiments", "pretrainings"):
+    """Lists what is available: names to use in `continual run NAME key=value`, `pretrain` and `distil`."""
+    if kind in ("streams", "experiments", "pretrainings", "students"):
         entries = _configs(kind)
     elif kind == "methods":
         entries = _methods()
@@ -62,7 +62,7 @@ def _configs(kind: str) -> list[dict[str, str]]:
 
     from continual.config import configs_folder, names_in
 
-    group = "pretrain" if kind == "pretrainings" else kind.removesuffix("s")
+    group = {"pretrainings": "pretrain", "students": "distil"}.get(kind, kind.removesuffix("s"))
     entries = []
     for name in names_in(group):
         text = (configs_folder() / group / f"{name}.yaml").read_text(encoding="utf-8")

@@ -1,6 +1,6 @@
 """Composes the settings of a model that is to be made from YAML files and the command line, and checks them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ class Family:
         root: Where in `configs` their groups are, `folder` or the whole of it.
         groups: The groups of which a file can be chosen, such as `pool=mt`.
         recipes: The kinds, by name.
+        tidy: What is done to plain settings before they are checked and stored.
     """
 
     command: str
@@ -35,6 +36,7 @@ class Family:
     root: str
     groups: tuple[str, ...]
     recipes: Registry
+    tidy: Callable[[dict[str, Any]], dict[str, Any]] = dict
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ def compose(family: Family, name: str, overrides: Sequence[str] = ()) -> RecipeC
 
 def parse(family: Family, name: str, resolved: dict[str, Any]) -> RecipeConfig:
     """Checks plain settings and gives them types."""
+    resolved = family.tidy(resolved)
     kind = coerced(resolved.get("kind", ""), str, "kind")
     recipe = family.recipes.load(kind)
     known = [*_COMMON, *recipe.sections]

@@ -1,0 +1,232 @@
+"""Continual knowledge distillation: one translation model, improved in its own domain by teachers that come and go.
+
+After Zhang et al. 2023, "Continual Knowledge Distillation for Neural Machine Translation" (ACL 2023, arXiv 2212.09097).
+Teachers 1, 2, ... arrive one after another, frozen; only the newest is there, and nothing of its training text. In step
+t the student phi_t is made from phi_{t-1} and teacher theta_t on the student's own training pairs, with (our
+reconstruction, since the published formula is not available)
+
+    D+  = positions where theta_t gives the reference token more probability than phi_{t-1}
+    L_t = CE + (1 - w_t) (1/N) [ sum over D+ of KL(theta_t || phi_t) + alpha sum over the others of A(theta_t, phi_t) ]
+             +      w_t  (1/N)   sum over all of KL(phi_{t-1} || phi_t),             w_t = t / (t + 1)
+
+over the N target positions of a batch: learn from the teacher where it knows better, against it where it does not (A is
+`distillation.continual_translation.aversion`), and keep what is known, the more the longer one has learned. With
+`detection: all`, `negative: 0` and `inheritance: none` it is plain distillation.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from continual.backbone.parallel import Parallel
+from continual.backbone.text_to_text import TextToText
+from continual.construction import coerced, typed
+from continual.distillation.continual_translation import (
+    DETECTIONS,
+    INHERITANCES,
+    aversion,
+    beneficial,
+    divergence,
+    inheritance_weight,
+)
+from continual.errors import ConfigError
+from continual.evaluation.corpus_scores import accumulative_degradation
+from continual.making.recipe import Made, Place
+from continual.pretraining.optimisation import OptimisationConfig, setting
+from continual.students.data import SECTIONS, TaskSpec
+from continual.students.models import ModelSpec, copied, parse_list, save_model, text_to_text
+from continual.students.recipe import identity
+from continual.students.stages import Stages
+from continual.students.translation import (
+    Batch,
+    TranslatingConfig,
+    check_vocabulary,
+    encode,
+    held_out_loss,
+    lengths,
+    measured,
+    on_device,
+    row,
+    shown,
+)
+
+
+@dataclass(frozen=True)
+class CKDConfig:
+    """What is learned of each teacher."""
+
+    detection: str = setting(
+        "probability",
+        "where a teacher is beneficial: probability (of the reference token is higher than the previous student's), "
+        "entropy (is lower), top1 (its first choice is right and the previous student's is not), or all positions",
+    )
+    negative: float = setting(1.0, "weight of learning against the teacher at the other positions; 0 does not")
+    inheritance: str = setting(
+        "growing", "weight of the previous student in step t: growing (t / (t + 1)), constant (1/2) or none"
+    )
+    earlier: int = setting(0, "teachers that the student has learned from in earlier runs: steps count on from there")
+
+    def __post_init__(self) -> None:
+        for name, known in (("detection", DETECTIONS), ("inheritance", INHERITANCES)):
+            if getattr(self, name) not in known:
+                raise ConfigError(f"ckd.{name} is {getattr(self, name)!r}, expected one of {', '.join(known)}.")
+        for name in ("negative", "earlier"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"ckd.{name} is {getattr(self, name)}, expected 0 or more.")
+
+
+@dataclass(frozen=True)
+class CKD:
+    """See `continual.students.recipe.StudentRecipe`.
+
+    Attributes:
+        student: What is improved, phi_0.
+        teachers: In the order of their arrival.
+        task: The student's domain: train is the transfer set, dev is looked at, test is translated after each step.
+        translating: How sources are given, and how translations are scored.
+        ckd: What is learned of each teacher.
+        training: Budget and rates of each step.
+        seed: Decides all that is random.
+    """
+
+    student: ModelSpec
+    teachers: tuple[ModelSpec, ...]
+    task: TaskSpec
+    translating: TranslatingConfig
+    ckd: CKDConfig
+    training: OptimisationConfig
+    seed: int
+
+    sections = ("student", "teachers", *SECTIONS, "translating", "ckd", "training", "seed")
+    columns = ("step", "teacher", "bleu", "bleu_change", "chrf", "dev_loss", "beneficial")
+
+    @property
+    def parts(self) -> list[str]:
+        """See `Recipe`."""
+        return ["before", *(teacher.label for teacher in self.teachers)]
+
+    @classmethod
+    def parse(cls, settings: Mapping[str, Any]) -> "CKD":
+        """See `Recipe.parse`."""
+        seed = coerced(settings.get("seed", 0), int, "seed")
+        return cls(
+            student=ModelSpec.parse(settings.get("student"), "student", "seq2seq"),
+            teachers=parse_list(settings.get("teachers"), "teachers", "seq2seq"),
+            task=TaskSpec.parse(settings, seed),
+            translating=typed(TranslatingConfig, settings.get("translating"), "translating"),
+            ckd=typed(CKDConfig, settings.get("ckd"), "ckd"),
+            training=typed(OptimisationConfig, settings.get("training"), "training"),
+            seed=seed,
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """See `Recipe.identity`."""
+        return identity(self)
+
+    def make(self, place: Place) -> Made:
+        """See `Recipe.make`."""
+        task = self.task.of_kind("translation")
+        student = on_device(text_to_text(self.student, "student"), trained=True)
+        pairs, dev = (encode(student, split, self.translating) for split in (task.train, task.dev))
+        stages = Stages(place, self.training, self.seed)
+
+        def measure() -> dict[str, Any]:
+            return measured(student, task.test, dev, self.translating)
+
+        result = stages.once("before", measure)
+        place.done(f"before: {shown(result)}")
+        scores: list[dict[str, Any]] = [{"step": self.ckd.earlier, "teacher": None, **row(result)}]
+        for step, spec in enumerate(self.teachers, start=self.ckd.earlier + 1):
+            # A method of its own makes the lesson, so that a teacher that is done with is not kept in memory.
+            lesson = partial(self._lesson, student, spec, step, pairs, dev)
+            result = stages.train(f"teacher-{step}", student.model, lesson, lengths(pairs), measure)
+            share = stages.mean(f"teacher-{step}", "train_beneficial")
+            change = result["bleu"] - scores[-1]["bleu"]
+            scores.append(
+                {"step": step, "teacher": spec.label, **row(result), "bleu_change": change, "beneficial": share}
+            )
+            place.done(f"step {step}, {spec.label}: {shown(result)}, beneficial {share:.2f}")
+
+        def save(folder: Path) -> None:
+            save_model(student, folder)
+
+        bleu = [one["bleu"] for one in scores]
+        return Made(
+            save,
+            {
+                "student": self.student.label,
+                "teachers": [spec.label for spec in self.teachers],
+                "task": task.name,
+                "scores": scores,
+                "mean_bleu": sum(bleu[1:]) / len(bleu[1:]),
+                "gain": bleu[-1] - bleu[0],
+                "accumulative_degradation": accumulative_degradation(bleu),
+                "signatures": result["signatures"],
+                "samples": result["samples"],
+                **stages.summary(),
+            },
+        )
+
+    def _lesson(self, student: TextToText, spec: ModelSpec, step: int, pairs: Parallel, dev: Parallel) -> "Lesson":
+        setting = f"teachers[{step - self.ckd.earlier - 1}]"
+        teacher = on_device(text_to_text(spec, setting))
+        check_vocabulary(student, teacher, setting)
+        weight = inheritance_weight(step, self.ckd.inheritance)
+        return Lesson(student, copied(student), teacher, weight, self.ckd, self.training.label_smoothing, pairs, dev)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a student learns of one teacher: the objective of `continual.pretraining.loop`.
+
+    Attributes:
+        student: phi_t, which is trained.
+        previous: phi_{t-1}, frozen.
+        teacher: theta_t, frozen.
+        weight: w_t, of what the previous student knows.
+        config: What is learned.
+        smoothing: Label smoothing of the references.
+        pairs: The transfer set.
+        dev: What the student is looked at on.
+    """
+
+    student: TextToText
+    previous: TextToText
+    teacher: TextToText
+    weight: float
+    config: CKDConfig
+    smoothing: float
+    pairs: Parallel
+    dev: Parallel
+
+    @property
+    def module(self) -> torch.nn.Module:
+        """See `Objective`."""
+        return self.student.model
+
+    def loss(self, step: int, rows: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """See `Objective.loss`."""
+        batch = Batch.of(self.pairs, rows, self.student)
+        said = batch.said
+        student = batch.log_probs(self.student)
+        with torch.no_grad():
+            teacher, previous = batch.log_probs(self.teacher), batch.log_probs(self.previous)
+            knows = beneficial(teacher, previous, said, self.config.detection)
+        parts = {
+            "reference": torch.nn.functional.cross_entropy(student, said, label_smoothing=self.smoothing),
+            "learned": (divergence(student, teacher) * knows).mean(),
+            "averted": (aversion(student, teacher, said) * ~knows).mean(),
+            "inherited": divergence(student, previous).mean(),
+        }
+        told = parts["learned"] + self.config.negative * parts["averted"]
+        loss = parts["reference"] + (1 - self.weight) * told + self.weight * parts["inherited"]
+        return loss, parts | {"beneficial": knows.float().mean()}
+
+    def evaluate(self) -> dict[str, float]:
+        """See `Objective.evaluate`: the loss on dev, without smoothing."""
+        return {"dev_loss": held_out_loss(self.student, self.dev)}

@@ -1,0 +1,155 @@
+"""What students that translate have in common: their pairs, the likelihood they learn by, their scores."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from continual.backbone.generation import Decoding
+from continual.backbone.likelihood import IGNORED, token_log_probs
+from continual.backbone.parallel import Parallel
+from continual.backbone.text_to_text import TextToText
+from continual.backbone.texts import by_length
+from continual.errors import ConfigError
+from continual.evaluation.corpus_scores import corpus_scores
+from continual.pretraining.optimisation import setting
+
+if TYPE_CHECKING:
+    import datasets
+
+_BATCH = 32
+_SAMPLES = 3
+
+
+@dataclass(frozen=True)
+class TranslatingConfig:
+    """How sources are given to the models, and how translations are scored."""
+
+    prefix: str = setting("", "what every source begins with, such as `translate English to German: ` for T5")
+    beams: int = setting(4, "width of the beam search")
+    max_new_tokens: int = setting(96, "longest translation, in tokens")
+    test: int | None = setting(None, "test pairs that are translated, the first of them; null for all")
+
+    def __post_init__(self) -> None:
+        for name in ("beams", "max_new_tokens", "test"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"translating.{name} is {value}, expected 1 or more.")
+
+    @property
+    def decoding(self) -> Decoding:
+        """How translations are searched for."""
+        return Decoding(beams=self.beams, max_new_tokens=self.max_new_tokens)
+
+
+def encode(model: TextToText, split: "datasets.Dataset", config: TranslatingConfig) -> Parallel:
+    """The pairs of a task's split as the model reads them."""
+    sources = model.tokenize([f"{config.prefix}{text}" for text in split["text"]])
+    return model.parallel(sources, model.tokenize_targets(split["target"][:]))
+
+
+def lengths(pairs: Parallel) -> Tensor:
+    """Tokens of the longer side of each pair, [pairs]."""
+    return torch.maximum(pairs.texts.ids.lengths, pairs.targets.lengths)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pairs on the device of the models; see `Parallel.batch`."""
+
+    ids: Tensor
+    mask: Tensor
+    targets: Tensor
+
+    @classmethod
+    def of(cls, pairs: Parallel, rows: Tensor, model: TextToText) -> "Batch":
+        """The pairs `rows`."""
+        return cls(*(tensor.to(model.model.device) for tensor in pairs.batch(rows, model.pad_token)))
+
+    @property
+    def said(self) -> Tensor:
+        """The target tokens that are real, one after the other, [positions]."""
+        return self.targets[self.targets != IGNORED]
+
+    def log_probs(self, model: TextToText) -> Tensor:
+        """What a model expects at each of them, given the source and the tokens before: [positions, vocabulary]."""
+        logits = model.logits(model.embed(self.ids, self.mask), self.mask, self.targets)
+        return torch.log_softmax(logits[self.targets != IGNORED].float(), dim=-1)
+
+
+@torch.inference_mode()
+def held_out_loss(model: TextToText, pairs: Parallel) -> float:
+    """Mean negative log-likelihood of the pairs' target tokens, in nats; the model has to be in evaluation mode."""
+    nats, tokens = 0.0, 0
+    for rows in by_length(lengths(pairs), _BATCH):
+        batch = Batch.of(pairs, rows, model)
+        logits = model.logits(model.embed(batch.ids, batch.mask), batch.mask, batch.targets)
+        nats -= float(token_log_probs(logits.float(), batch.targets).sum())
+        tokens += len(batch.said)
+    return nats / tokens
+
+
+def measured(model: TextToText, test: "datasets.Dataset", dev: Parallel, config: TranslatingConfig) -> dict[str, Any]:
+    """What is measured of a student after each step: `score` on test, and the loss on dev."""
+    return {**score(model, test, config), "dev_loss": held_out_loss(model, dev)}
+
+
+def row(measured: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of `measured`, for a table."""
+    return {name: measured[name] for name in ("bleu", "chrf", "dev_loss")}
+
+
+def score(model: TextToText, split: "datasets.Dataset", config: TranslatingConfig) -> dict[str, Any]:
+    """BLEU and chrF on a task's split, sacreBLEU's signatures and some `samples` (source, translation, reference)."""
+    rows = range(len(split) if config.test is None else min(config.test, len(split)))
+    sources, references = split["text"][: len(rows)], split["target"][: len(rows)]
+    written = translate(model, sources, config)
+    samples = list(zip(sources, written, references, strict=True))[:_SAMPLES]
+    return {**corpus_scores(written, references), "samples": [list(sample) for sample in samples]}
+
+
+@torch.inference_mode()
+def translate(model: TextToText, texts: list[str], config: TranslatingConfig) -> list[str]:
+    """Translations in the order of the texts, computed where the model is."""
+    encoded = model.tokenize([f"{config.prefix}{text}" for text in texts])
+    results = [""] * len(texts)
+    for rows in by_length(encoded.ids.lengths, _BATCH):
+        ids, mask, _ = encoded.batch(rows, model.pad_token)
+        written = model.generate(ids.to(model.model.device), mask.to(model.model.device), config.decoding)
+        for row, text in zip(rows.tolist(), model.decoded(written), strict=True):
+            results[row] = text
+    return results
+
+
+def on_device(model: TextToText, trained: bool = False) -> TextToText:
+    """The model on the GPU if there is one, and unfrozen if it is to be trained."""
+    model.model.to("cuda" if torch.cuda.is_available() else "cpu")
+    model.model.requires_grad_(trained)
+    return model
+
+
+def check_vocabulary(student: TextToText, teacher: TextToText, setting: str) -> None:
+    """Refuses a teacher whose predictions mean nothing to the student.
+
+    Args:
+        student: Whose tokens the texts are made of.
+        teacher: Of any size or architecture.
+        setting: Which setting names the teacher, for the message.
+
+    Raises:
+        ConfigError: Their vocabularies differ, or they write tokens of different numbers.
+    """
+    own, other = student.tokenizer.get_vocab(), teacher.tokenizer.get_vocab()
+    sizes = [model.model.get_output_embeddings().weight.shape[0] for model in (student, teacher)]
+    if own != other or sizes[0] != sizes[1]:
+        raise ConfigError(
+            f"{setting} is {teacher.name!r} with {len(other)} tokens ({sizes[1]} logits), expected the student's own "
+            f"{len(own)} ({sizes[0]} logits); choose a teacher with the student's vocabulary."
+        )
+
+
+def shown(scores: Mapping[str, Any]) -> str:
+    """BLEU and chrF for a line."""
+    return f"BLEU {scores['bleu']:.2f}, chrF {scores['chrf']:.2f}"
