@@ -18,3 +18,28 @@ STUDENTS.add(
     "a translation model improved by teachers that arrive one after another; plain distillation is a setting of it",
     "Zhang et al. 2023, continual knowledge distillation for NMT (arXiv 2212.09097); the formula is ours",
 )
+STUDENTS.add(
+    "tinybert",
+    "continual.students.encoders.tinybert:TinyBert",
+    "a smaller encoder that learns its teacher's layers, in general and for tasks, from augmented texts",
+    "Jiao et al. 2020, TinyBERT (arXiv 1909.10351)",
+)
+STUDENTS.add(
+    "disco",
+    "continual.students.encoders.disco:Disco",
+    "a smaller encoder whose vectors of texts lie where its teacher's lie, then contrasted by triplets",
+    "Gao et al. 2021, DistilCSE, first called DisCo (arXiv 2112.05638)",
+)
+STUDENTS.add(
+    "fsd",
+    "continual.students.encoders.fsd:Fsd",
+    "a smaller encoder that learns a tuned teacher's answers and the structure of its features; a student without a "
+    "teacher is a setting of it",
+    "Jung et al. 2023, feature structure distillation (arXiv 2204.08922)",
+)
+STUDENTS.add(
+    "online",
+    "continual.students.encoders.online:Online",
+    "several smaller encoders, taught through an assistant while their teacher itself learns the tasks",
+    "Wang et al. 2021, ERNIE 3.0 Titan (arXiv 2112.12731)",
+)

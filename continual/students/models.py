@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from continual.backbone.text_to_text import TextToText
 
 _DECISIVE = ("*.safetensors", "*.bin", "*.json", "*.model", "*.txt", "*.gguf")
-_PATHS = ("path", "student", "teachers")
+_PATHS = ("path", "student", "teachers", "backbone", "texts", "model")
 """Settings whose texts may be paths."""
 _OURS = ("summary.json", "pretraining.json")
 """They tell of a model, with times, and decide nothing of it."""

@@ -14,8 +14,8 @@ changed last.
 import random
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol
 
 from continual.backbone.encoder import Encoder
 from continual.errors import ConfigError
@@ -53,6 +53,12 @@ class AugmentationConfig:
             )
         if not 0 <= self.probability <= 1:
             raise ConfigError(f"augmentation.probability is {self.probability}, expected a number in [0, 1].")
+
+    def identity(self) -> dict[str, Any]:
+        """Plain values that decide the copies; a digest of the files in the place of the model's path."""
+        from continual.students.models import ModelSpec
+
+        return asdict(self) | {"model": ModelSpec({"path": self.model}).identity()["path"]}
 
 
 class Proposer(Protocol):

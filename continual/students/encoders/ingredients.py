@@ -80,7 +80,7 @@ class Ingredients:
         seed = coerced(settings.get("seed", 0), int, "seed")
         return cls(
             tasks=TasksSpec.parse(settings, seed),
-            backbone=ModelSpec.parse(settings.get("backbone"), "backbone", "hub"),
+            backbone=named_backbone(settings.get("backbone"), "hub"),
             shape=typed(ShapeConfig, settings.get("student"), "student"),
             training=typed(OptimisationConfig, settings.get("training"), "training"),
             fine_tuning=typed(StageConfig, settings.get("fine_tuning"), "fine_tuning"),
@@ -160,6 +160,20 @@ class Ingredients:
         return classifier.requires_grad_(False)
 
 
+def named_backbone(value: Any, default: str) -> ModelSpec:
+    """A model from the setting `backbone`: the name of one, a folder, a name on the hub, or a mapping with options.
+
+    Args:
+        value: The setting.
+        default: The backbone that opens what is named by a folder alone.
+    """
+    from continual.backbone import BACKBONES
+
+    if isinstance(value, str) and value in BACKBONES:
+        value = {"name": value}
+    return ModelSpec.parse(value, "backbone", default)
+
+
 def result(
     common: Ingredients,
     stages: "Stages",
@@ -187,14 +201,12 @@ def result(
         if classifier is not None:
             save_heads(classifier, folder, tasks)
 
-    trainings = stages.summary()
     summary = {
         "student": common.backbone.label,
         "task": ", ".join(tasks),
         "tasks": tasks,
         "scores": list(scores),
-        "stages": trainings,
-        "seconds": sum(training["seconds"] for training in trainings),
+        **stages.summary(),
     }
     return Made(save, summary)
 

@@ -54,6 +54,13 @@ class Labelled:
         """Tokens of each text, [texts]."""
         return self.texts.ids.lengths
 
+    def of_task(self, task: int) -> "Labelled":
+        """The texts of one task alone."""
+        rows = (self.tasks == task).nonzero()[:, 0]
+        types = None if self.texts.types is None else self.texts.types.take(rows)
+        texts = EncodedTexts(self.texts.ids.take(rows), types, self.texts.pairs)
+        return Labelled(texts, self.labels[rows], self.tasks[rows])
+
 
 def rows_of(tasks: Sequence["Task"], split: str) -> list[Row]:
     """The texts of a split of all tasks, one task after the other.

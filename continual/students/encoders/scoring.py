@@ -11,13 +11,16 @@ from continual.backbone.states import CHUNK
 from continual.backbone.texts import by_length
 from continual.students.encoders.classifier import Classifier, accuracy
 from continual.students.encoders.inside import look_only
-from continual.students.encoders.labelled import Labelled, encoded, rows_of
+from continual.students.encoders.labelled import Labelled, by_task, encoded, rows_of
 from continual.students.smaller import parameters
 from continual.tuning.dictionary import Bags, Dictionary
 from continual.tuning.head import Evidence, fit_head
 
 if TYPE_CHECKING:
     from streams import Task
+
+_COMPARED = 512
+"""Texts whose pairs are compared, at most; their number grows with the square."""
 
 
 def vectors_of(encoder: Encoder, data: Labelled) -> Tensor:
@@ -58,6 +61,32 @@ def score_row(
     found = accuracy(classifier, encoded(encoder, rows_of(tasks, "test")))
     answers = {task.name: found[number] for number, task in enumerate(tasks)}
     return row | {"answers": _mean(answers), "answers_by_task": answers}
+
+
+def similarity(student: Encoder, teacher: Encoder, data: Labelled) -> float:
+    """Spearman's correlation of the cosines of all pairs of texts under two models: do they find the same texts alike?
+
+    Sentence embeddings are usually measured by their correlation with people's judgements (STS); this is the same
+    against the teacher's, which needs no such corpus.
+    """
+    from scipy.stats import spearmanr
+
+    pairs = []
+    for encoder in (student, teacher):
+        vectors = torch.nn.functional.normalize(vectors_of(encoder, data)[:_COMPARED], dim=1)
+        pairs.append((vectors @ vectors.T)[*torch.triu_indices(len(vectors), len(vectors), offset=1)])
+    return float(spearmanr(*(it.numpy() for it in pairs)).statistic)
+
+
+def nearest_agreement(encoder: Encoder, data: Labelled) -> float:
+    """How often the nearest other text of the same task has the same label; a task of one text is left out."""
+    vectors = torch.nn.functional.normalize(vectors_of(encoder, data), dim=1)
+    found = []
+    for _, rows in by_task(data.tasks):
+        if len(rows) > 1:
+            cosines = (vectors[rows] @ vectors[rows].T).fill_diagonal_(-2.0)
+            found.append(data.labels[rows][cosines.argmax(1)] == data.labels[rows])
+    return float(torch.cat(found).float().mean()) if found else float("nan")
 
 
 def _probe(encoder: Encoder, task: "Task") -> float:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from continual.construction import coerced, typed
+from continual.construction import typed
 from continual.errors import ConfigError
 from continual.making.recipe import Made, Place
 from continual.pretraining.optimisation import setting
@@ -26,6 +26,7 @@ from continual.students.encoders.ingredients import (
     result,
     to_device,
 )
+from continual.students.recipe import identity
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,6 +55,30 @@ class TinyBertConfig:
             raise ConfigError(f"tinybert.map is {self.map!r}, expected one of {', '.join(MAPS)}.")
         if not self.temperature > 0:
             raise ConfigError(f"tinybert.temperature is {self.temperature}, expected a number above 0.")
+
+    def identity(self) -> dict[str, Any]:
+        """Plain values that decide the student; a digest of the texts in the place of their file's path."""
+        return asdict(self) | {"texts": digest(self.plain_texts())}
+
+    def plain_texts(self) -> list[str]:
+        """The texts of the file, none where no file is set.
+
+        Raises:
+            ConfigError: It cannot be read, or is empty.
+        """
+        if not self.texts:
+            return []
+        try:
+            lines = Path(self.texts).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"tinybert.texts is {self.texts!r}, which cannot be read as UTF-8 text ({error}); give another "
+                "file, or null."
+            ) from error
+        texts = [line.strip() for line in lines if line.strip()]
+        if not texts:
+            raise ConfigError(f"The file {self.texts} holds no text; give one with a text a line, or null.")
+        return texts
 
 
 @dataclass(frozen=True)
@@ -95,9 +120,7 @@ class TinyBert:
 
     def identity(self) -> dict[str, Any]:
         """See `Recipe.identity`."""
-        own = ("config", "augmentation", "general", "intermediate", "prediction")
-        sections = {name: asdict(getattr(self, name)) for name in own}
-        return self.common.identity() | sections | {"plain": digest(self._plain_texts())}
+        return identity(self)
 
     def make(self, place: Place) -> Made:
         """See `Recipe.make`."""
@@ -105,7 +128,7 @@ class TinyBert:
         from continual.students.encoders.augmentation import augmented
         from continual.students.encoders.classifier import ClassificationObjective, Classifier
         from continual.students.encoders.labelled import encoded, rows_of
-        from continual.students.encoders.layers import TaughtStudent
+        from continual.students.encoders.layers import LayersObjective, TaughtStudent
         from continual.students.encoders.scoring import score_row
 
         common, tasks = self.common, self.common.tasks.tasks
@@ -113,7 +136,7 @@ class TinyBert:
         classifier = Classifier(common.student(), common.labels, common.seed, "student")
         student = to_device(TaughtStudent(classifier, teacher.width, common.seed))
         rows, dev = rows_of(tasks, "train"), encoded(teacher, rows_of(tasks, "dev"))
-        plain = teacher.tokenize(self._plain_texts()) if self.config.texts else encoded(teacher, rows).texts
+        plain = teacher.tokenize(self.config.plain_texts()) if self.config.texts else encoded(teacher, rows).texts
         mapped = layer_map(self.config.map, classifier.encoder.depth, teacher.depth)
         self._train(stages, "general", student, plain.ids.lengths, LayersObjective, teacher, mapped, plain, dev.texts)
         place.done(f"general: {len(plain)} texts")
@@ -159,19 +182,3 @@ class TinyBert:
             return agreement_loss(classifier.answers(inside, tasks), given, loss), {}
 
         return loss_of
-
-    def _plain_texts(self) -> list[str]:
-        """The texts of `tinybert.texts`, none where there is no such file."""
-        if not self.config.texts:
-            return []
-        try:
-            lines = Path(self.config.texts).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                f"tinybert.texts is {self.config.texts!r}, which cannot be read as UTF-8 text ({error}); give another "
-                "file, or null."
-            ) from error
-        texts = [line.strip() for line in lines if line.strip()]
-        if not texts:
-            raise ConfigError(f"The file {self.config.texts} holds no text; give one with a text a line, or null.")
-        return texts

@@ -1,0 +1,164 @@
+"""Online distillation: several students that are taught while their teacher itself learns.
+
+Wang et al. 2021, ERNIE 3.0 Titan (arXiv 2112.12731), section 5. The teacher learns the tasks; at each of its steps a
+teacher assistant learns from its current pass, and every student from the assistant's, by the divergence of the last
+layers' attention. Each student has an auxiliary layer on top while it is taught, which is dropped at the end.
+
+Titan's teacher is pretrained meanwhile, and its assistant was pretrained before. Here the teacher learns labelled
+tasks, all together or (`online.sequential=true`) one after another as they arrive, and the assistant begins with the
+teacher's layers. Each student then lies in a folder of its own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from continual.construction import typed
+from continual.errors import ConfigError
+from continual.making.recipe import Made, Place
+from continual.pretraining.optimisation import setting
+from continual.students.encoders.ingredients import COLUMNS, SECTIONS, Ingredients, StageConfig, result, to_device
+from continual.students.recipe import identity
+from continual.students.smaller import ShapeConfig
+
+if TYPE_CHECKING:
+    from continual.backbone.encoder import Encoder
+    from continual.students.encoders.crowd import Crowd
+    from continual.students.encoders.labelled import Labelled
+    from continual.students.stages import Stages
+
+
+@dataclass(frozen=True)
+class OnlineConfig:
+    """How the students are taught."""
+
+    relation_heads: int | None = setting(
+        None, "heads into which queries and keys are split to be compared; as many as the teacher has if null"
+    )
+    auxiliary: bool = setting(True, "give students an auxiliary layer on top while they are taught")
+    sequential: bool = setting(False, "the teacher learns one task after another, and the students with it")
+
+    def __post_init__(self) -> None:
+        if self.relation_heads is not None and self.relation_heads < 1:
+            raise ConfigError(f"online.relation_heads is {self.relation_heads}, expected 1 or more, or null.")
+
+
+@dataclass(frozen=True)
+class Online:
+    """See `continual.students.recipe.StudentRecipe`.
+
+    Attributes:
+        common: Tasks, teacher, budget; its shape is not used.
+        config: How the students are taught.
+        assistant: The teacher assistant's shape, None for none.
+        students: The students' shapes by name.
+        teaching: The stage, or each of the stages, in which all learn.
+    """
+
+    common: Ingredients
+    config: OnlineConfig
+    assistant: ShapeConfig | None
+    students: tuple[tuple[str, ShapeConfig], ...]
+    teaching: StageConfig
+
+    sections = (
+        *(name for name in SECTIONS if name not in ("student", "fine_tuning")),
+        "online",
+        "assistant",
+        "students",
+        "teaching",
+    )
+    parts = ("teaching", "scores")
+    columns = COLUMNS
+
+    @classmethod
+    def parse(cls, settings: Mapping[str, Any]) -> "Online":
+        """See `Recipe.parse`."""
+        assistant = settings.get("assistant")
+        recipe = cls(
+            common=Ingredients.parse(settings),
+            config=typed(OnlineConfig, settings.get("online"), "online"),
+            assistant=None if assistant is None else typed(ShapeConfig, assistant, "assistant"),
+            students=_students(settings.get("students")),
+            teaching=typed(StageConfig, settings.get("teaching"), "teaching"),
+        )
+        if recipe.teaching.is_left_out:
+            raise ConfigError("teaching.steps is 0, so nobody would learn anything; set it to 1 or more.")
+        return recipe
+
+    def identity(self) -> dict[str, Any]:
+        """See `Recipe.identity`."""
+        return identity(self)
+
+    def make(self, place: Place) -> Made:
+        """See `Recipe.make`."""
+        from continual.students.encoders.classifier import Classifier
+        from continual.students.encoders.crowd import Crowd
+        from continual.students.encoders.labelled import encoded, rows_of
+        from continual.students.encoders.scoring import score_row
+        from continual.students.smaller import copied, without_last_layer
+
+        common, tasks = self.common, self.common.tasks.tasks
+        stages, source = common.stages(place), common.teacher()
+        teacher = Classifier(copied(source, "teacher"), common.labels, common.seed, "teacher")
+        heads = self.config.relation_heads or source.model.config.num_attention_heads
+        crowd = to_device(Crowd(teacher, self._assistant(source), self._taught(source), heads))
+        data, dev = (encoded(source, rows_of(tasks, split)) for split in ("train", "dev"))
+        self._teach(stages, crowd, data, dev)
+        place.done(f"teaching: {len(data)} texts, {len(crowd.students)} students")
+        students = {
+            name: to_device(without_last_layer(student, common.seed)) if self.config.auxiliary else student
+            for name, student in zip(dict(self.students), crowd.students, strict=True)
+        }
+        row = partial(score_row, "teacher", teacher.encoder, tasks, teacher)
+        scores = [stages.once("scores-teacher", row)]
+        for name, student in students.items():
+            scores.append(stages.once(f"scores-{name}", partial(score_row, name, student, tasks)))
+        place.done("scores: on the test texts")
+        return result(common, stages, scores, students)
+
+    def _assistant(self, source: "Encoder") -> "Encoder | None":
+        from continual.students.smaller import smaller
+
+        return None if self.assistant is None else smaller(source, self.assistant, self.common.seed, "assistant")
+
+    def _taught(self, source: "Encoder") -> "list[Encoder]":
+        """The students as they are taught."""
+        from continual.students.smaller import smaller
+
+        more = int(self.config.auxiliary)
+        return [
+            smaller(source, replace(shape, layers=shape.layers + more), self.common.seed, name)
+            for name, shape in self.students
+        ]
+
+    def _teach(self, stages: "Stages", crowd: "Crowd", data: "Labelled", dev: "Labelled") -> None:
+        from continual.students.encoders.crowd import CrowdObjective
+
+        training = self.teaching.of(self.common.training)
+        parts = list(enumerate(self.common.tasks.tasks)) if self.config.sequential else [(None, None)]
+        for number, task in parts:
+            own = data if number is None else data.of_task(number)
+            stages.train(
+                "teaching" if task is None else f"teaching-{number + 1}",
+                crowd,
+                partial(CrowdObjective, crowd, own, dev),
+                own.lengths,
+                training=training,
+            )
+
+
+def _students(value: Any) -> tuple[tuple[str, ShapeConfig], ...]:
+    if not isinstance(value, Mapping) or not value:
+        raise ConfigError(
+            f"students is {value!r}, expected names with shapes; set students={{small: {{layers: 2}}, ...}}."
+        )
+    shapes = []
+    for name, shape in value.items():
+        if not isinstance(name, str) or not name or "/" in name or name.startswith("."):
+            raise ConfigError(f"A student is called {name!r}, expected a name that a folder can have.")
+        shapes.append((name, typed(ShapeConfig, shape, f"students.{name}")))
+        if shapes[-1][1].path is not None:
+            raise ConfigError(f"students.{name}.path cannot be set: students begin anew here; leave it out.")
+    return tuple(shapes)
