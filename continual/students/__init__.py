@@ -43,3 +43,9 @@ STUDENTS.add(
     "several smaller encoders, taught through an assistant while their teacher itself learns the tasks",
     "Wang et al. 2021, ERNIE 3.0 Titan (arXiv 2112.12731)",
 )
+STUDENTS.add(
+    "in_context",
+    "continual.students.in_context.recipe:InContext",
+    "a smaller causal model that learns to use demonstrations as its teacher does",
+    "Huang et al. 2022, in-context learning distillation (arXiv 2212.10670)",
+)

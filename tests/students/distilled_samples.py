@@ -36,6 +36,12 @@ RECIPES: dict[str, dict[str, Any]] = {
         "assistant": {"layers": 2},
         "students": {"small": {"layers": 1}, "slim": {"layers": 1, "width": 16, "inner": 20, "start": "random"}},
     },
+    "in_context": {
+        "student": _STUDENT,
+        "context": {"demonstrations": 1, "shots": 3, "text_tokens": 10, "separator": "."},
+        "in_context": {"course": "falling", "draws": 2, "tested": 6},
+        "tuning": _FEW,
+    },
 }
 """What each recipe is given beside stream, backbone and training."""
 

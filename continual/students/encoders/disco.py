@@ -21,7 +21,8 @@ from continual.construction import typed
 from continual.errors import ConfigError
 from continual.making.recipe import Made, Place
 from continual.pretraining.optimisation import setting
-from continual.students.encoders.ingredients import SECTIONS, Ingredients, StageConfig, digest, result, to_device
+from continual.students.encoders.teachers import seen_teacher
+from continual.students.ingredients import SECTIONS, Ingredients, StageConfig, digest, result, to_device
 from continual.students.recipe import identity
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class Disco:
         from continual.students.encoders.vectors import BankedStudent, TripletObjective, TripletStudent, VectorObjective
 
         common, tasks = self.common, self.common.tasks.tasks
-        stages, teacher, student = common.stages(place), common.teacher(), common.student()
+        stages, teacher, student = common.stages(place), seen_teacher(common), common.student()
         data, dev = (encoded(teacher, rows_of(tasks, split)) for split in ("train", "dev"))
         taught = to_device(BankedStudent(student, teacher.width, self.config.bank, common.seed))
         if not self.distillation.is_left_out:

@@ -18,7 +18,8 @@ from continual.construction import typed
 from continual.errors import ConfigError
 from continual.making.recipe import Made, Place
 from continual.pretraining.optimisation import setting
-from continual.students.encoders.ingredients import COLUMNS, SECTIONS, Ingredients, StageConfig, result, to_device
+from continual.students.encoders.teachers import save_heads, seen_teacher, tuned_teacher
+from continual.students.ingredients import COLUMNS, SECTIONS, Ingredients, StageConfig, result, to_device
 from continual.students.recipe import identity
 
 
@@ -107,8 +108,8 @@ class Fsd:
         from continual.students.encoders.scoring import score_row
 
         common, tasks = self.common, self.common.tasks.tasks
-        stages, teacher = common.stages(place), common.teacher()
-        tuned = None if common.fine_tuning.is_left_out else common.tuned_teacher(stages)
+        stages, teacher = common.stages(place), seen_teacher(common)
+        tuned = None if common.fine_tuning.is_left_out else tuned_teacher(common, stages)
         place.done("fine_tuning: the teacher has learned the tasks")
         classifier = Classifier(common.student(), common.labels, common.seed, "student")
         student = to_device(RememberingStudent(classifier, self.config, common.seed))
@@ -128,4 +129,4 @@ class Fsd:
             for name, model in models.items()
         ]
         place.done("scores: on the test texts")
-        return result(common, stages, scores, {"": classifier.encoder}, classifier)
+        return result(common, stages, scores, {"": classifier.encoder}, partial(save_heads, common, classifier))

@@ -18,7 +18,8 @@ from continual.construction import typed
 from continual.errors import ConfigError
 from continual.making.recipe import Made, Place
 from continual.pretraining.optimisation import setting
-from continual.students.encoders.ingredients import COLUMNS, SECTIONS, Ingredients, StageConfig, result, to_device
+from continual.students.encoders.teachers import seen_teacher
+from continual.students.ingredients import COLUMNS, SECTIONS, Ingredients, StageConfig, result, to_device
 from continual.students.recipe import identity
 from continual.students.smaller import ShapeConfig
 
@@ -100,7 +101,7 @@ class Online:
         from continual.students.smaller import copied, without_last_layer
 
         common, tasks = self.common, self.common.tasks.tasks
-        stages, source = common.stages(place), common.teacher()
+        stages, source = common.stages(place), seen_teacher(common)
         teacher = Classifier(copied(source, "teacher"), common.labels, common.seed, "teacher")
         heads = self.config.relation_heads or source.model.config.num_attention_heads
         crowd = to_device(Crowd(teacher, self._assistant(source), self._taught(source), heads))

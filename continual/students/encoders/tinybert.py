@@ -17,7 +17,8 @@ from continual.errors import ConfigError
 from continual.making.recipe import Made, Place
 from continual.pretraining.optimisation import setting
 from continual.students.encoders.augmentation import AugmentationConfig
-from continual.students.encoders.ingredients import (
+from continual.students.encoders.teachers import save_heads, seen_teacher, tuned_teacher
+from continual.students.ingredients import (
     COLUMNS,
     SECTIONS,
     Ingredients,
@@ -132,7 +133,7 @@ class TinyBert:
         from continual.students.encoders.scoring import score_row
 
         common, tasks = self.common, self.common.tasks.tasks
-        stages, teacher = common.stages(place), common.teacher()
+        stages, teacher = common.stages(place), seen_teacher(common)
         classifier = Classifier(common.student(), common.labels, common.seed, "student")
         student = to_device(TaughtStudent(classifier, teacher.width, common.seed))
         rows, dev = rows_of(tasks, "train"), encoded(teacher, rows_of(tasks, "dev"))
@@ -140,7 +141,7 @@ class TinyBert:
         mapped = layer_map(self.config.map, classifier.encoder.depth, teacher.depth)
         self._train(stages, "general", student, plain.ids.lengths, LayersObjective, teacher, mapped, plain, dev.texts)
         place.done(f"general: {len(plain)} texts")
-        tuned = common.tuned_teacher(stages)
+        tuned = tuned_teacher(common, stages)
         place.done("fine_tuning: the teacher has learned the tasks")
         data = encoded(teacher, augmented(rows, teacher, self.augmentation, common.seed))
         place.done(f"augmentation: {len(data)} texts from {len(rows)}")
@@ -156,7 +157,7 @@ class TinyBert:
             for name, model in models
         ]
         place.done("scores: on the test texts")
-        return result(common, stages, scores, {"": classifier.encoder}, classifier)
+        return result(common, stages, scores, {"": classifier.encoder}, partial(save_heads, common, classifier))
 
     def _train(
         self, stages: "Stages", name: str, student: "TaughtStudent", lengths: "Tensor", kind: Any, *arguments: Any

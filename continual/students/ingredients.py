@@ -1,7 +1,7 @@
-"""What all recipes of encoders are made of: tasks, a teacher, the shape of a student, a budget."""
+"""What all recipes for smaller models are made of: tasks, a teacher, the shape of a student, a budget."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,6 @@ from continual.students.tasks import TasksSpec
 
 if TYPE_CHECKING:
     from continual.backbone.encoder import Encoder
-    from continual.students.encoders.classifier import Classifier
     from continual.students.stages import Stages
 
 SECTIONS = ("stream", "tasks", "backbone", "student", "training", "fine_tuning", "seed")
@@ -51,7 +50,7 @@ class StageConfig:
 
 @dataclass(frozen=True)
 class Ingredients:
-    """The settings that all recipes of encoders share.
+    """The settings that all recipes for smaller models share.
 
     Attributes:
         tasks: What is learned from.
@@ -71,8 +70,12 @@ class Ingredients:
     _models: dict[str, "Encoder"] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
-    def parse(cls, settings: Mapping[str, Any]) -> "Ingredients":
+    def parse(cls, settings: Mapping[str, Any], kind: str = "hub") -> "Ingredients":
         """From plain settings.
+
+        Args:
+            settings: Of the recipe.
+            kind: The backbone that opens a teacher which is named by a folder alone.
 
         Raises:
             ConfigError: A key is unknown, or a value is of the wrong type or out of range.
@@ -80,7 +83,7 @@ class Ingredients:
         seed = coerced(settings.get("seed", 0), int, "seed")
         return cls(
             tasks=TasksSpec.parse(settings, seed),
-            backbone=named_backbone(settings.get("backbone"), "hub"),
+            backbone=named_backbone(settings.get("backbone"), kind),
             shape=typed(ShapeConfig, settings.get("student"), "student"),
             training=typed(OptimisationConfig, settings.get("training"), "training"),
             fine_tuning=typed(StageConfig, settings.get("fine_tuning"), "fine_tuning"),
@@ -102,14 +105,10 @@ class Ingredients:
         """The teacher as it comes, frozen, loaded once.
 
         Raises:
-            BackboneError: There is no such model, or its layers cannot be seen.
+            BackboneError: There is no such model.
         """
-        from continual.students.encoders.inside import require_layers
-
         if "teacher" not in self._models:
-            teacher = self.backbone.load("backbone")
-            require_layers(teacher)
-            self._models["teacher"] = to_device(teacher)
+            self._models["teacher"] = to_device(self.backbone.load("backbone"))
         return self._models["teacher"]
 
     def student(self) -> "Encoder":
@@ -141,24 +140,6 @@ class Ingredients:
                 "tasks; set it to 1 or more."
             )
 
-    def tuned_teacher(self, stages: "Stages") -> "Classifier":
-        """The teacher after it has learned all tasks, with a head for each: a stage of its own."""
-        from continual.students.encoders.classifier import ClassificationObjective, Classifier
-        from continual.students.encoders.labelled import encoded, rows_of
-        from continual.students.smaller import copied
-
-        encoder = copied(self.teacher(), "teacher")
-        data, dev = (encoded(encoder, rows_of(self.tasks.tasks, split)) for split in ("train", "dev"))
-        classifier = to_device(Classifier(encoder, self.labels, self.seed, "teacher"))
-        stages.train(
-            "fine_tuning",
-            classifier,
-            lambda: ClassificationObjective(classifier, classifier, data, dev),
-            data.lengths,
-            training=self.fine_tuning.of(self.training),
-        )
-        return classifier.requires_grad_(False)
-
 
 def named_backbone(value: Any, default: str) -> ModelSpec:
     """A model from the setting `backbone`: the name of one, a folder, a name on the hub, or a mapping with options.
@@ -179,7 +160,7 @@ def result(
     stages: "Stages",
     scores: Sequence[Mapping[str, Any]],
     students: Mapping[str, "Encoder"],
-    classifier: "Classifier | None" = None,
+    beside: Callable[[Path], None] | None = None,
 ) -> Made:
     """What a recipe hands back.
 
@@ -188,7 +169,7 @@ def result(
         stages: Its stages, finished.
         scores: A row for each model.
         students: The students by the folder in which each is saved; an empty name is the folder itself.
-        classifier: The student with heads, if it has any; they are saved beside it.
+        beside: Writes what else belongs into the folder.
     """
     from continual.students.models import save_model
 
@@ -198,8 +179,8 @@ def result(
         for name, student in students.items():
             (folder / name).mkdir(exist_ok=True)
             save_model(student, folder / name)
-        if classifier is not None:
-            save_heads(classifier, folder, tasks)
+        if beside is not None:
+            beside(folder)
 
     summary = {
         "student": common.backbone.label,
@@ -224,15 +205,3 @@ def to_device(module: Any) -> Any:
     if isinstance(module, torch.nn.Module):
         module.to("cuda" if torch.cuda.is_available() else "cpu")
     return module
-
-
-def save_heads(classifier: "Classifier", folder: Path, names: Sequence[str]) -> None:
-    """Writes the heads of all tasks: `NAME.weight` [labels, width] and `NAME.bias` [labels] over the text's vector."""
-    from safetensors.torch import save_file
-
-    tensors = {}
-    for name, head in zip(names, classifier.heads, strict=True):
-        tensors |= {f"{name}.weight": head.weight, f"{name}.bias": head.bias}
-    save_file(
-        {name: value.detach().cpu().contiguous() for name, value in tensors.items()}, folder / "heads.safetensors"
-    )

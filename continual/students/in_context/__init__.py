@@ -1,0 +1,1 @@
+"""Students of causal models that learn to use demonstrations."""
