@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 RANDOM = "random"
 STARTS = (*MAPS, RANDOM)
 
+_INNER = {"gpt2": "n_inner", "distilbert": "hidden_dim"}
+"""What families call the inner width where they do not call it `intermediate_size`."""
+
 _LAYER = re.compile(r"\.(\d+)\.")
 
 
@@ -67,6 +70,10 @@ def smaller(teacher: Encoder, shape: ShapeConfig, seed: int, name: str = "studen
     Raises:
         BackboneError: The shape is impossible, or weights of another shape would have to be copied.
     """
+    if type(teacher) is not Encoder and not _is_causal(teacher):
+        raise BackboneError(
+            f"The backbone {teacher.name!r} is an encoder-decoder, expected an encoder or a causal one."
+        )
     if shape.path is not None:
         return trainable(_earlier(teacher, shape.path, name))
     config = _config(teacher.model.config, shape)
@@ -128,9 +135,7 @@ def _config(config: "PretrainedConfig", shape: ShapeConfig) -> "PretrainedConfig
         config.layer_types = config.layer_types[: shape.layers]
     config.num_hidden_layers, config.hidden_size, config.num_attention_heads = shape.layers, width, heads
     if shape.inner is not None:
-        inner = {"gpt2": "n_inner"}.get(config.model_type, "intermediate_size")
-        inner = config.attribute_map.get(inner, inner)
-        setattr(config, inner, shape.inner)
+        setattr(config, _INNER.get(config.model_type, "intermediate_size"), shape.inner)
     return config
 
 
@@ -162,12 +167,17 @@ def _copy_layers(teacher: nn.Module, student: nn.Module, shape: ShapeConfig) -> 
     student.load_state_dict(chosen)
 
 
+def _is_causal(encoder: Encoder) -> bool:
+    from continual.backbone.causal import Causal
+
+    return isinstance(encoder, Causal)
+
+
 def _earlier(teacher: Encoder, path: str, name: str) -> Encoder:
     from continual.backbone.catalog import hub
-    from continual.backbone.causal import Causal
     from continual.backbone.generators import causal
 
-    model = (causal if isinstance(teacher, Causal) else hub)(path=path)
+    model = (causal if _is_causal(teacher) else hub)(path=path)
     if model.tokenizer.get_vocab() != teacher.tokenizer.get_vocab():
         raise BackboneError(
             f"The student {path} has other tokens than its teacher {teacher.name!r}; give one that was made from it."
@@ -176,13 +186,7 @@ def _earlier(teacher: Encoder, path: str, name: str) -> Encoder:
 
 
 def _same_kind(encoder: Encoder, model: nn.Module, name: str) -> Encoder:
-    from continual.backbone.causal import Causal
-
-    if isinstance(encoder, Causal):
-        return Causal(model, encoder.tokenizer, name, encoder.max_length, encoder.max_target, encoder.between)
-    if type(encoder) is not Encoder:
-        raise BackboneError(
-            f"The backbone {encoder.name!r} is an encoder-decoder, expected an encoder or a causal model for this "
-            "recipe; choose another backbone."
-        )
+    """What the model is to be seen as, by the options of `encoder`."""
+    if _is_causal(encoder):
+        return type(encoder)(model, encoder.tokenizer, name, encoder.max_length, encoder.max_target, encoder.between)
     return Encoder(model, encoder.tokenizer, name, encoder.pooling, encoder.max_length)

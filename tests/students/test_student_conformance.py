@@ -1,4 +1,4 @@
-"""What every recipe for a smaller model promises: ordinary folders, the same bits after a stop, errors in one sentence."""
+"""What every recipe for a smaller model promises: ordinary folders, the same bits after a stop, clear errors."""
 
 import re
 

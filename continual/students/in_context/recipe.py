@@ -1,9 +1,10 @@
 """In-context learning distillation: a smaller causal model that learns to use demonstrations as its teacher does.
 
-Huang et al. 2022 (arXiv 2212.10670). 1. tuning: the teacher is itself tuned in context, on the true labels. 2.
-distillation: the student reads the same demonstrations and queries. Under `multitask` both learn from the few examples
-of all tasks and are then asked about these tasks; under `meta` they learn from all examples of some tasks and are
-asked about the `held_out` ones, of which they only see few as demonstrations.
+Huang et al. 2022 (arXiv 2212.10670). 1. tuning: the teacher is itself tuned in context, on the true labels.
+2. distillation: the student reads the same demonstrations and queries. Under `multitask` both learn from the few
+examples of all tasks and are then asked about these tasks; under `meta` they learn from all examples of some tasks and
+are asked about the `held_out` ones, of which they only see few as demonstrations. That the teacher is tuned first, on
+the same examples, is our reading.
 """
 
 import random
@@ -53,7 +54,7 @@ class InContextConfig:
             raise ConfigError(f"in_context.soft is {self.soft}, expected a number in [0, 1].")
         if not self.temperature > 0 or self.draws < 1 or (self.tested is not None and self.tested < 1):
             raise ConfigError(
-                "in_context.temperature has to be above 0, in_context.draws and in_context.tested 1 or more; raise them."
+                "in_context.temperature has to be above 0, in_context.draws and in_context.tested 1 or more; raise it."
             )
         if self.language is None:
             object.__setattr__(self, "language", 1.0 if self.paradigm == "multitask" else 0.0)
