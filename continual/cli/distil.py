@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from continual.cli.output import format_option, pick, print_table, show
+from continual.cli.output import cell_text, format_option, pick, print_table, show
 
 
 @click.command()
@@ -50,5 +50,5 @@ def _print(summary: dict[str, Any], columns: tuple[str, ...], folder: Path) -> N
     print_table(columns, pick(summary["scores"], *columns), numbers=numbers)
     for name, value in summary.items():
         if isinstance(value, float):
-            click.echo(f"{name.replace('_', ' ')}: {value:.3f}")
+            click.echo(f"{name.replace('_', ' ')}: {cell_text(value)}")
     click.echo(f"student: {folder}")

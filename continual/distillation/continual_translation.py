@@ -88,6 +88,30 @@ def aversion(student: Tensor, teacher: Tensor, references: Tensor) -> Tensor:
     return -(wrong * torch.log1p(-student.exp().clamp(max=_SUREST))).sum(1)
 
 
+def terms(student: Tensor, teacher: Tensor, previous: Tensor, references: Tensor, detection: str) -> dict[str, Tensor]:
+    """The parts of a step's loss, each a mean over all positions, a scalar.
+
+    Args:
+        student: What is trained, [positions, vocabulary]; alone it receives gradients.
+        teacher: [positions, vocabulary].
+        previous: The student as it was before this step, [positions, vocabulary].
+        references: Ids of the reference tokens, [positions].
+        detection: One of `DETECTIONS`.
+
+    Returns:
+        `learned`: the divergence from the teacher where it is beneficial. `averted`: the aversion elsewhere.
+        `inherited`: the divergence from the previous student, everywhere. `beneficial`: the share of D+.
+    """
+    teacher, previous = teacher.detach(), previous.detach()
+    knows = beneficial(teacher, previous, references, detection)
+    return {
+        "learned": (divergence(student, teacher) * knows).mean(),
+        "averted": (aversion(student, teacher, references) * ~knows).mean(),
+        "inherited": divergence(student, previous).mean(),
+        "beneficial": knows.to(student.dtype).mean(),
+    }
+
+
 def inheritance_weight(step: int, inheritance: str) -> float:
     """The weight of what the previous student knows in step t; the teacher has what is left of 1.
 

@@ -16,7 +16,7 @@ def setting(default: Any, help: str) -> Any:
 
 @dataclass(frozen=True)
 class OptimisationConfig:
-    """How a model is pretrained (AdamW, betas 0.9 and 0.98)."""
+    """How a model is trained (AdamW, betas 0.9 and 0.98)."""
 
     minutes: float = setting(45.0, "wall-clock time for all of it; decides the number of steps where `steps` is null")
     steps: int | None = setting(None, "number of steps; the result is then a function of the settings alone")

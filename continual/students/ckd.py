@@ -29,10 +29,8 @@ from continual.construction import coerced, typed
 from continual.distillation.continual_translation import (
     DETECTIONS,
     INHERITANCES,
-    aversion,
-    beneficial,
-    divergence,
     inheritance_weight,
+    terms,
 )
 from continual.errors import ConfigError
 from continual.evaluation.corpus_scores import accumulative_degradation
@@ -86,8 +84,9 @@ class CKD:
 
     Attributes:
         student: What is improved, phi_0.
-        teachers: In the order of their arrival.
-        task: The student's domain: train is the transfer set, dev is looked at, test is translated after each step.
+        teachers: In the order of their arrival; they have the student's vocabulary.
+        task: The student's domain, a task of the stream; null: its first. Train is the transfer set, dev is looked at,
+            test is translated after each step.
         translating: How sources are given, and how translations are scored.
         ckd: What is learned of each teacher.
         training: Budget and rates of each step.
@@ -103,7 +102,7 @@ class CKD:
     seed: int
 
     sections = ("student", "teachers", *SECTIONS, "translating", "ckd", "training", "seed")
-    columns = ("step", "teacher", "bleu", "bleu_change", "chrf", "dev_loss", "beneficial")
+    columns = ("step", "teacher", "bleu", "bleu_change", "noise", "chrf", "dev_loss", "beneficial")
 
     @property
     def parts(self) -> list[str]:
@@ -138,19 +137,17 @@ class CKD:
         def measure() -> dict[str, Any]:
             return measured(student, task.test, dev, self.translating)
 
-        result = stages.once("before", measure)
-        place.done(f"before: {shown(result)}")
-        scores: list[dict[str, Any]] = [{"step": self.ckd.earlier, "teacher": None, **row(result)}]
+        before = stages.once("before", measure)
+        place.done(f"before: {shown(before)}")
+        scores: list[dict[str, Any]] = [{"step": self.ckd.earlier, "teacher": None, **row(before)}]
         for step, spec in enumerate(self.teachers, start=self.ckd.earlier + 1):
             # A method of its own makes the lesson, so that a teacher that is done with is not kept in memory.
             lesson = partial(self._lesson, student, spec, step, pairs, dev)
-            result = stages.train(f"teacher-{step}", student.model, lesson, lengths(pairs), measure)
+            after = stages.train(f"teacher-{step}", student.model, lesson, lengths(pairs), measure)
             share = stages.mean(f"teacher-{step}", "train_beneficial")
-            change = result["bleu"] - scores[-1]["bleu"]
-            scores.append(
-                {"step": step, "teacher": spec.label, **row(result), "bleu_change": change, "beneficial": share}
-            )
-            place.done(f"step {step}, {spec.label}: {shown(result)}, beneficial {share:.2f}")
+            scores.append({"step": step, "teacher": spec.label, **row(after, before), "beneficial": share})
+            place.done(f"step {step}, {spec.label}: {shown(after)}, beneficial {share:.2f}")
+            before = after
 
         def save(folder: Path) -> None:
             save_model(student, folder)
@@ -166,8 +163,9 @@ class CKD:
                 "mean_bleu": sum(bleu[1:]) / len(bleu[1:]),
                 "gain": bleu[-1] - bleu[0],
                 "accumulative_degradation": accumulative_degradation(bleu),
-                "signatures": result["signatures"],
-                "samples": result["samples"],
+                "worse_steps": sum(one["bleu_change"] < -one["noise"] for one in scores[1:]),
+                "signatures": before["signatures"],
+                "samples": before["samples"],
                 **stages.summary(),
             },
         )
@@ -212,20 +210,14 @@ class Lesson:
     def loss(self, step: int, rows: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
         """See `Objective.loss`."""
         batch = Batch.of(self.pairs, rows, self.student)
-        said = batch.said
         student = batch.log_probs(self.student)
         with torch.no_grad():
             teacher, previous = batch.log_probs(self.teacher), batch.log_probs(self.previous)
-            knows = beneficial(teacher, previous, said, self.config.detection)
-        parts = {
-            "reference": torch.nn.functional.cross_entropy(student, said, label_smoothing=self.smoothing),
-            "learned": (divergence(student, teacher) * knows).mean(),
-            "averted": (aversion(student, teacher, said) * ~knows).mean(),
-            "inherited": divergence(student, previous).mean(),
-        }
+        reference = torch.nn.functional.cross_entropy(student, batch.said, label_smoothing=self.smoothing)
+        parts = terms(student, teacher, previous, batch.said, self.config.detection)
         told = parts["learned"] + self.config.negative * parts["averted"]
-        loss = parts["reference"] + (1 - self.weight) * told + self.weight * parts["inherited"]
-        return loss, parts | {"beneficial": knows.float().mean()}
+        loss = reference + (1 - self.weight) * told + self.weight * parts["inherited"]
+        return loss, {"reference": reference, **parts}
 
     def evaluate(self) -> dict[str, float]:
         """See `Objective.evaluate`: the loss on dev, without smoothing."""

@@ -42,7 +42,7 @@ class FineTuning:
 
     Attributes:
         student: What is trained.
-        task: The domain.
+        task: The domain, a task of the stream; null: its first.
         translating: How sources are given, and how translations are scored.
         shuffled: Share of the training pairs that bear another's translation: 1 makes a malicious teacher.
         training: Budget and rates.
@@ -58,7 +58,7 @@ class FineTuning:
 
     sections = ("student", *SECTIONS, "translating", "shuffled", "training", "seed")
     parts = ("before", "fine-tuning")
-    columns = ("step", "bleu", "chrf", "dev_loss")
+    columns = ("step", "bleu", "bleu_change", "noise", "chrf", "dev_loss")
 
     @classmethod
     def parse(cls, settings: Mapping[str, Any]) -> "FineTuning":
@@ -107,7 +107,7 @@ class FineTuning:
             {
                 "student": self.student.label,
                 "task": task.name,
-                "scores": [{"step": "before", **row(before)}, {"step": "after", **row(after)}],
+                "scores": [{"step": "before", **row(before)}, {"step": "after", **row(after, before)}],
                 "signatures": after["signatures"],
                 "samples": after["samples"],
                 **stages.summary(),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +14,7 @@ from continual.backbone.parallel import Parallel
 from continual.backbone.text_to_text import TextToText
 from continual.backbone.texts import by_length
 from continual.errors import ConfigError
-from continual.evaluation.corpus_scores import corpus_scores
+from continual.evaluation.corpus_scores import bleu_noise, bleu_statistics, corpus_scores
 from continual.pretraining.optimisation import setting
 
 if TYPE_CHECKING:
@@ -92,22 +93,37 @@ def held_out_loss(model: TextToText, pairs: Parallel) -> float:
 
 
 def measured(model: TextToText, test: "datasets.Dataset", dev: Parallel, config: TranslatingConfig) -> dict[str, Any]:
-    """What is measured of a student after each step: `score` on test, and the loss on dev."""
-    return {**score(model, test, config), "dev_loss": held_out_loss(model, dev)}
+    """What is measured of a student after each step, JSON-able.
 
-
-def row(measured: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of `measured`, for a table."""
-    return {name: measured[name] for name in ("bleu", "chrf", "dev_loss")}
-
-
-def score(model: TextToText, split: "datasets.Dataset", config: TranslatingConfig) -> dict[str, Any]:
-    """BLEU and chrF on a task's split, sacreBLEU's signatures and some `samples` (source, translation, reference)."""
-    rows = range(len(split) if config.test is None else min(config.test, len(split)))
-    sources, references = split["text"][: len(rows)], split["target"][: len(rows)]
+    Returns:
+        `bleu`, `chrf` and their `signatures` on test, `statistics` of each test sentence (see `bleu_statistics`), some
+        `samples` (source, translation, reference), and `dev_loss` in nats for each token.
+    """
+    count = len(test) if config.test is None else min(config.test, len(test))
+    sources, references = test["text"][:count], test["target"][:count]
     written = translate(model, sources, config)
     samples = list(zip(sources, written, references, strict=True))[:_SAMPLES]
-    return {**corpus_scores(written, references), "samples": [list(sample) for sample in samples]}
+    return {
+        **corpus_scores(written, references),
+        "statistics": bleu_statistics(written, references).tolist(),
+        "samples": [list(sample) for sample in samples],
+        "dev_loss": held_out_loss(model, dev),
+    }
+
+
+def row(after: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> dict[str, float]:
+    """The numbers of a step for a table.
+
+    Args:
+        after: What `measured` gave after it.
+        before: What it gave before; then `bleu_change` is told, and the `noise` within which it means nothing.
+    """
+    numbers = {name: after[name] for name in ("bleu", "chrf", "dev_loss")}
+    if before is None:
+        return numbers
+    change = after["bleu"] - before["bleu"]
+    noise = bleu_noise(*(np.array(one["statistics"]) for one in (before, after)))
+    return {**numbers, "bleu_change": change, "noise": noise}
 
 
 @torch.inference_mode()
