@@ -321,3 +321,15 @@ def test_a_teacher_may_be_of_another_architecture(models, tmp_path):
     row = json.loads((folder / "summary.json").read_text())["scores"][1]
     assert row["teacher"] == "t5"
     assert row["beneficial"] < 0.5, "it has learned nothing"
+
+
+@pytest.mark.parametrize(("family", "backbone"), [("t5", "seq2seq"), ("bart", "seq2seq"), ("gpt2", "causal")])
+def test_students_of_other_families(tiny_generator_folder, tmp_path, family, backbone):
+    spec = f"{{name: {backbone}, path: {tiny_generator_folder(family)}, max_length: 40, max_target: 20}}"
+    common = (f"student={spec}", "training.learning_rate=0.003", "training.evaluate_every=2", "stream.train=24")
+    settings = (*common, "translating.max_new_tokens=8")
+    folder = made("fine_tuning", tmp_path, "one", *settings, "training.steps=6")
+    before, after = json.loads((folder / "summary.json").read_text())["scores"]
+    assert after["dev_loss"] < before["dev_loss"]
+    folder = made("ckd", tmp_path, "two", *settings, f"teachers=[{spec}]", "training.steps=2")
+    assert (folder / "model.safetensors").is_file()
