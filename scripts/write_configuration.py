@@ -28,7 +28,11 @@ from continual.registry import Registry
 from continual.settings import LearnerSettings, RoutingConfig, TransferConfig
 from continual.students import STUDENTS
 from continual.students.data import TaskSpec
+from continual.students.encoders.online import NamedShape
+from continual.students.ingredients import Ingredients
 from continual.students.models import ModelSpec
+from continual.students.smaller import ShapeConfig
+from continual.students.tasks import TasksSpec
 from continual.training.config import TrainingConfig
 from continual.tuning import TUNINGS
 from streams.catalog import KINDS, StreamOptions, source_class
@@ -47,6 +51,9 @@ _WORDS = {
     type(None): "null",
     ModelSpec: "folder, hub name or `backbone`",
     TaskSpec: "text or null",
+    TasksSpec: "list of text, or null",
+    ShapeConfig: "settings as of `student`",
+    NamedShape: "settings as of `student` with a `name`",
 }
 _NONE = inspect.Parameter.empty
 
@@ -135,6 +142,8 @@ def _of_students(folder: Path) -> Iterator[str]:
     for entry in STUDENTS:
         recipe, defaults = entry.load(), _read(folder / f"{entry.name}.yaml")
         helps, hints = _documented(recipe), typing.get_type_hints(recipe)
+        if Ingredients in hints.values():  # whose settings are the recipe's own
+            helps, hints = _documented(Ingredients) | helps, typing.get_type_hints(Ingredients) | hints
         settings = [name for name in recipe.sections if name in helps and not _is_section(hints[name])]
         rows = [Row(name, _words(hints[name]), defaults.get(name), helps[name]) for name in settings]
         about = f"{entry.help[0].upper()}{entry.help[1:]}." + (f" {entry.paper}." if entry.paper else "")

@@ -78,7 +78,12 @@ def local_inter_feature_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> 
 
 
 def global_inter_feature_loss(
-    student: Tensor, teacher: Tensor, student_memory: Tensor, teacher_memory: Tensor, balance: float = 0.5
+    student: Tensor,
+    teacher: Tensor,
+    student_memory: Tensor,
+    teacher_memory: Tensor,
+    balance: float = 0.5,
+    per_dimension: bool = False,
 ) -> Tensor:
     """L_G: how texts lie to a memory of centroids, one in each model's space, a scalar.
 
@@ -92,8 +97,14 @@ def global_inter_feature_loss(
         student_memory: [centroids, student size].
         teacher_memory: [centroids, teacher size], see `initial_memory`.
         balance: Gamma; the released script's is .5.
+        per_dimension: Divide distances by the root of the number of dimensions. Ours: as published they grow with
+            width and length of the features (hundreds for 128 tokens of BERT), so that their square drowns all other
+            losses, and models of different widths cannot agree.
     """
-    distances = F.mse_loss(torch.cdist(student, student_memory), torch.cdist(teacher, teacher_memory))
+    sides = (torch.cdist(student, student_memory), torch.cdist(teacher, teacher_memory))
+    if per_dimension:
+        sides = (sides[0] / student.shape[1] ** 0.5, sides[1] / teacher.shape[1] ** 0.5)
+    distances = F.mse_loss(*sides)
     cosines = F.mse_loss(_cosines(student, student_memory), _cosines(teacher, teacher_memory))
     return balance * distances + (1 - balance) * cosines + cka_loss(cka(student_memory, teacher_memory))
 

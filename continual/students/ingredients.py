@@ -53,9 +53,9 @@ class Ingredients:
     """The settings that all recipes for smaller models share.
 
     Attributes:
-        tasks: What is learned from.
-        backbone: The teacher, or what becomes it.
-        shape: Of the student.
+        tasks: Tasks of the stream, in order; null: all of them.
+        backbone: The teacher, or what becomes it: a name from `continual ls backbones`, a folder, or options.
+        student: The student's shape.
         training: Budget and rates of each stage.
         fine_tuning: How the teacher learns the tasks, where the recipe asks for that.
         seed: Decides all that is random.
@@ -63,11 +63,11 @@ class Ingredients:
 
     tasks: TasksSpec
     backbone: ModelSpec
-    shape: ShapeConfig
+    student: ShapeConfig
     training: OptimisationConfig
     fine_tuning: StageConfig
     seed: int
-    _models: dict[str, "Encoder"] = field(default_factory=dict, compare=False, repr=False)
+    _models: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def parse(cls, settings: Mapping[str, Any], kind: str = "hub") -> "Ingredients":
@@ -84,7 +84,7 @@ class Ingredients:
         return cls(
             tasks=TasksSpec.parse(settings, seed),
             backbone=named_backbone(settings.get("backbone"), kind),
-            shape=typed(ShapeConfig, settings.get("student"), "student"),
+            student=typed(ShapeConfig, settings.get("student"), "student"),
             training=typed(OptimisationConfig, settings.get("training"), "training"),
             fine_tuning=typed(StageConfig, settings.get("fine_tuning"), "fine_tuning"),
             seed=seed,
@@ -95,7 +95,7 @@ class Ingredients:
         return {
             "stream": self.tasks.identity(),
             "backbone": self.backbone.identity(),
-            "student": self.shape.identity(),
+            "student": self.student.identity(),
             "training": asdict(self.training),
             "fine_tuning": asdict(self.fine_tuning),
             "seed": self.seed,
@@ -111,11 +111,11 @@ class Ingredients:
             self._models["teacher"] = to_device(self.backbone.load("backbone"))
         return self._models["teacher"]
 
-    def student(self) -> "Encoder":
+    def new_student(self) -> "Encoder":
         """A new student, or one that was distilled before, ready to be trained."""
         from continual.students.smaller import smaller
 
-        return to_device(smaller(self.teacher(), self.shape, self.seed))
+        return to_device(smaller(self.teacher(), self.student, self.seed))
 
     @property
     def labels(self) -> list[int]:
@@ -201,7 +201,6 @@ def to_device(module: Any) -> Any:
     """A module, or an encoder's model, on the GPU if there is one."""
     import torch
 
-    getattr(module, "model", module).to("cuda" if torch.cuda.is_available() else "cpu")
-    if isinstance(module, torch.nn.Module):
-        module.to("cuda" if torch.cuda.is_available() else "cpu")
+    weights = module if isinstance(module, torch.nn.Module) else module.model
+    weights.to("cuda" if torch.cuda.is_available() else "cpu")
     return module

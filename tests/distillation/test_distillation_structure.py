@@ -109,6 +109,14 @@ def test_texts_and_a_memory_by_hand():
     assert loss.item() == pytest.approx(0.25 * distances + 0.75 * cosines, abs=1e-6)
 
 
+def test_distances_per_dimension_by_hand():
+    student, memory = torch.zeros(1, 4), torch.full((1, 4), 3.0)  # distance 6, and 3 in each dimension
+    teacher, centroids = torch.zeros(1, 1), torch.full((1, 1), 1.0)
+    losses = [global_inter_feature_loss(student, teacher, memory, centroids, 1.0, each) for each in (False, True)]
+    alone = -log(1e-8)  # one centroid has no variance
+    assert [loss.item() for loss in losses] == pytest.approx([(6 - 1) ** 2 + alone, (3 - 1) ** 2 + alone], rel=1e-5)
+
+
 def test_the_same_features_and_memory_have_no_loss_even_turned():
     features, memory = drawn(4, 6), drawn(3, 6, seed=1)
     rotation = torch.linalg.qr(drawn(6, 6, seed=2)).Q

@@ -34,7 +34,10 @@ RECIPES: dict[str, dict[str, Any]] = {
     "fsd": {"student": {"layers": 2, "start": "first"}, "fsd": {"memory": 3, "positions": 8}, "fine_tuning": _FEW},
     "online": {
         "assistant": {"layers": 2},
-        "students": {"small": {"layers": 1}, "slim": {"layers": 1, "width": 16, "inner": 20, "start": "random"}},
+        "students": [
+            {"name": "small", "layers": 1},
+            {"name": "slim", "layers": 1, "width": 16, "inner": 20, "start": "random"},
+        ],
     },
     "in_context": {
         "student": _STUDENT,

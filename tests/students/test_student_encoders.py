@@ -14,7 +14,7 @@ from continual.students.encoders.augmentation import AugmentationConfig, augment
 from continual.students.encoders.classifier import Classifier, accuracy, gold_loss
 from continual.students.encoders.crowd import Crowd, CrowdObjective
 from continual.students.encoders.disco import DiscoConfig
-from continual.students.encoders.features import teacher_memory
+from continual.students.encoders.features import Features, student_memory, teacher_memory
 from continual.students.encoders.fsd import FsdConfig
 from continual.students.encoders.inside import look, look_only, require_layers
 from continual.students.encoders.labelled import Row, by_task, encoded, rows_of
@@ -254,19 +254,25 @@ def test_the_bank_is_compared_with_and_kept_with_the_weights(tiny_encoder, tasks
 # ---------------------------------------------------------------- the memory
 
 
-def test_the_memory_holds_means_of_the_features_near_to_it(tiny_encoder, tasks):
-    encoder = copied(tiny_encoder("bert"), "teacher")
-    classifier = Classifier(encoder, [2, 2], seed=0, name="teacher").requires_grad_(False)
+def test_both_memories_hold_means_of_the_texts_near_to_the_teachers(tiny_encoder, tasks):
+    encoder = tiny_encoder("bert")
     data = encoded(encoder, rows_of(tasks, "train"))
-    config = FsdConfig(memory=2, positions=4, passes=1)
-    memory = teacher_memory(classifier, 2, data, config, seed=0)
+    config, started = (FsdConfig(memory=2, positions=4, passes=passes) for passes in (1, 0))
+    given = Features(encoder, 2, data, 4)
+    memory = teacher_memory(given, config, seed=0)
     assert memory.shape == (2, 4 * encoder.width)
     inside = look_only(encoder, data.texts, torch.arange(len(data)))
     features = (inside.states[2] * inside.mask[..., None])[:, :4].flatten(1)
-    started = teacher_memory(classifier, 2, data, FsdConfig(memory=2, positions=4, passes=0), seed=0)
-    groups = torch.cdist(features, started).argmin(1)
+    groups = torch.cdist(features, teacher_memory(given, started, seed=0)).argmin(1)
     for group in groups.unique().tolist():
         assert torch.allclose(memory[group], features[groups == group].mean(0), atol=1e-4)
+    own = smaller(encoder, ShapeConfig(layers=1, width=16, start="random"), 0)
+    begun = student_memory(given, memory, Features(own, 1, data, 4), seed=0)
+    seen = look_only(own, data.texts, torch.arange(len(data)))
+    flat = (seen.states[1] * seen.mask[..., None])[:, :4].flatten(1)
+    near = torch.cdist(features, memory).argmin(1)
+    for group in near.unique().tolist():
+        assert torch.allclose(begun[group], flat[near == group].mean(0), atol=1e-4)
 
 
 @pytest.mark.parametrize(

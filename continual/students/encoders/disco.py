@@ -86,13 +86,13 @@ class Disco:
 
     Attributes:
         common: Tasks, teacher, shape, budget.
-        config: How vectors are compared.
+        disco: How vectors are compared.
         distillation: The first stage.
         contrast: The second stage.
     """
 
     common: Ingredients
-    config: DiscoConfig
+    disco: DiscoConfig
     distillation: StageConfig
     contrast: StageConfig
 
@@ -105,7 +105,7 @@ class Disco:
         """See `Recipe.parse`."""
         return cls(
             common=Ingredients.parse(settings),
-            config=typed(DiscoConfig, settings.get("disco"), "disco"),
+            disco=typed(DiscoConfig, settings.get("disco"), "disco"),
             distillation=typed(StageConfig, settings.get("distillation"), "distillation"),
             contrast=typed(StageConfig, settings.get("contrast"), "contrast"),
         )
@@ -121,22 +121,22 @@ class Disco:
         from continual.students.encoders.vectors import BankedStudent, TripletObjective, TripletStudent, VectorObjective
 
         common, tasks = self.common, self.common.tasks.tasks
-        stages, teacher, student = common.stages(place), seen_teacher(common), common.student()
+        stages, teacher, student = common.stages(place), seen_teacher(common), common.new_student()
         data, dev = (encoded(teacher, rows_of(tasks, split)) for split in ("train", "dev"))
-        taught = to_device(BankedStudent(student, teacher.width, self.config.bank, common.seed))
+        taught = to_device(BankedStudent(student, teacher.width, self.disco.bank, common.seed))
         if not self.distillation.is_left_out:
             stages.train(
                 "distillation",
                 taught,
                 lambda: VectorObjective(
-                    taught, (data, vectors_of(teacher, data)), (dev, vectors_of(teacher, dev)), self.config
+                    taught, (data, vectors_of(teacher, data)), (dev, vectors_of(teacher, dev)), self.disco
                 ),
                 data.lengths,
                 training=self.distillation.of(common.training),
             )
         place.done(f"distillation: {len(data)} texts")
         triplets = self._triplets(student)
-        sharp = to_device(TripletStudent(student, self.config.sharpness))
+        sharp = to_device(TripletStudent(student, self.disco.sharpness))
         if not self.contrast.is_left_out:
             stages.train(
                 "contrast",
@@ -159,7 +159,7 @@ class Disco:
         from continual.students.encoders.labelled import encoded, rows_of
         from continual.students.encoders.triplets import FileTriplets, LabelTriplets
 
-        rows = self.config.read_triplets()
+        rows = self.disco.read_triplets()
         if rows:
             return FileTriplets([student.tokenize(list(column)) for column in zip(*rows, strict=True)])
         return LabelTriplets(encoded(student, rows_of(self.common.tasks.tasks, "train")))

@@ -36,6 +36,9 @@ class FsdConfig:
     memory: int = setting(100, "centroids of the memory; the paper takes 300 for large tasks")
     passes: int = setting(1, "assignments of texts to centroids while the teacher's memory is made")
     positions: int = setting(64, "tokens of a text that are compared with the memory; the released code takes 128")
+    per_dimension: bool = setting(
+        True, "divide distances in L_G by the root of the number of dimensions; false is as published"
+    )
     layerwise: bool = setting(
         False, "compare every layer but the last with one of the teacher, not only the penultimate"
     )
@@ -70,12 +73,12 @@ class Fsd:
 
     Attributes:
         common: Tasks, teacher, shape, budget.
-        config: Weights of the losses.
+        fsd: Weights of the losses.
         distillation: The stage in which the student learns.
     """
 
     common: Ingredients
-    config: FsdConfig
+    fsd: FsdConfig
     distillation: StageConfig
 
     sections = (*SECTIONS, "fsd", "distillation")
@@ -87,10 +90,10 @@ class Fsd:
         """See `Recipe.parse`."""
         recipe = cls(
             common=Ingredients.parse(settings),
-            config=typed(FsdConfig, settings.get("fsd"), "fsd"),
+            fsd=typed(FsdConfig, settings.get("fsd"), "fsd"),
             distillation=typed(StageConfig, settings.get("distillation"), "distillation"),
         )
-        if recipe.config.is_taught:
+        if recipe.fsd.is_taught:
             recipe.common.require_tuning()
         if recipe.distillation.is_left_out:
             raise ConfigError("distillation.steps is 0, so the student would learn nothing; set it to 1 or more.")
@@ -111,12 +114,12 @@ class Fsd:
         stages, teacher = common.stages(place), seen_teacher(common)
         tuned = None if common.fine_tuning.is_left_out else tuned_teacher(common, stages)
         place.done("fine_tuning: the teacher has learned the tasks")
-        classifier = Classifier(common.student(), common.labels, common.seed, "student")
-        student = to_device(RememberingStudent(classifier, self.config, common.seed))
+        classifier = Classifier(common.new_student(), common.labels, common.seed, "student")
+        student = to_device(RememberingStudent(classifier, self.fsd))
         data, dev = (encoded(teacher, rows_of(tasks, split)) for split in ("train", "dev"))
 
         def objective() -> ClassificationObjective:
-            loss = StructureLoss(student, tuned, data, self.config, common.seed) if self.config.is_taught else None
+            loss = StructureLoss(student, tuned, data, self.fsd, common.seed) if self.fsd.is_taught else None
             return ClassificationObjective(student, classifier, data, dev, loss)
 
         training = self.distillation.of(common.training)

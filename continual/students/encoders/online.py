@@ -46,21 +46,35 @@ class OnlineConfig:
 
 
 @dataclass(frozen=True)
+class NamedShape(ShapeConfig):
+    """The shape of one of several students."""
+
+    name: str = setting("student", "of the student, and of its folder")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.name or "/" in self.name or self.name.startswith("."):
+            raise ConfigError(f"A student is called {self.name!r}, expected a name that a folder can have.")
+        if self.path is not None:
+            raise ConfigError(f"The student {self.name!r} has a path, but students begin anew here; leave it out.")
+
+
+@dataclass(frozen=True)
 class Online:
     """See `continual.students.recipe.StudentRecipe`.
 
     Attributes:
-        common: Tasks, teacher, budget; its shape is not used.
-        config: How the students are taught.
+        common: Tasks, teacher, budget; of its settings `student` and `fine_tuning` are not used.
+        online: How the students are taught.
         assistant: The teacher assistant's shape, None for none.
-        students: The students' shapes by name.
+        students: The students' shapes, each with a name.
         teaching: The stage, or each of the stages, in which all learn.
     """
 
     common: Ingredients
-    config: OnlineConfig
+    online: OnlineConfig
     assistant: ShapeConfig | None
-    students: tuple[tuple[str, ShapeConfig], ...]
+    students: tuple[NamedShape, ...]
     teaching: StageConfig
 
     sections = (
@@ -79,7 +93,7 @@ class Online:
         assistant = settings.get("assistant")
         recipe = cls(
             common=Ingredients.parse(settings),
-            config=typed(OnlineConfig, settings.get("online"), "online"),
+            online=typed(OnlineConfig, settings.get("online"), "online"),
             assistant=None if assistant is None else typed(ShapeConfig, assistant, "assistant"),
             students=_students(settings.get("students")),
             teaching=typed(StageConfig, settings.get("teaching"), "teaching"),
@@ -103,14 +117,14 @@ class Online:
         common, tasks = self.common, self.common.tasks.tasks
         stages, source = common.stages(place), seen_teacher(common)
         teacher = Classifier(copied(source, "teacher"), common.labels, common.seed, "teacher")
-        heads = self.config.relation_heads or source.model.config.num_attention_heads
+        heads = self.online.relation_heads or source.model.config.num_attention_heads
         crowd = to_device(Crowd(teacher, self._assistant(source), self._taught(source), heads))
         data, dev = (encoded(source, rows_of(tasks, split)) for split in ("train", "dev"))
         self._teach(stages, crowd, data, dev)
         place.done(f"teaching: {len(data)} texts, {len(crowd.students)} students")
         students = {
-            name: to_device(without_last_layer(student, common.seed)) if self.config.auxiliary else student
-            for name, student in zip(dict(self.students), crowd.students, strict=True)
+            shape.name: to_device(without_last_layer(student, common.seed)) if self.online.auxiliary else student
+            for shape, student in zip(self.students, crowd.students, strict=True)
         }
         row = partial(score_row, "teacher", teacher.encoder, tasks, teacher)
         scores = [stages.once("scores-teacher", row)]
@@ -128,17 +142,17 @@ class Online:
         """The students as they are taught."""
         from continual.students.smaller import smaller
 
-        more = int(self.config.auxiliary)
+        more = int(self.online.auxiliary)
         return [
-            smaller(source, replace(shape, layers=shape.layers + more), self.common.seed, name)
-            for name, shape in self.students
+            smaller(source, replace(shape, layers=shape.layers + more), self.common.seed, shape.name)
+            for shape in self.students
         ]
 
     def _teach(self, stages: "Stages", crowd: "Crowd", data: "Labelled", dev: "Labelled") -> None:
         from continual.students.encoders.crowd import CrowdObjective
 
         training = self.teaching.of(self.common.training)
-        parts = list(enumerate(self.common.tasks.tasks)) if self.config.sequential else [(None, None)]
+        parts = list(enumerate(self.common.tasks.tasks)) if self.online.sequential else [(None, None)]
         for number, task in parts:
             own = data if number is None else data.of_task(number)
             stages.train(
@@ -150,16 +164,12 @@ class Online:
             )
 
 
-def _students(value: Any) -> tuple[tuple[str, ShapeConfig], ...]:
-    if not isinstance(value, Mapping) or not value:
+def _students(value: Any) -> tuple[NamedShape, ...]:
+    if not isinstance(value, list) or not value:
         raise ConfigError(
-            f"students is {value!r}, expected names with shapes; set students={{small: {{layers: 2}}, ...}}."
+            f"students is {value!r}, expected a list of shapes with names; set students=[{{name: small, layers: 2}}]."
         )
-    shapes = []
-    for name, shape in value.items():
-        if not isinstance(name, str) or not name or "/" in name or name.startswith("."):
-            raise ConfigError(f"A student is called {name!r}, expected a name that a folder can have.")
-        shapes.append((name, typed(ShapeConfig, shape, f"students.{name}")))
-        if shapes[-1][1].path is not None:
-            raise ConfigError(f"students.{name}.path cannot be set: students begin anew here; leave it out.")
-    return tuple(shapes)
+    shapes = tuple(typed(NamedShape, shape, f"students[{place}]") for place, shape in enumerate(value))
+    if len({shape.name for shape in shapes}) < len(shapes):
+        raise ConfigError(f"Two students are called {shapes[-1].name!r}, or others alike; give each a name of its own.")
+    return shapes

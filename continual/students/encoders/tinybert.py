@@ -88,7 +88,7 @@ class TinyBert:
 
     Attributes:
         common: Tasks, teacher, shape, budget.
-        config: What is learned of the teacher.
+        tinybert: What is learned of the teacher.
         augmentation: How training texts are multiplied.
         general: The first stage.
         intermediate: The third stage.
@@ -96,7 +96,7 @@ class TinyBert:
     """
 
     common: Ingredients
-    config: TinyBertConfig
+    tinybert: TinyBertConfig
     augmentation: AugmentationConfig
     general: StageConfig
     intermediate: StageConfig
@@ -114,7 +114,7 @@ class TinyBert:
         stages = {it: typed(StageConfig, settings.get(it), it) for it in ("general", "intermediate", "prediction")}
         return cls(
             common=common,
-            config=typed(TinyBertConfig, settings.get("tinybert"), "tinybert"),
+            tinybert=typed(TinyBertConfig, settings.get("tinybert"), "tinybert"),
             augmentation=typed(AugmentationConfig, settings.get("augmentation"), "augmentation"),
             **stages,
         )
@@ -134,11 +134,11 @@ class TinyBert:
 
         common, tasks = self.common, self.common.tasks.tasks
         stages, teacher = common.stages(place), seen_teacher(common)
-        classifier = Classifier(common.student(), common.labels, common.seed, "student")
+        classifier = Classifier(common.new_student(), common.labels, common.seed, "student")
         student = to_device(TaughtStudent(classifier, teacher.width, common.seed))
         rows, dev = rows_of(tasks, "train"), encoded(teacher, rows_of(tasks, "dev"))
-        plain = teacher.tokenize(self.config.plain_texts()) if self.config.texts else encoded(teacher, rows).texts
-        mapped = layer_map(self.config.map, classifier.encoder.depth, teacher.depth)
+        plain = teacher.tokenize(self.tinybert.plain_texts()) if self.tinybert.texts else encoded(teacher, rows).texts
+        mapped = layer_map(self.tinybert.map, classifier.encoder.depth, teacher.depth)
         self._train(stages, "general", student, plain.ids.lengths, LayersObjective, teacher, mapped, plain, dev.texts)
         place.done(f"general: {len(plain)} texts")
         tuned = tuned_teacher(common, stages)
@@ -175,7 +175,7 @@ class TinyBert:
         from continual.students.encoders.classifier import agreement_loss
         from continual.students.encoders.inside import look_only
 
-        loss = partial(prediction_loss, temperature=self.config.temperature)
+        loss = partial(prediction_loss, temperature=self.tinybert.temperature)
 
         def loss_of(rows: "Tensor", inside: "Inside") -> "tuple[Tensor, Mapping[str, Tensor]]":
             tasks = data.tasks[rows]

@@ -71,14 +71,14 @@ class InContext:
 
     Attributes:
         common: Tasks, teacher, shape, budget.
-        config: What is learned.
+        in_context: What is learned.
         context: How contexts are written.
         tuning: The teacher's stage.
         distillation: The student's stage.
     """
 
     common: Ingredients
-    config: InContextConfig
+    in_context: InContextConfig
     context: ContextConfig
     tuning: StageConfig
     distillation: StageConfig
@@ -98,14 +98,14 @@ class InContext:
         """See `Recipe.parse`."""
         recipe = cls(
             common=Ingredients.parse(settings, "causal"),
-            config=typed(InContextConfig, settings.get("in_context"), "in_context"),
+            in_context=typed(InContextConfig, settings.get("in_context"), "in_context"),
             context=typed(ContextConfig, settings.get("context"), "context"),
             tuning=typed(StageConfig, settings.get("tuning"), "tuning"),
             distillation=typed(StageConfig, settings.get("distillation"), "distillation"),
         )
         if recipe.distillation.is_left_out:
             raise ConfigError("distillation.steps is 0, so the student would learn nothing; set it to 1 or more.")
-        if recipe.config.course != "constant" and recipe.distillation.of(recipe.common.training).steps is None:
+        if recipe.in_context.course != "constant" and recipe.distillation.of(recipe.common.training).steps is None:
             raise ConfigError(
                 "in_context.course has to know the number of steps; set training.steps, or in_context.course=constant."
             )
@@ -129,8 +129,9 @@ class InContext:
             self._train(stages, "tuning", teacher, None, writer, examples, dev)
         teacher.model.requires_grad_(False)
         place.done("tuning: the teacher, in context")
-        student = common.student()
-        self._train(stages, "distillation", student, teacher, writer, examples, dev)
+        student = common.new_student()
+        taught_by = teacher if self.in_context.soft else None
+        self._train(stages, "distillation", student, taught_by, writer, examples, dev)
         place.done(f"distillation: {sum(len(it.queries) for it in examples)} examples")
         models = (("teacher", teacher), ("student", student))
         scores = [
@@ -161,20 +162,20 @@ class InContext:
             rng = random.Random(seed_of(self.common.seed, "shots", task.name))
             few[task.name] = whole.shots(self.context.shots, rng)
             if task.name in learned:
-                examples.append(few[task.name] if self.config.paradigm == "multitask" else whole)
+                examples.append(few[task.name] if self.in_context.paradigm == "multitask" else whole)
             if task.name in asked:
                 for split, found in trials.items():
                     queries = writer.written(task, task.split(split))
-                    tested = range(len(queries.queries))[: self.config.tested]
+                    tested = range(len(queries.queries))[: self.in_context.tested]
                     found.append(Trial(queries.take(tested), few[task.name]))
         return examples, trials["dev"], trials["test"]
 
     def _roles(self) -> tuple[Sequence[str], Sequence[str]]:
         """The tasks that are learned from, and those that are asked about."""
         names = [task.name for task in self.common.tasks.tasks]
-        if self.config.paradigm == "multitask":
+        if self.in_context.paradigm == "multitask":
             return names, names
-        held_out = self.config.held_out or (names[-1],)
+        held_out = self.in_context.held_out or (names[-1],)
         unknown = [name for name in held_out if name not in names]
         learned = [name for name in names if name not in held_out]
         if unknown or not learned:
@@ -198,7 +199,7 @@ class InContext:
 
         training = getattr(self, name).of(self.common.training)
         objective = InContextObjective(
-            model, teacher, writer, examples, trials, self.config, training.steps, self.common.seed
+            model, teacher, writer, examples, trials, self.in_context, training.steps, self.common.seed
         )
         stages.train(name, model.model, lambda: objective, objective.lengths, training=training)
 
@@ -207,7 +208,7 @@ class InContext:
         from continual.students.in_context.answering import accuracy
         from continual.students.smaller import parameters
 
-        seed, draws = self.common.seed, self.config.draws
+        seed, draws = self.common.seed, self.in_context.draws
         found = {trial.given.name: accuracy(model, writer, trial, draws, seed) for trial in trials}
         mean = sum(found.values()) / len(found)
         return {"model": name, "parameters": parameters(model), "answers": mean, "answers_by_task": found}
