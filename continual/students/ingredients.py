@@ -85,7 +85,7 @@ class Ingredients:
             tasks=TasksSpec.parse(settings, seed),
             backbone=named_backbone(settings.get("backbone"), kind),
             student=typed(ShapeConfig, settings.get("student"), "student"),
-            training=typed(OptimisationConfig, settings.get("training"), "training"),
+            training=_training(settings.get("training")),
             fine_tuning=typed(StageConfig, settings.get("fine_tuning"), "fine_tuning"),
             seed=seed,
         )
@@ -139,6 +139,21 @@ class Ingredients:
                 "fine_tuning.steps is 0, but here the student learns the answers of a teacher that has learned the "
                 "tasks; set it to 1 or more."
             )
+
+
+def _training(section: Any) -> OptimisationConfig:
+    """The section `training`; labels are not smoothed, since what is taught is soft already.
+
+    Raises:
+        ConfigError: Smoothing was asked for, or what `typed` refuses.
+    """
+    given = {"label_smoothing": 0.0, **section} if isinstance(section, Mapping) else section
+    training = typed(OptimisationConfig, given or {"label_smoothing": 0.0}, "training")
+    if training.label_smoothing:
+        raise ConfigError(
+            f"training.label_smoothing is {training.label_smoothing}, but plays no part in this recipe; set it to 0."
+        )
+    return training
 
 
 def named_backbone(value: Any, default: str) -> ModelSpec:

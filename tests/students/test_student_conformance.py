@@ -119,5 +119,11 @@ def test_unknown_settings_are_refused(model_of, tmp_path, recipe):
         student(tmp_path, settings(recipe, model_of(recipe), training={"stepz": 1}))
 
 
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_labels_are_not_smoothed(model_of, tmp_path, recipe):
+    with pytest.raises(ConfigError, match=r"label_smoothing is 0\.1"):
+        student(tmp_path, settings(recipe, model_of(recipe)), "training.label_smoothing=0.1")
+
+
 def test_every_recipe_that_is_not_about_translation_is_here():
     assert set(STUDENTS.names()) == {*RECIPES, "fine_tuning", "ckd"}
