@@ -1,5 +1,6 @@
 """What every recipe for a smaller model promises: ordinary folders, the same bits after a stop, clear errors."""
 
+import dataclasses
 import re
 
 import pytest
@@ -102,6 +103,11 @@ def test_its_file_in_configs_has_all_settings_and_no_others(recipe):
     config = compose(recipe)
     assert config.kind == recipe
     assert set(config.recipe.sections) <= set(config.resolved)
+    for section in config.recipe.sections:
+        owner = config.recipe if hasattr(config.recipe, section) else config.recipe.common
+        value = getattr(owner, section, None)
+        if dataclasses.is_dataclass(value) and isinstance(config.resolved[section], dict) and section != "stream":
+            assert {field.name for field in dataclasses.fields(value)} == set(config.resolved[section]), section
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
