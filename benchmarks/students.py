@@ -31,7 +31,7 @@ from continual.progress import Progress
 from continual.students.session import Student, compose
 
 ALONE, ICT = "alone", "ict"
-QUICK = ("stream.train=60", "stream.dev=40", "stream.test=60", "training.batch_tokens=256")
+QUICK = ("stream.train=40", "stream.dev=20", "stream.test=40", "training.batch_tokens=128")
 UNTAUGHT = ("fsd.alpha=1", "fsd.epsilon=0", "fine_tuning.steps=0")
 
 
@@ -44,6 +44,7 @@ class Contestant:
         recipe: The file of `configs/distil`.
         settings: What is set otherwise.
         shares: How the student's steps are divided among its stages.
+        tuning: The stage in which the teacher learns the tasks before, None where there is none.
         shape: The settings of the student's shape, with `{}` for its layers.
     """
 
@@ -51,25 +52,27 @@ class Contestant:
     recipe: str
     settings: tuple[str, ...]
     shares: dict[str, float]
+    tuning: str | None = "fine_tuning"
     shape: tuple[str, ...] = ("student.layers={}", "student.start=uniform")
 
-    def overrides(self, steps: int, layers: int) -> list[str]:
-        """The settings for a student of so many layers that learns for so many steps."""
+    def overrides(self, steps: int, layers: int, tuning: int = 200) -> list[str]:
+        """The settings for a student of so many layers that learns for so many steps, its teacher for `tuning`."""
         stages = [f"{stage}.steps={max(round(share * steps), 1)}" for stage, share in self.shares.items()]
+        stages += [f"{self.tuning}.steps={tuning}"] if self.tuning else []
         return [*self.settings, *stages, *(it.format(layers) for it in self.shape)]
 
 
 CONTESTANTS = (
-    Contestant(ALONE, "fsd", UNTAUGHT, {"distillation": 1.0}),
+    Contestant(ALONE, "fsd", UNTAUGHT, {"distillation": 1.0}, None),
     Contestant("kd", "fsd", ("fsd.epsilon=0",), {"distillation": 1.0}),
     Contestant("fsd", "fsd", (), {"distillation": 1.0}),
     Contestant("tinybert", "tinybert", (), {"general": 0.25, "intermediate": 0.5, "prediction": 0.25}),
-    Contestant("disco", "disco", (), {"distillation": 0.8, "contrast": 0.2}),
-    Contestant("online", "online", (), {"teaching": 1.0}, ("students=[{{name:student,layers:{}}}]",)),
+    Contestant("disco", "disco", (), {"distillation": 0.8, "contrast": 0.2}, None),
+    Contestant("online", "online", (), {"teaching": 1.0}, None, ("students=[{{name:student,layers:{}}}]",)),
 )
 CAUSAL = (
-    Contestant(ICT, "in_context", ("in_context.soft=0", "tuning.steps=0"), {"distillation": 1.0}),
-    Contestant("icl-d", "in_context", (), {"distillation": 1.0}),
+    Contestant(ICT, "in_context", ("in_context.soft=0", "tuning.steps=0"), {"distillation": 1.0}, None),
+    Contestant("icl-d", "in_context", (), {"distillation": 1.0}, "tuning"),
 )
 
 
@@ -82,13 +85,15 @@ def main() -> None:
     parser.add_argument("--causal", action="store_true", help="in-context distillation of a causal model")
     parser.add_argument("--recipes", default=",".join(it.name for it in (*CONTESTANTS, *CAUSAL)))
     parser.add_argument("--steps", type=int, default=600, help="of each student")
+    parser.add_argument("--teacher-steps", type=int, default=200, help="in which the teacher learns the tasks")
     parser.add_argument("--layers", type=int, default=3, help="of each student")
     parser.add_argument("--runs-dir", type=Path, default=None, help="keeps the students here")
     parser.add_argument("--quick", action="store_true", help="a try on simulated tasks")
     parser.add_argument("overrides", nargs="*", help="settings such as training.learning_rate=0.0002")
     arguments = parser.parse_args()
     if arguments.quick:
-        arguments.stream, arguments.tasks, arguments.seeds, arguments.steps = "quickstart", "kitchen,office", "0", 24
+        arguments.stream, arguments.tasks, arguments.seeds, arguments.steps = "quickstart", "kitchen,office", "0", 8
+        arguments.teacher_steps = 4
         arguments.overrides = [*QUICK, *arguments.overrides]
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
@@ -97,6 +102,7 @@ def main() -> None:
         "stream": arguments.stream,
         "tasks": arguments.tasks.split(","),
         "steps": arguments.steps,
+        "teacher_steps": arguments.teacher_steps,
         "layers": arguments.layers,
         "overrides": arguments.overrides,
         "seconds": round(time.monotonic() - started, 1),
@@ -128,7 +134,7 @@ def one(arguments: argparse.Namespace, contestant: Contestant, seed: int, folder
         f"tasks=[{arguments.tasks}]",
         f"seed={seed}",
         "tracking.enabled=false",
-        *contestant.overrides(arguments.steps, arguments.layers),
+        *contestant.overrides(arguments.steps, arguments.layers, arguments.teacher_steps),
         *arguments.overrides,
     ]
     student = Student(compose(contestant.recipe, overrides), folder)
