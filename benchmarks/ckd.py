@@ -55,7 +55,8 @@ class Scale:
         own: The student's domain.
         domains: Those of the teachers, in the order of their arrival.
         pairs: Of the student's training.
-        student: Settings of the student's training.
+        student: Settings of the student's training, which has to be long enough: to a student that is still learning
+            from its own pairs, whatever holds it back does harm, good teachers included.
         teacher: Settings of a teacher's training.
         steps: Settings of each step of a distillation.
     """
@@ -93,7 +94,7 @@ TINY = Scale(
     own="kitchen",
     domains=("bistro", "kitchen", "station", "canteen"),
     pairs=150,
-    student=("training.steps=200", "training.learning_rate=0.001"),
+    student=("training.steps=600", "training.learning_rate=0.001"),
     teacher=("training.steps=300", "training.learning_rate=0.001", "translating.beams=1", "translating.test=20"),
     steps=("training.steps=60", "training.learning_rate=0.0005"),
 )
@@ -101,12 +102,12 @@ _QUICK = ("training.batch_tokens=512", "translating.beams=1", "translating.max_n
 QUICK = Scale(
     base=("translation-tiny", "model.width=64", "model.inner=128", "model.heads=2", "training.steps=100"),
     shapes=(("model.width=48",), ("model.encoder_layers=3", "model.decoder_layers=1")),
-    stream=(*_TINY_STREAM, "stream.dev=20", "stream.test=40"),
+    stream=(*_TINY_STREAM, "stream.dev=30", "stream.test=60"),
     own="kitchen",
     domains=("bistro", "kitchen", "station", "canteen"),
     pairs=150,
-    student=("training.steps=240", "training.learning_rate=0.004", *_QUICK),
-    teacher=("training.steps=240", "training.learning_rate=0.004", "translating.test=4", *_QUICK),
+    student=("training.steps=600", "training.learning_rate=0.004", *_QUICK),
+    teacher=("training.steps=400", "training.learning_rate=0.004", "translating.test=4", *_QUICK),
     steps=("training.steps=20", "training.warmup=5", "training.learning_rate=0.001", *_QUICK),
 )
 SCALES = {"translation-base": BASE, "translation-tiny": TINY}
