@@ -147,7 +147,7 @@ def one(arguments: argparse.Namespace, contestant: Contestant, seed: int, folder
             "parameters": row["parameters"],
             "probe": row.get("probe"),
             "answers": row.get("answers"),
-            "seconds": made["seconds"],
+            "seconds": made["seconds"]["training"],
         }
         for row in made["scores"]
         if row["model"] != "teacher" or "answers" in row
