@@ -107,7 +107,8 @@ def one_run(
         raise SystemExit(f"{path} was run with other settings; choose another --runs-dir")
     run.execute(Progress())
     result = {"method": method, "order": number} | measured(load_summary(path))
-    print({key: result[key] for key in ("method", "order", "aware", "routed", "seconds")}, flush=True)
+    scores = {side: result[side]["average"] for side in ("aware", "routed")}
+    print({"method": method, "order": number, **scores, "seconds": result["seconds"]}, flush=True)
     return result
 
 
