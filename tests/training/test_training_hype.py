@@ -139,8 +139,9 @@ def test_every_layers_input_is_perturbed_and_the_last_output_is_not(tiny_encoder
             states = encoder.run(states + noise, visible, layer, layer + 1, soft=soft)
     else:
         states = hidden
+        acting = build_tuning(tuning.spec()["base"]) if name == "both" else tuning  # an encoder has one stack
         for place, noise in enumerate(seen):
-            changes = {entry + place: tuning.change(encoder, tensors, place)}
+            changes = {entry + place: acting.change(encoder, tensors, place)}
             states = encoder.run(states + noise, mask, entry + place, entry + place + 1, changes=changes)
     assert torch.equal(found, states[:, soft:])
 
