@@ -79,9 +79,12 @@ def predict(
     from continual.deployment import open_learner
 
     given = [*texts, *(line.rstrip("\n") for line in source or ())]
-    if not given:
+    if not given and source is None:
         raise click.UsageError("Give texts as arguments, or one a line with --file FILE.")
     learner = open_learner(path, int8)
+    if not given:  # an empty file
+        show(form, [], lambda: None)
+        return
     kinds = learner.kinds(task)
     if len(kinds) > 1:
         raise PoolError(f"{path} holds prompts that {' and '.join(sorted(kinds))} need; tell which by --task NAME.")

@@ -187,6 +187,12 @@ def test_predict_keeps_lines_together(finished, tmp_path):
     assert {row["task"] for row in told if row["prompt"]} == {"office"}
 
 
+def test_predict_of_an_empty_file_writes_nothing(finished, tmp_path):
+    (tmp_path / "in.txt").touch()
+    assert call("predict", str(finished.folder), "--file", str(tmp_path / "in.txt"))[:2] == (0, "")
+    assert call("predict", str(finished.folder))[0] == 2
+
+
 def test_predict_refuses_pairs(finished):
     code, _, err = call("predict", str(finished.folder), "the soup", "--pair", "the cook")
     assert code == 2
