@@ -231,12 +231,13 @@ def _print_summary(summary: dict[str, Any], folder: Path) -> None:
     aware = summary["aware"]["matrix"][size] if size else []
     routed = summary["routed"]["matrix"][size] if size else []
     second = second_of(summary["metric"])
+    beside = summary["aware"][f"{second}_matrix"][size] if size else []
     rows = [
         {
             "task": item["task"],
             "aware": aware[place],
             "routed": routed[place],
-            second: item[second],
+            second: beside[place],
             "sources": ", ".join(f"{s['prompt']} ({s['score']:.2f})" for s in item["sources"]) or "–",
             "seconds": f"{item['seconds']:.1f}",
         }

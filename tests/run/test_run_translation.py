@@ -136,6 +136,16 @@ def test_the_command_prints_bleu(finished):
     assert "f1" not in header
 
 
+def test_the_command_shows_both_metrics_after_the_last_task(finished, tmp_path):
+    folder = tmp_path / "forgetful"
+    shutil.copytree(finished.folder, folder)
+    summary = json.loads((folder / "summary.json").read_text())
+    summary["aware"]["chrf_matrix"][-1] = [0.987, 0.876, 0.765]
+    (folder / "summary.json").write_text(json.dumps(summary))
+    out = call("report", str(folder))[1]
+    assert all(number in out for number in ("0.987", "0.876", "0.765"))
+
+
 # ---------------------------------------------------------------- stopped and resumed
 
 
