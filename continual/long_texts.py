@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 Fits = Callable[[str], bool]
 """Whether a text is short enough."""
 
-_SENTENCE_END = re.compile(r"(?<=[.!?…;:。！？])\s+")
+_WIDE_ENDS = "。！？；"
+"""Ends of sentences of Chinese and Japanese, behind which the next one stands without a space."""
+
+_SENTENCE_END = re.compile(rf"(?<=[.!?…;:])\s+|(?<=[{_WIDE_ENDS}])(?![」』”’）])\s*")
 _DIVIDERS: tuple[Callable[[str], list[str]], ...] = (
     _SENTENCE_END.split,
     str.split,
@@ -40,7 +43,8 @@ def _joined(parts: Sequence[str], fits: Fits) -> list[str]:
     """Neighbours put together for as long as they fit."""
     joined = [parts[0]]
     for part in parts[1:]:
-        both = f"{joined[-1]} {part}"
+        space = "" if joined[-1][-1] in _WIDE_ENDS else " "
+        both = f"{joined[-1]}{space}{part}"
         if fits(both):
             joined[-1] = both
         else:

@@ -23,6 +23,12 @@ def test_whole_sentences_first_then_words_then_characters():
     assert pieces("Unbelievabilities!", fits(9)) == ["Unbelieva", "bilities!"]
 
 
+def test_sentences_without_space_between_them_stay_whole():
+    text = "你好吗？我很好。今天天气不错！他说「好。」我走了。"
+    assert pieces(text, fits(10)) == ["你好吗？我很好。", "今天天气不错！", "他说「好。」我走了。"]
+    assert pieces("一二。 三四。五六。", fits(6)) == ["一二。三四。", "五六。"]
+
+
 @given(st.text(alphabet="ab .!?\n", min_size=1, max_size=120), st.integers(1, 30))
 def test_every_piece_fits_and_nothing_but_space_is_lost(text, limit):
     parts = pieces(text, fits(limit)) if text.strip() else [text[:limit]]

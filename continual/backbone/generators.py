@@ -130,7 +130,7 @@ def translation_tiny(
     """The toy that `continual pretrain translation-tiny` makes; it has to be made before.
 
     Args:
-        pretrain: The settings that it was made with, such as `[direction=de-en]`.
+        pretrain: The settings that it was made with, such as `["direction=de-en"]`.
         max_length: Sources are cut after this many tokens.
         max_target: Targets are cut after this many tokens, end token included.
         prefix: What stands before every source; `>>de<<` or another token where it was made for both directions.
@@ -147,7 +147,7 @@ def translation_base(
     """The model that `continual pretrain translation-base` makes; it has to be made before.
 
     Args:
-        pretrain: The settings that it was made with, such as `[direction=both, training.minutes=90]`.
+        pretrain: The settings that it was made with, such as `["direction=both", "training.minutes=90"]`.
         max_length: Sources are cut after this many tokens.
         max_target: Targets are cut after this many tokens, end token included.
         prefix: What stands before every source; `>>de<<` or another token where it was made for both directions.

@@ -79,9 +79,12 @@ def predict(
     from continual.deployment import open_learner
 
     given = [*texts, *(line.rstrip("\n") for line in source or ())]
-    if not given:
+    if not given and source is None:
         raise click.UsageError("Give texts as arguments, or one a line with --file FILE.")
     learner = open_learner(path, int8)
+    if not given:  # an empty file
+        show(form, [], lambda: None)
+        return
     kinds = learner.kinds(task)
     if len(kinds) > 1:
         raise PoolError(f"{path} holds prompts that {' and '.join(sorted(kinds))} need; tell which by --task NAME.")
@@ -228,12 +231,13 @@ def _print_summary(summary: dict[str, Any], folder: Path) -> None:
     aware = summary["aware"]["matrix"][size] if size else []
     routed = summary["routed"]["matrix"][size] if size else []
     second = second_of(summary["metric"])
+    beside = summary["aware"][f"{second}_matrix"][size] if size else []
     rows = [
         {
             "task": item["task"],
             "aware": aware[place],
             "routed": routed[place],
-            second: item[second],
+            second: beside[place],
             "sources": ", ".join(f"{s['prompt']} ({s['score']:.2f})" for s in item["sources"]) or "–",
             "seconds": f"{item['seconds']:.1f}",
         }

@@ -49,7 +49,7 @@ class BothStacks(Tuning):
         if not isinstance(self._decoder, LayerTuning):
             raise ConfigError(
                 f"tuning.decoder is {self._decoder.name}, which a decoder cannot have; use a tuning that changes "
-                "layers, such as tuning.decoder.name=deep or tuning.decoder.name=lora."
+                "layers, such as tuning.decoder={name: deep} or tuning.decoder={name: lora}."
             )
 
     def spec(self) -> dict[str, Any]:

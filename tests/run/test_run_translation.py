@@ -136,6 +136,16 @@ def test_the_command_prints_bleu(finished):
     assert "f1" not in header
 
 
+def test_the_command_shows_both_metrics_after_the_last_task(finished, tmp_path):
+    folder = tmp_path / "forgetful"
+    shutil.copytree(finished.folder, folder)
+    summary = json.loads((folder / "summary.json").read_text())
+    summary["aware"]["chrf_matrix"][-1] = [0.987, 0.876, 0.765]
+    (folder / "summary.json").write_text(json.dumps(summary))
+    out = call("report", str(folder))[1]
+    assert all(number in out for number in ("0.987", "0.876", "0.765"))
+
+
 # ---------------------------------------------------------------- stopped and resumed
 
 
@@ -185,6 +195,12 @@ def test_predict_keeps_lines_together(finished, tmp_path):
     assert len(rows[4]["translation"]) > 3 * len(rows[0]["translation"])
     told = json.loads(call(*given, "--format", "json", "--task", "office")[1])
     assert {row["task"] for row in told if row["prompt"]} == {"office"}
+
+
+def test_predict_of_an_empty_file_writes_nothing(finished, tmp_path):
+    (tmp_path / "in.txt").touch()
+    assert call("predict", str(finished.folder), "--file", str(tmp_path / "in.txt"))[:2] == (0, "")
+    assert call("predict", str(finished.folder))[0] == 2
 
 
 def test_predict_refuses_pairs(finished):

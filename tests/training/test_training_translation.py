@@ -243,3 +243,13 @@ def test_a_batch_of_pairs_is_a_view_of_what_is_kept(tiny_generator):
     assert torch.equal(batch.seen.embedding, pairs.view.embedding[ROWS])
     assert batch.targets.shape == (3, int(pairs.targets.lengths[ROWS].max()))
     assert replace(pairs).views == (pairs.view, pairs.read)
+
+
+def test_what_is_advised_for_a_decoder_can_be_set():
+    from continual.config import compose
+    from continual.errors import ConfigError
+
+    with pytest.raises(ConfigError, match=r"tuning\.decoder=\{name: deep\}"):
+        build_tuning({"name": "both", "decoder": {"name": "input"}})
+    spec = compose("simulated_translation", ["tuning.decoder={name: deep}"]).learner.tuning
+    assert build_tuning(spec).spec()["decoder"]["name"] == "deep"
