@@ -33,9 +33,9 @@ def grown_encoder(encoder: Encoder, expansion: Expansion, amount: Amount, seed: 
 def wrapped(like: Encoder, model: nn.Module, name: str) -> Encoder:
     """A backbone of the kind and with the settings of another around a model of the same class."""
     if isinstance(like, Causal):
-        return Causal(model, like.tokenizer, name, like.max_length, like.max_target, like.between)
+        return Causal(model, like.tokenizer, name, like.max_length, like.max_target, like.between, like.prefix)
     if isinstance(like, Seq2Seq):
-        return Seq2Seq(model, like.tokenizer, name, like.max_length, like.max_target)
+        return Seq2Seq(model, like.tokenizer, name, like.max_length, like.max_target, like.prefix)
     return Encoder(model, like.tokenizer, name, like.pooling, like.max_length)
 
 
