@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from continual.backbone.encoder import Encoder
-from continual.errors import RunError
+from continual.errors import ConfigError, RunError
 from continual.files import new_folder
 from continual.growth.generations import FOLDER, MEMORY, MODEL, POOL, Generation, generations, settings_for
 from continual.growth.keeping import Distillation, Known, Pair, answers, share_kept
@@ -236,6 +236,23 @@ def check_growth(settings: LearnerSettings, encoder: Encoder) -> None:
         larger = settings.growth.amount.of(sizes)
         expansion.check(sizes, larger)
         sizes = larger
+
+
+def check_schedule(settings: LearnerSettings, tasks: int) -> None:
+    """Refuses a schedule that grows after a task that never comes.
+
+    Args:
+        settings: How tasks are learned.
+        tasks: Tasks of the stream.
+
+    Raises:
+        ConfigError: The stream is too short.
+    """
+    growth = settings.growth
+    if growth.when == "schedule" and max(growth.at) > tasks:
+        raise ConfigError(
+            f"growth.at names task {max(growth.at)}, but the stream has {tasks} tasks; name one from 1 to {tasks}."
+        )
 
 
 _NOT_CARRIED = {

@@ -145,6 +145,12 @@ def test_runs_that_could_not_grow_are_refused_before_they_begin(tmp_path, tiny_f
         run.execute(Progress())
 
 
+def test_a_schedule_beyond_the_end_of_the_stream_is_refused_before_the_run_begins(tmp_path, tiny_folder):
+    run = started(tmp_path, tiny_folder("bert"), SCHEDULE | {"at": [9]})
+    with pytest.raises(ConfigError, match=r"growth.at names task 9, but the stream has 3 tasks; name one from 1 to 3"):
+        run.execute(Progress())
+
+
 def test_a_family_that_cannot_grow_is_refused_before_the_run_begins(tmp_path, tiny_folder):
     run = started(tmp_path, tiny_folder("distilbert"), SCHEDULE)
     with pytest.raises(BackboneError, match="family 'distilbert' cannot grow"):
