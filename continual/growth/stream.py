@@ -21,6 +21,7 @@ import torch
 from continual.backbone.encoder import Encoder
 from continual.errors import ConfigError, RunError
 from continual.files import new_folder
+from continual.growth.carrying import CARRIERS
 from continual.growth.generations import FOLDER, MEMORY, MODEL, POOL, Generation, generations, settings_for
 from continual.growth.keeping import Distillation, Known, Pair, answers, share_kept
 from continual.growth.learning import Learning, Split, as_far_as_kept, learning_layers, learning_weights
@@ -231,6 +232,19 @@ def check_growth(settings: LearnerSettings, encoder: Encoder) -> None:
             "Several processes learn together, and a backbone grows in one alone; start the run without a launcher, or "
             "with growth.when=never."
         )
+    tuning = settings.tuning["name"]
+    if tuning not in CARRIERS:
+        raise RunError(
+            f"Prompts of tuning={tuning} cannot be carried over to a grown backbone; use another tuning, or "
+            "growth.when=never."
+        )
+    if settings.growth.how == "elle" and settings.growth.width and (tuning in _EVEN_TUNINGS or name in _EVEN_METHODS):
+        raise RunError(
+            f"Prompts of method={name} tuning={tuning} keep their meaning only where every unit is copied equally "
+            "often; use growth.how=exact or growth.width=0."
+        )
+    if name == "attempt" and tuning == "deep" and settings.growth.width:
+        raise RunError("ATTEMPT over prefixes grows in depth alone; use tuning=late or growth.width=0.")
     sizes, expansion = sizes_of(encoder.model), settings.growth.expansion()
     for _ in range(settings.growth.most):
         larger = settings.growth.amount.of(sizes)
@@ -260,6 +274,9 @@ _NOT_CARRIED = {
     "tapd": "reads templates at tokens of its own",
 }
 """Methods whose prompts no map carries over, and why."""
+
+_EVEN_TUNINGS, _EVEN_METHODS = ("compacter", "compacter_pp"), ("l2p", "coda", "attempt")
+"""Whose prompts need copies in equal numbers."""
 
 
 def _position(generation: Generation) -> int:

@@ -11,11 +11,14 @@ from continual.cli import command
 from continual.config import compose
 from continual.deployment import open_learner
 from continual.errors import BackboneError, ConfigError, PoolError, RunError
+from continual.growth.config import GrowthConfig
 from continual.growth.generations import generations
 from continual.growth.lineage import read_lineage
+from continual.growth.stream import check_growth
 from continual.pool import PromptPool
 from continual.progress import Progress
 from continual.run import Run
+from continual.settings import LearnerSettings
 
 SCHEDULE = {"when": "schedule", "at": [2], "steps": 16, "memory": 8}
 
@@ -130,6 +133,25 @@ def test_a_verdict_for_growth_grows_once(tmp_path, tiny_folder, monkeypatch):
     (entry,) = summary_of(run)["growth"]
     assert (entry["task"], entry["reason"]) == ("kitchen", "It must.")
     assert entry["evidence"]["gain"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("growth", "changes", "message"),
+    [
+        ({}, {"tuning": {"name": "both"}}, "tuning=both cannot be carried over"),
+        ({"how": "elle", "width": 16}, {"tuning": {"name": "compacter"}}, "tuning=compacter keep their meaning only"),
+        ({"how": "elle", "width": 16}, {"method": {"name": "l2p"}}, "method=l2p .* keep their meaning only"),
+        ({"width": 32}, {"method": {"name": "attempt"}, "tuning": {"name": "deep"}}, "grows in depth alone"),
+    ],
+)
+def test_prompts_that_could_not_be_carried_are_refused_before_the_run_begins(tiny_encoder, growth, changes, message):
+    settings = LearnerSettings(
+        method=changes.get("method", {"name": "scratch"}),
+        tuning=changes.get("tuning", {"name": "late"}),
+        growth=GrowthConfig(**SCHEDULE | growth),
+    )
+    with pytest.raises(RunError, match=message):
+        check_growth(settings, tiny_encoder("bert"))
 
 
 @pytest.mark.parametrize(
