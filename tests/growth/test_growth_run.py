@@ -66,6 +66,24 @@ def test_the_task_is_learned_again_and_old_answers_stay(grown):
     assert matrix[2][0] == pytest.approx(matrix[1][0], abs=0.05)
 
 
+def test_where_the_first_prompt_stays_the_second_learning_is_paid_for_and_told_of(tmp_path, tiny_folder, monkeypatch):
+    from continual.learner import Learner
+
+    learn = Learner.learn
+
+    def slow_and_bad(self, *given, **facts):
+        return learn(self, *given, **facts, **({"dev_accuracy": 0.0, "seconds": 1000.0} if "grown" in facts else {}))
+
+    monkeypatch.setattr(Learner, "learn", slow_and_bad)
+    run = started(tmp_path, tiny_folder("bert"), SCHEDULE | {"steps": 1})
+    run.execute(Progress())
+    pool = PromptPool(generations(run.folder)[0].pool, read_only=True)
+    assert pool.record("harbour-v3").provenance["instead_of"] == "harbour-v2"
+    (entry,) = summary_of(run)["growth"]
+    assert entry["evidence"]["dev_accuracy_before"] > entry["evidence"]["dev_accuracy_after"] == 0.0
+    assert entry["seconds"] > 1000
+
+
 def test_a_grown_run_predicts_on_its_newest_backbone(grown):
     learner = open_learner(grown.folder)
     assert learner.encoder.depth == 5
