@@ -25,10 +25,10 @@ from continual.growth.carrying import CARRIERS
 from continual.growth.generations import FOLDER, MEMORY, MODEL, POOL, Generation, generations, settings_for
 from continual.growth.keeping import Distillation, Known, Pair, answers, share_kept
 from continual.growth.learning import Learning, Split, as_far_as_kept, learning_layers, learning_weights
-from continual.growth.lineage import Lineage
+from continual.growth.lineage import BACKBONE, Lineage
 from continual.growth.maps import GrowthMap
 from continual.growth.memory import Memory, Remembered
-from continual.growth.models import grown_encoder, load_like, save_model
+from continual.growth.models import grown_encoder, load_like, opening, save_model
 from continual.growth.pools import carry_pool
 from continual.growth.prompts import carried_prompt
 from continual.growth.weights import sizes_of
@@ -145,6 +145,7 @@ class Growing:
             "evidence": evidence,
             "from": sizes_of(learner.encoder.model).to_json(),
             "to": sizes_of(new.model).to_json(),
+            BACKBONE: opening(new),
         }
         target = Generation(self._folder / FOLDER / str(number))
         with new_folder(target.folder) as temporary:

@@ -230,9 +230,25 @@ def test_the_command_grows_the_pool_of_a_run(grown, tmp_path):
     assert PromptPool(out / "pool", read_only=True).backbone == lineage.backbone
 
 
+def test_a_grown_pool_opens_beside_its_model_whatever_backbone_it_began_with(grown, tmp_path):
+    out, again = tmp_path / "larger", tmp_path / "again"
+    shown("grow", str(grown.folder), str(out), "--layers", "1")
+    learner = open_learner(grown.folder)
+    texts = ["The soup was cold.", "We saw a ship."]
+    before = [answer.label for answer in learner.predict(texts, task="harbour")]
+    for path in (out, out / "pool", generations(grown.folder)[0].pool):
+        opened = open_learner(path)
+        assert opened.encoder.max_length == learner.encoder.max_length
+        assert [answer.label for answer in opened.predict(texts, task="harbour")] == before
+    assert texts[0] in shown("predict", str(out), texts[0])
+    shown("grow", str(out), str(again), "--layers", "1")
+    assert open_learner(again).encoder.depth == 7
+
+
 def test_a_grown_pool_without_its_model_says_what_is_missing(grown, tmp_path):
     out = tmp_path / "larger"
     shown("grow", str(grown.folder), str(out), "--layers", "1")
+    (out / "model").rename(out / "elsewhere")
     with pytest.raises(PoolError, match=r"grown from 'bert\+1' and is not in .*; put the grown model there"):
         open_learner(out / "pool")
 
