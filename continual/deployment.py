@@ -16,10 +16,10 @@ def open_learner(path: Path, int8: bool = False) -> Learner:
     """A learner on the pool of a run folder or on a pool folder, ready to predict.
 
     A run names its backbone in its config. A pool alone is opened on the backbone that it was made with, where that
-    is one of the named ones, or has grown from one and lies beside the pool.
+    is one of the named ones, or has grown and lies beside the pool; so may be the folder of both.
 
     Args:
-        path: The run or the pool.
+        path: The run, the pool, or the folder that `continual grow` made of either.
         int8: Compute in int8: faster on a CPU and less exact, see `Encoder.quantized`; try it on labelled texts first.
 
     Raises:
@@ -27,9 +27,10 @@ def open_learner(path: Path, int8: bool = False) -> Learner:
     """
     from continual.backbone import BACKBONES
     from continual.construction import construct_named
-    from continual.growth.generations import generations, settings_for
+    from continual.growth.generations import POOL, generations, settings_for
     from continual.growth.lineage import read_lineage
     from continual.pool import PromptPool
+    from continual.pool.layout import HEADER_FILE
 
     if (path / "config.yaml").is_file():
         config = from_file(path / "config.yaml")
@@ -45,6 +46,8 @@ def open_learner(path: Path, int8: bool = False) -> Learner:
         folder = grown[-1].pool if grown else path / "pool"
         pool = PromptPool(folder, encoder.fingerprint, create=False, read_only=True)
         return Learner(pool, encoder.quantized() if int8 else encoder, settings_for(config.learner, grown))
+    if not (path / HEADER_FILE).is_file() and read_lineage(path / POOL) is not None:
+        path = path / POOL  # what `continual grow` made of a run: the pool, and the model beside it
     pool = PromptPool(path, create=False, read_only=True)
     lineage = read_lineage(path)
     if lineage is not None:
@@ -63,15 +66,20 @@ def _grown(path: Path, lineage: "Lineage", int8: bool) -> Learner:
     """A learner on the pool of a grown backbone, which `continual grow` and runs save beside it."""
     from continual.backbone import BACKBONES
     from continual.growth.generations import MODEL
-    from continual.growth.models import load_like
+    from continual.growth.lineage import BACKBONE
+    from continual.growth.models import load_like, reopened
     from continual.pool import PromptPool
 
     model, root = path.absolute().parent / MODEL, lineage.name.partition("+")[0]
-    if not model.is_dir() or root not in BACKBONES:
+    settings = lineage.origin.get(BACKBONE)  # pools that grew before this was kept have none
+    if not model.is_dir() or (settings is None and root not in BACKBONES):
         raise PoolError(
             f"The pool {path} was made on the backbone {lineage.name!r}, which has grown from {lineage.parent_name!r} "
             f"and is not in {model}; put the grown model there, or give the folder of the run."
         )
-    encoder = load_like(BACKBONES.load(root)(), model, lineage.name)
+    if settings is None:
+        encoder = load_like(BACKBONES.load(root)(), model, lineage.name)
+    else:
+        encoder = reopened(model, lineage.name, settings)
     opened = PromptPool(path, encoder.fingerprint, create=False, read_only=True)
     return Learner(opened, encoder.quantized() if int8 else encoder)

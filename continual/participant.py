@@ -237,12 +237,13 @@ def open_participant(
         settings: How tasks are learned.
         stream: All tasks of the run.
     """
-    from continual.growth.stream import check_growth
+    from continual.growth.stream import check_growth, check_schedule
     from continual.team import current_team
 
     name = settings.method.get("name", "")
     if settings.growth.active:
         check_growth(settings, encoder)
+        check_schedule(settings, len(stream))
     if not is_baseline(name):
         from continual.pooled import PooledParticipant
 

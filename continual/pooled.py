@@ -154,13 +154,16 @@ class PooledParticipant:
         if first is None or generation is None:
             return replace(learned, growth=entry | {"from": None, "to": None, "seconds": decision.seconds})
         before, origin = _learned(first), generation.lineage.origin
+        instead = record.provenance.get(INSTEAD_OF)  # what was learned again counts, even if the first one answers
+        again = learned if instead is None else _learned(self._learner.pool.record(instead))
         entry["evidence"] |= origin["evidence"]
-        entry["evidence"] |= {"dev_accuracy_before": before.dev_accuracy, "dev_accuracy_after": learned.dev_accuracy}
-        seconds = origin["seconds"] + learned.seconds
+        entry["evidence"] |= {"dev_accuracy_before": before.dev_accuracy, "dev_accuracy_after": again.dev_accuracy}
+        seconds = origin["seconds"] + again.seconds
         return replace(
             learned,
             seconds=before.seconds + seconds,
-            examples_seen=before.examples_seen + learned.examples_seen,
+            examples_seen=before.examples_seen + again.examples_seen,
+            tokens_seen=before.tokens_seen + again.tokens_seen,
             growth=entry | {"from": origin["from"], "to": origin["to"], "seconds": decision.seconds + seconds},
         )
 

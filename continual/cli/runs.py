@@ -151,6 +151,7 @@ def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
     from continual.config import compose
     from continual.construction import construct_named
     from continual.errors import BackboneError, UserError
+    from continual.growth.stream import check_schedule
     from continual.participant import check_settings, check_task, method_registry
     from streams import build_stream
 
@@ -163,6 +164,7 @@ def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
     except BackboneError as error:
         refused = error
     stream = build_stream(config.stream, config.seed)
+    check_schedule(config.learner, len(stream))
     rows = []
     for task in stream:
         rows.append(_counted(task))

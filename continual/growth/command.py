@@ -12,14 +12,16 @@ from continual.files import new_folder
 from continual.growth.change import difference
 from continual.growth.expansion import Expansion
 from continual.growth.generations import MODEL, POOL
-from continual.growth.lineage import Lineage
-from continual.growth.models import grown_encoder, load_like, save_model
+from continual.growth.lineage import BACKBONE, Lineage
+from continual.growth.models import grown_encoder, load_like, opening, save_model
 from continual.growth.pools import carry_pool
 from continual.growth.sizes import Amount
 from continual.growth.weights import grown, plan, sizes_of
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+_TAKEN = "{} exists already; give a new folder."
 
 
 def grow_model(source: str, out: Path, expansion: Expansion, amount: Amount, seed: int) -> dict[str, Any]:
@@ -40,6 +42,7 @@ def grow_model(source: str, out: Path, expansion: Expansion, amount: Amount, see
         ConfigError: The expansion cannot make a model of that size.
     """
     started = time.monotonic()
+    _require_free(out, BackboneError)
     model, tokenizer, name = _opened(source)
     chosen = plan(model, expansion, amount, seed)
     larger = grown(model, chosen, expansion.noise, seed)
@@ -51,7 +54,7 @@ def grow_model(source: str, out: Path, expansion: Expansion, amount: Amount, see
             save_model(larger, tokenizer, temporary)
             lineage.write(temporary)
     except FileExistsError:
-        raise BackboneError(f"{out} exists already; give a new folder.") from None
+        raise BackboneError(_TAKEN.format(out)) from None
     return origin | {"folder": str(out)}
 
 
@@ -67,11 +70,13 @@ def grow_pool(source: Path, out: Path, expansion: Expansion, amount: Amount, see
     from continual.deployment import open_learner
 
     started = time.monotonic()
+    _require_free(out, PoolError)
     learner = open_learner(source)
     old = learner.encoder
     new, chosen = grown_encoder(old, expansion, amount, seed)
     facts = _facts(old.model, new.model, old.tokenizer, expansion, amount, seed)
     facts |= _difference(old.model, new.model, old.tokenizer, chosen) | {"prompts": len(learner.pool)}
+    facts |= {BACKBONE: opening(new)}
     try:
         with new_folder(out) as temporary:
             save_model(new.model, new.tokenizer, temporary / MODEL)
@@ -81,13 +86,19 @@ def grow_pool(source: Path, out: Path, expansion: Expansion, amount: Amount, see
             lineage.write(temporary / MODEL)
             carry_pool(learner.pool, temporary / POOL, loaded, lineage)
     except FileExistsError:
-        raise PoolError(f"{out} exists already; give a new folder.") from None
+        raise PoolError(_TAKEN.format(out)) from None
     return origin | {"folder": str(out)}
 
 
 def is_pool(source: Path) -> bool:
-    """Whether a path is a run or a pool rather than a model."""
-    return (source / "pool.json").is_file() or (source / "state.json").is_file()
+    """Whether a path is a run, a pool, or the folder that was grown from either, rather than a model."""
+    return any((source / name).is_file() for name in ("pool.json", "state.json", f"{POOL}/pool.json"))
+
+
+def _require_free(out: Path, error: type[BackboneError] | type[PoolError]) -> None:
+    """Refuses at once what `new_folder` would refuse when all is computed."""
+    if out.exists():
+        raise error(_TAKEN.format(out))
 
 
 def _facts(

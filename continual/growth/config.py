@@ -52,6 +52,11 @@ class GrowthConfig:
         if self.when == "schedule" and not self.at:
             raise ConfigError("growth.when=schedule needs growth.at, such as growth.at=[3]; add it.")
         self._check_numbers()
+        if self.when == "schedule" and len(self.at) > self.most:
+            raise ConfigError(
+                f"growth.at names {len(self.at)} tasks, but growth.most lets the backbone grow {self.most} times; set "
+                f"growth.most={len(self.at)}, or name fewer."
+            )
         if not 0.5 <= self.confidence < 1:
             raise ConfigError(f"growth.confidence is {self.confidence}, expected at least 0.5 and below 1.")
         if not 0 <= self.keep <= 1:
@@ -93,4 +98,4 @@ def _numbers(at: Any) -> tuple[int, ...]:
     numbers = tuple(at) if isinstance(at, list | tuple) else (at,)
     if any(type(number) is not int or number < 1 for number in numbers):
         raise ConfigError(f"growth.at is {at!r}, expected numbers of tasks from 1, such as [3, 6].")
-    return numbers
+    return tuple(sorted(set(numbers)))

@@ -209,8 +209,10 @@ def learning_weights(encoder: Encoder, plan: GrowthMap) -> dict[str, nn.Paramete
 
 def learning_layers(plan: GrowthMap) -> list[int]:
     """The numbers of the layers that learn: the added ones, or all where none was added or all were changed."""
-    added = [number for number, layer in enumerate(plan.reader.layers) if layer.fresh]
-    return added if added and plan.identity and plan.residual.unchanged else list(range(len(plan.reader)))
+    layers = plan.reader.layers
+    added = [number for number, layer in enumerate(layers) if layer.fresh]
+    units_stay = plan.residual.unchanged and all(layer.inner.unchanged for layer in layers)
+    return added if added and plan.identity and units_stay else list(range(len(layers)))
 
 
 def layer_modules(encoder: Encoder) -> Sequence[nn.Module]:

@@ -18,6 +18,9 @@ from continual.files import read_json, replacing, write_json
 from continual.growth.maps import GrowthMap
 
 LINEAGE, MAPS = "growth.json", "growth.safetensors"
+BACKBONE = "backbone"
+"""Where `Lineage.origin` of a pool keeps how its backbone is opened, see `models.opening`."""
+
 _SCHEMA = 1
 
 
@@ -31,7 +34,7 @@ class Lineage:
         backbone: Fingerprint of the grown one.
         name: Its name.
         plan: What was copied.
-        origin: What the growth was told: how, amount, seed; and whether the model was trained afterwards.
+        origin: What the growth was told: how, amount, seed; what it found; how the backbone of a pool is opened.
     """
 
     parent: str

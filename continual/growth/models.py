@@ -1,5 +1,6 @@
 """Backbones around grown models: made in memory, saved as ordinary Hugging Face folders, loaded again."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +34,9 @@ def grown_encoder(encoder: Encoder, expansion: Expansion, amount: Amount, seed: 
 def wrapped(like: Encoder, model: nn.Module, name: str) -> Encoder:
     """A backbone of the kind and with the settings of another around a model of the same class."""
     if isinstance(like, Causal):
-        return Causal(model, like.tokenizer, name, like.max_length, like.max_target, like.between)
+        return Causal(model, like.tokenizer, name, like.max_length, like.max_target, like.between, like.prefix)
     if isinstance(like, Seq2Seq):
-        return Seq2Seq(model, like.tokenizer, name, like.max_length, like.max_target)
+        return Seq2Seq(model, like.tokenizer, name, like.max_length, like.max_target, like.prefix)
     return Encoder(model, like.tokenizer, name, like.pooling, like.max_length)
 
 
@@ -63,10 +64,42 @@ def load_like(like: Encoder, folder: Path, name: str) -> Encoder:
     """
     auto, options = _loading(like)
     model, _ = load(folder, auto, lambda config: options)
-    own_head = _own_head(folder)
-    if own_head is not None:  # T5 is tied at every load, whatever was saved
-        model.lm_head.weight = nn.Parameter(own_head)
+    _keep_own_head(model, folder)
     return wrapped(like, model, name)
+
+
+def opening(encoder: Encoder) -> dict[str, Any]:
+    """What `reopened` has to be told of a backbone beside its folder, JSON-able."""
+    if isinstance(encoder, Causal):
+        own = {"between": encoder.between}
+        return {"kind": "causal", **_of_generator(encoder), **own}
+    if isinstance(encoder, Seq2Seq):
+        return {"kind": "seq2seq", **_of_generator(encoder)}
+    return {"kind": "hub", "pooling": encoder.pooling, "max_length": encoder.max_length}
+
+
+def _of_generator(encoder: Causal | Seq2Seq) -> dict[str, Any]:
+    return {"max_length": encoder.max_length, "max_target": encoder.max_target, "prefix": encoder.prefix}
+
+
+def reopened(folder: Path, name: str, settings: Mapping[str, Any]) -> Encoder:
+    """The backbone in a folder that `save_model` filled, without the one that it has grown from.
+
+    Args:
+        folder: Where it lies.
+        name: What it is called.
+        settings: Of `opening`.
+
+    Raises:
+        BackboneError: The folder holds no such model.
+    """
+    from continual.backbone import BACKBONES
+
+    options = {key: value for key, value in settings.items() if key != "kind"}
+    encoder = BACKBONES.load(settings["kind"])(path=str(folder), **options)
+    encoder.name = name
+    _keep_own_head(encoder.model, folder)
+    return encoder
 
 
 def _loading(like: Encoder) -> tuple[str, dict[str, Any]]:
@@ -76,6 +109,13 @@ def _loading(like: Encoder) -> tuple[str, dict[str, Any]]:
         return "AutoModelForSeq2SeqLM", {}
     pooled = getattr(like.model, "pooler", None) is None and like.family in ("bert", "roberta", "mpnet")
     return "AutoModel", {"add_pooling_layer": False} if pooled else {}
+
+
+def _keep_own_head(model: nn.Module, folder: Path) -> None:
+    """T5 is tied at every load, whatever was saved."""
+    own_head = _own_head(folder)
+    if own_head is not None:
+        model.lm_head.weight = nn.Parameter(own_head, requires_grad=False)
 
 
 def _own_head(folder: Path) -> Any:

@@ -19,15 +19,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from continual.backbone.encoder import Encoder
-from continual.errors import RunError
+from continual.errors import ConfigError, RunError
 from continual.files import new_folder
+from continual.growth.carrying import CARRIERS
 from continual.growth.generations import FOLDER, MEMORY, MODEL, POOL, Generation, generations, settings_for
 from continual.growth.keeping import Distillation, Known, Pair, answers, share_kept
 from continual.growth.learning import Learning, Split, as_far_as_kept, learning_layers, learning_weights
-from continual.growth.lineage import Lineage
+from continual.growth.lineage import BACKBONE, Lineage
 from continual.growth.maps import GrowthMap
 from continual.growth.memory import Memory, Remembered
-from continual.growth.models import grown_encoder, load_like, save_model
+from continual.growth.models import grown_encoder, load_like, opening, save_model
 from continual.growth.pools import carry_pool
 from continual.growth.prompts import carried_prompt
 from continual.growth.weights import sizes_of
@@ -144,6 +145,7 @@ class Growing:
             "evidence": evidence,
             "from": sizes_of(learner.encoder.model).to_json(),
             "to": sizes_of(new.model).to_json(),
+            BACKBONE: opening(new),
         }
         target = Generation(self._folder / FOLDER / str(number))
         with new_folder(target.folder) as temporary:
@@ -231,6 +233,19 @@ def check_growth(settings: LearnerSettings, encoder: Encoder) -> None:
             "Several processes learn together, and a backbone grows in one alone; start the run without a launcher, or "
             "with growth.when=never."
         )
+    tuning = settings.tuning["name"]
+    if tuning not in CARRIERS:
+        raise RunError(
+            f"Prompts of tuning={tuning} cannot be carried over to a grown backbone; use another tuning, or "
+            "growth.when=never."
+        )
+    if settings.growth.how == "elle" and settings.growth.width and (tuning in _EVEN_TUNINGS or name in _EVEN_METHODS):
+        raise RunError(
+            f"Prompts of method={name} tuning={tuning} keep their meaning only where every unit is copied equally "
+            "often; use growth.how=exact or growth.width=0."
+        )
+    if name == "attempt" and tuning == "deep" and settings.growth.width:
+        raise RunError("ATTEMPT over prefixes grows in depth alone; use tuning=late or growth.width=0.")
     sizes, expansion = sizes_of(encoder.model), settings.growth.expansion()
     for _ in range(settings.growth.most):
         larger = settings.growth.amount.of(sizes)
@@ -238,11 +253,31 @@ def check_growth(settings: LearnerSettings, encoder: Encoder) -> None:
         sizes = larger
 
 
+def check_schedule(settings: LearnerSettings, tasks: int) -> None:
+    """Refuses a schedule that grows after a task that never comes.
+
+    Args:
+        settings: How tasks are learned.
+        tasks: Tasks of the stream.
+
+    Raises:
+        ConfigError: The stream is too short.
+    """
+    growth = settings.growth
+    if growth.when == "schedule" and max(growth.at) > tasks:
+        raise ConfigError(
+            f"growth.at names task {max(growth.at)}, but the stream has {tasks} tasks; name one from 1 to {tasks}."
+        )
+
+
 _NOT_CARRIED = {
     "cpt_rd": "keeps a network that writes prompts of one shape",
     "tapd": "reads templates at tokens of its own",
 }
 """Methods whose prompts no map carries over, and why."""
+
+_EVEN_TUNINGS, _EVEN_METHODS = ("compacter", "compacter_pp"), ("l2p", "coda", "attempt")
+"""Whose prompts need copies in equal numbers."""
 
 
 def _position(generation: Generation) -> int:

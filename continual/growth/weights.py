@@ -179,7 +179,8 @@ def _finish(weights: dict[str, Tensor], family: Family, plan: GrowthMap, old: nn
     scaled = family.scaled and getattr(old.config, "scale_embedding", False)
     if scaled:
         for name in weights:
-            if name.endswith(("shared.weight", "embed_tokens.weight")) or name == _TIED_HEAD:
+            tied = name == _TIED_HEAD and not own_head
+            if tied or name.endswith(("shared.weight", "embed_tokens.weight")):
                 weights[name] = weights[name] * factor
     if family.last_norm is None or own_head or _TIED_HEAD not in weights:
         return
@@ -224,4 +225,6 @@ def _bare(name: str, prefix: str) -> str:
 
 
 def _head_is_tied(model: nn.Module) -> bool:
-    return model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    """Whether the head is the matrix of embeddings, be they the decoder's own ones (Marian with two vocabularies)."""
+    head = model.get_output_embeddings().weight
+    return any(head is module.weight for module in model.modules() if isinstance(module, nn.Embedding))

@@ -188,5 +188,6 @@ def _earlier(teacher: Encoder, path: str, name: str) -> Encoder:
 def _same_kind(encoder: Encoder, model: nn.Module, name: str) -> Encoder:
     """What the model is to be seen as, by the options of `encoder`."""
     if _is_causal(encoder):
-        return type(encoder)(model, encoder.tokenizer, name, encoder.max_length, encoder.max_target, encoder.between)
+        lengths = (encoder.max_length, encoder.max_target)
+        return type(encoder)(model, encoder.tokenizer, name, *lengths, encoder.between, encoder.prefix)
     return Encoder(model, encoder.tokenizer, name, encoder.pooling, encoder.max_length)

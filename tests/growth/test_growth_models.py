@@ -11,7 +11,7 @@ from continual.errors import BackboneError
 from continual.growth.change import difference
 from continual.growth.elle import Elle
 from continual.growth.exact import Exact
-from continual.growth.models import grown_encoder, load_like, save_model
+from continual.growth.models import grown_encoder, load_like, opening, reopened, save_model
 from continual.growth.sizes import Amount
 from continual.growth.weights import grown, plan, sizes_of
 
@@ -160,3 +160,49 @@ def test_other_families_and_unknown_weights_are_refused(tiny_encoder):
     odd.more = nn.Linear(2, 2)
     with pytest.raises(BackboneError, match=r"the weight 'more\.weight', which growing a bert does not know"):
         grown(odd, plan(odd, Exact(), Amount(layers=1)))
+
+
+@pytest.mark.parametrize("settings", [{"tie_word_embeddings": False}, {"share_encoder_decoder_embeddings": False}])
+def test_a_wider_marian_with_a_head_or_vocabularies_of_its_own_computes_the_same(model_of, tmp_path, settings):
+    from tiny_models import redraw
+    from transformers import AutoModelForSeq2SeqLM
+
+    encoder = model_of("marian")
+    config = copy.deepcopy(encoder.model.config)
+    for name, value in ({"scale_embedding": True} | settings).items():
+        setattr(config, name, value)
+    config.decoder_vocab_size = config.vocab_size
+    with torch.random.fork_rng(devices=[]):
+        model = type(encoder.model)(config).eval()
+        redraw(model)
+    chosen = plan(model, Exact(), Amount(width=32))
+    larger = grown(model, chosen)
+    assert difference(model, larger, encoder.tokenizer, chosen, 4).largest < 1e-4
+    save_model(larger, encoder.tokenizer, tmp_path)
+    loaded = AutoModelForSeq2SeqLM.from_pretrained(tmp_path).eval()
+    assert difference(model, loaded, encoder.tokenizer, chosen, 4).largest < 1e-4
+
+
+@pytest.mark.parametrize("family", ["t5", "gpt2"])
+def test_a_grown_generator_reads_behind_the_same_prefix(tiny_generator, tmp_path, family):
+    plain = tiny_generator(family)
+    between = [plain.between] if family == "gpt2" else []
+    encoder = type(plain)(plain.model, plain.tokenizer, family, 24, 20, *between, "tell: ")
+    larger, _ = grown_encoder(encoder, Exact(), Amount(layers=1), 0)
+    assert torch.equal(larger.tokenize(["a b"]).ids.values, encoder.tokenize(["a b"]).ids.values)
+    save_model(larger.model, larger.tokenizer, tmp_path / family)
+    for again in (
+        load_like(encoder, tmp_path / family, larger.name),
+        reopened(tmp_path / family, larger.name, opening(larger)),
+    ):
+        assert again.prefix == "tell: "
+        assert again.fingerprint == larger.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("amount", "number"), [({"layers": 1}, 1), ({"layers": 1, "inner": 8}, 4), ({"inner": 8}, 3), ({"width": 32}, 3)]
+)
+def test_added_layers_learn_alone_unless_units_were_added_to_the_others(model_of, amount, number):
+    from continual.growth.learning import learning_layers
+
+    assert len(learning_layers(plan(model_of("bert").model, Exact(), Amount(**amount)))) == number

@@ -11,11 +11,14 @@ from continual.cli import command
 from continual.config import compose
 from continual.deployment import open_learner
 from continual.errors import BackboneError, ConfigError, PoolError, RunError
+from continual.growth.config import GrowthConfig
 from continual.growth.generations import generations
 from continual.growth.lineage import read_lineage
+from continual.growth.stream import check_growth
 from continual.pool import PromptPool
 from continual.progress import Progress
 from continual.run import Run
+from continual.settings import LearnerSettings
 
 SCHEDULE = {"when": "schedule", "at": [2], "steps": 16, "memory": 8}
 
@@ -61,6 +64,24 @@ def test_the_task_is_learned_again_and_old_answers_stay(grown):
     assert entry["seconds"] > 0
     matrix = summary_of(grown)["aware"]["matrix"]
     assert matrix[2][0] == pytest.approx(matrix[1][0], abs=0.05)
+
+
+def test_where_the_first_prompt_stays_the_second_learning_is_paid_for_and_told_of(tmp_path, tiny_folder, monkeypatch):
+    from continual.learner import Learner
+
+    learn = Learner.learn
+
+    def slow_and_bad(self, *given, **facts):
+        return learn(self, *given, **facts, **({"dev_accuracy": 0.0, "seconds": 1000.0} if "grown" in facts else {}))
+
+    monkeypatch.setattr(Learner, "learn", slow_and_bad)
+    run = started(tmp_path, tiny_folder("bert"), SCHEDULE | {"steps": 1})
+    run.execute(Progress())
+    pool = PromptPool(generations(run.folder)[0].pool, read_only=True)
+    assert pool.record("harbour-v3").provenance["instead_of"] == "harbour-v2"
+    (entry,) = summary_of(run)["growth"]
+    assert entry["evidence"]["dev_accuracy_before"] > entry["evidence"]["dev_accuracy_after"] == 0.0
+    assert entry["seconds"] > 1000
 
 
 def test_a_grown_run_predicts_on_its_newest_backbone(grown):
@@ -133,6 +154,25 @@ def test_a_verdict_for_growth_grows_once(tmp_path, tiny_folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("growth", "changes", "message"),
+    [
+        ({}, {"tuning": {"name": "both"}}, "tuning=both cannot be carried over"),
+        ({"how": "elle", "width": 16}, {"tuning": {"name": "compacter"}}, "tuning=compacter keep their meaning only"),
+        ({"how": "elle", "width": 16}, {"method": {"name": "l2p"}}, "method=l2p .* keep their meaning only"),
+        ({"width": 32}, {"method": {"name": "attempt"}, "tuning": {"name": "deep"}}, "grows in depth alone"),
+    ],
+)
+def test_prompts_that_could_not_be_carried_are_refused_before_the_run_begins(tiny_encoder, growth, changes, message):
+    settings = LearnerSettings(
+        method=changes.get("method", {"name": "scratch"}),
+        tuning=changes.get("tuning", {"name": "late"}),
+        growth=GrowthConfig(**SCHEDULE | growth),
+    )
+    with pytest.raises(RunError, match=message):
+        check_growth(settings, tiny_encoder("bert"))
+
+
+@pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
         ({"method": {"name": "naive"}}, RunError, "method=naive is a baseline, which has no pool"),
@@ -142,6 +182,12 @@ def test_a_verdict_for_growth_grows_once(tmp_path, tiny_folder, monkeypatch):
 def test_runs_that_could_not_grow_are_refused_before_they_begin(tmp_path, tiny_folder, changes, error, message):
     run = started(tmp_path, tiny_folder("bert"), SCHEDULE, **changes)
     with pytest.raises(error, match=message):
+        run.execute(Progress())
+
+
+def test_a_schedule_beyond_the_end_of_the_stream_is_refused_before_the_run_begins(tmp_path, tiny_folder):
+    run = started(tmp_path, tiny_folder("bert"), SCHEDULE | {"at": [9]})
+    with pytest.raises(ConfigError, match=r"growth.at names task 9, but the stream has 3 tasks; name one from 1 to 3"):
         run.execute(Progress())
 
 
@@ -184,9 +230,25 @@ def test_the_command_grows_the_pool_of_a_run(grown, tmp_path):
     assert PromptPool(out / "pool", read_only=True).backbone == lineage.backbone
 
 
+def test_a_grown_pool_opens_beside_its_model_whatever_backbone_it_began_with(grown, tmp_path):
+    out, again = tmp_path / "larger", tmp_path / "again"
+    shown("grow", str(grown.folder), str(out), "--layers", "1")
+    learner = open_learner(grown.folder)
+    texts = ["The soup was cold.", "We saw a ship."]
+    before = [answer.label for answer in learner.predict(texts, task="harbour")]
+    for path in (out, out / "pool", generations(grown.folder)[0].pool):
+        opened = open_learner(path)
+        assert opened.encoder.max_length == learner.encoder.max_length
+        assert [answer.label for answer in opened.predict(texts, task="harbour")] == before
+    assert texts[0] in shown("predict", str(out), texts[0])
+    shown("grow", str(out), str(again), "--layers", "1")
+    assert open_learner(again).encoder.depth == 7
+
+
 def test_a_grown_pool_without_its_model_says_what_is_missing(grown, tmp_path):
     out = tmp_path / "larger"
     shown("grow", str(grown.folder), str(out), "--layers", "1")
+    (out / "model").rename(out / "elsewhere")
     with pytest.raises(PoolError, match=r"grown from 'bert\+1' and is not in .*; put the grown model there"):
         open_learner(out / "pool")
 

@@ -40,6 +40,12 @@ def test_so_does_a_causal_model(tiny_generator, family):
     assert vectors(student).shape == (len(TEXTS), 16)
 
 
+def test_a_causal_student_reads_behind_its_teachers_prefix(tiny_generator):
+    plain = tiny_generator("gpt2")
+    teacher = type(plain)(plain.model, plain.tokenizer, "gpt2", 24, 20, plain.between, "tell: ")
+    assert smaller(teacher, NARROW, seed=0).prefix == copied(teacher, "twin").prefix == "tell: "
+
+
 @pytest.mark.parametrize("family", [*BLOCKWISE, *CAUSAL])
 def test_all_layers_of_the_teacher_make_the_teacher(tiny_encoder, tiny_generator, family):
     teacher = tiny_generator(family) if family in CAUSAL else tiny_encoder(family)

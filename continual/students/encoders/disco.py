@@ -38,7 +38,7 @@ class DiscoConfig:
         4096, "vectors of earlier texts that are compared with as well; the released script keeps 65,536"
     )
     mse: float = setting(
-        0.0, "weight of the mean squared error beside the contrast; the paper's baseline with contrast=0"
+        0.0, "weight of the mean squared error beside the contrast; the paper's baseline with disco.weight=0"
     )
     weight: float = setting(1.0, "weight of the contrast in the distillation")
     sharpness: float = setting(20.0, "inverse temperature of the second stage at its start")
