@@ -67,7 +67,7 @@ class PairColumns:
             columns = ", ".join(repr(_clipped(name)) for name in table.columns)
             raise StreamError(
                 f"{table.file} has no column for the language {language!r}, but {columns}; name it with "
-                f"columns={{{language}: NAME}}, or with header=[...] where the first line is a pair already."
+                f"stream.columns={{{language}: NAME}}, or with stream.header=[...] where the first line is a pair already."
             )
         return found
 

@@ -227,19 +227,21 @@ def _progress(silent: bool) -> "Progress":
 
 
 def _print_summary(summary: dict[str, Any], folder: Path) -> None:
+    from continual.evaluation.figures.numbers import printed, unit_of
     from continual.evaluation.kinds import second_of
 
+    metric = summary["metric"]
     size = len(summary["per_task"])
     aware = summary["aware"]["matrix"][size] if size else []
     routed = summary["routed"]["matrix"][size] if size else []
-    second = second_of(summary["metric"])
+    second = second_of(metric)
     beside = summary["aware"][f"{second}_matrix"][size] if size else []
     rows = [
         {
             "task": item["task"],
-            "aware": aware[place],
-            "routed": routed[place],
-            second: beside[place],
+            "aware": printed(metric, aware[place]),
+            "routed": printed(metric, routed[place]),
+            second: printed(second, beside[place]),
             "sources": ", ".join(f"{s['prompt']} ({s['score']:.2f})" for s in item["sources"]) or "–",
             "seconds": f"{item['seconds']:.1f}",
         }
@@ -247,18 +249,17 @@ def _print_summary(summary: dict[str, Any], folder: Path) -> None:
     ]
     head = f"{summary['stream']}, {summary['method']}, seed {summary['seed']}"
     columns = ("task", "aware", "routed", second, "sources", "seconds")
-    title = f"{head}: {_metric_in_words(summary)} after the last task"
+    title = f"{head}: {unit_of(metric).name} after the last task"
     print_table(columns, pick(rows, *columns), title, numbers=("aware", "routed", second, "seconds"))
     measures = ("average", "learning", "anytime", "forgetting", "bwt", "fwt", second)
-    scores = [[kind, *(summary[kind][name] for name in measures)] for kind in ("aware", "routed")]
+    scores = [
+        [kind, *(printed(second if name == second else metric, summary[kind][name]) for name in measures)]
+        for kind in ("aware", "routed")
+    ]
     print_table(["", *measures], scores, numbers=measures)
     _print_own_metrics(summary)
     _print_growth(summary)
     _print_totals(summary, folder)
-
-
-def _metric_in_words(summary: dict[str, Any]) -> str:
-    return "BLEU / 100" if summary["metric"] == "bleu" else summary["metric"]
 
 
 def _print_own_metrics(summary: dict[str, Any]) -> None:

@@ -6,16 +6,19 @@ from typing import Any
 
 import numpy as np
 
+from continual.evaluation.text_metrics import tokenizer_of
+
 _ORDERS = 4
 """Lengths of the runs of words that BLEU compares."""
 
 
-def corpus_scores(written: Sequence[str], references: Sequence[str]) -> dict[str, Any]:
+def corpus_scores(written: Sequence[str], references: Sequence[str], language: str | None = None) -> dict[str, Any]:
     """BLEU and chrF2 of translations, 0 to 100 (Post 2018; Popović 2015).
 
     Args:
         written: Translations, one for each reference.
         references: What they should be.
+        language: Code of the language written, which decides how BLEU cuts texts into words.
 
     Returns:
         `bleu`, `chrf`, and `signatures`: what sacreBLEU says of how each was computed.
@@ -28,18 +31,19 @@ def corpus_scores(written: Sequence[str], references: Sequence[str]) -> dict[str
     if not written or len(written) != len(references):
         raise ValueError(f"expected as many translations as references, found {len(written)} and {len(references)}")
     scores: dict[str, Any] = {"signatures": {}}
-    for name, metric in (("bleu", BLEU()), ("chrf", CHRF())):
+    for name, metric in (("bleu", BLEU(tokenize=tokenizer_of(language))), ("chrf", CHRF())):
         scores[name] = metric.corpus_score(list(written), [list(references)]).score
         scores["signatures"][name] = str(metric.get_signature())
     return scores
 
 
-def bleu_statistics(written: Sequence[str], references: Sequence[str]) -> np.ndarray:
+def bleu_statistics(written: Sequence[str], references: Sequence[str], language: str | None = None) -> np.ndarray:
     """What BLEU is made of, for each sentence; the sum over sentences gives BLEU by `bleu_of`.
 
     Args:
         written: Translations, one for each reference.
         references: What they should be.
+        language: See `corpus_scores`.
 
     Returns:
         Whole numbers [sentences, 10]: matches and totals of the runs of 1 to 4 words, words written, and words of the
@@ -47,7 +51,8 @@ def bleu_statistics(written: Sequence[str], references: Sequence[str]) -> np.nda
     """
     from sacrebleu.metrics import BLEU
 
-    metric = BLEU(effective_order=True)  # silences a warning; the counts are the same
+    # The effective order silences a warning; the counts are the same.
+    metric = BLEU(tokenize=tokenizer_of(language), effective_order=True)
     rows = []
     for one, other in zip(written, references, strict=True):
         found = metric.sentence_score(one, [other])

@@ -69,11 +69,16 @@ def signature(name: str, language: str | None = None) -> str:
     return str(metric.get_signature())
 
 
+def tokenizer_of(language: str | None) -> str:
+    """Name of sacreBLEU's tokenizer for texts of a language, by its code such as `de` or `zh-CN`."""
+    code = "" if language is None else language.replace("_", "-").split("-")[0].lower()
+    return _TOKENIZERS.get(code, _DEFAULT_TOKENIZER)
+
+
 def _bleu(language: str | None) -> "SacreMetric":
     from sacrebleu.metrics import BLEU
 
-    code = "" if language is None else language.replace("_", "-").split("-")[0].lower()
-    return BLEU(tokenize=_TOKENIZERS.get(code, _DEFAULT_TOKENIZER))
+    return BLEU(tokenize=tokenizer_of(language))
 
 
 def _chrf() -> "SacreMetric":

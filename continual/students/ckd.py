@@ -135,7 +135,7 @@ class CKD:
         stages = Stages(place, self.training, self.seed)
 
         def measure() -> dict[str, Any]:
-            return measured(student, task.test, dev, self.translating)
+            return measured(student, task, dev, self.translating)
 
         before = stages.once("before", measure)
         place.done(f"before: {shown(before)}")

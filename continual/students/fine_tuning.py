@@ -92,7 +92,7 @@ class FineTuning:
             return Likelihood(student, pairs, dev, self.training.label_smoothing)
 
         def measure() -> dict[str, Any]:
-            return measured(student, task.test, dev, self.translating)
+            return measured(student, task, dev, self.translating)
 
         before = stages.once("before", measure)
         place.done(f"before: {shown(before)}")

@@ -20,6 +20,8 @@ from continual.pretraining.optimisation import setting
 if TYPE_CHECKING:
     import datasets
 
+    from streams import Task
+
 _BATCH = 32
 _SAMPLES = 3
 
@@ -92,20 +94,27 @@ def held_out_loss(model: TextToText, pairs: Parallel) -> float:
     return nats / tokens
 
 
-def measured(model: TextToText, test: "datasets.Dataset", dev: Parallel, config: TranslatingConfig) -> dict[str, Any]:
+def measured(model: TextToText, task: "Task", dev: Parallel, config: TranslatingConfig) -> dict[str, Any]:
     """What is measured of a student after each step, JSON-able.
+
+    Args:
+        model: The student.
+        task: Whose test texts it translates.
+        dev: What its loss is measured on.
+        config: How it translates, and how many texts.
 
     Returns:
         `bleu`, `chrf` and their `signatures` on test, `statistics` of each test sentence (see `bleu_statistics`), some
         `samples` (source, translation, reference), and `dev_loss` in nats for each token.
     """
+    test, language = task.test, task.info.get("target_language")
     count = len(test) if config.test is None else min(config.test, len(test))
     sources, references = test["text"][:count], test["target"][:count]
     written = translate(model, sources, config)
     samples = list(zip(sources, written, references, strict=True))[:_SAMPLES]
     return {
-        **corpus_scores(written, references),
-        "statistics": bleu_statistics(written, references).tolist(),
+        **corpus_scores(written, references, language),
+        "statistics": bleu_statistics(written, references, language).tolist(),
         "samples": [list(sample) for sample in samples],
         "dev_loss": held_out_loss(model, dev),
     }

@@ -13,6 +13,16 @@ from continual.evaluation.corpus_scores import (
 REFERENCES = ["Der alte Mann sieht das Haus.", "Heute ist ein schöner Tag."]
 
 
+def test_chinese_is_cut_into_characters_for_scores_and_statistics():
+    written, references = ["我喜欢红房子和小狗"], ["我喜欢红房子和小猫"]
+    scores = corpus_scores(written, references, "zh")
+    assert "tok:zh" in scores["signatures"]["bleu"]
+    statistics = bleu_statistics(written, references, "zh")
+    assert statistics.tolist() == [[8, 7, 6, 5, 9, 8, 7, 6, 9, 9]]
+    assert bleu_of(statistics.sum(0)) == pytest.approx(scores["bleu"])
+    assert bleu_statistics(written, references).tolist()[0][:2] == [0, 0]  # a single word, and another one
+
+
 def test_scores_and_signatures():
     scores = corpus_scores(REFERENCES, REFERENCES)
     assert scores["bleu"] == pytest.approx(100)

@@ -126,7 +126,10 @@ def test_the_report_shows_samples_and_names_the_metric(finished):
 def test_the_command_prints_bleu(finished):
     code, out, _ = call("report", str(finished.folder))
     assert code == 0
-    assert "BLEU / 100" in out
+    assert "BLEU after the last task" in out
+    shown = next(line.split() for line in out.splitlines() if line.startswith("aware "))
+    average = json.loads((finished.folder / "summary.json").read_text())["aware"]["average"]
+    assert shown[1] == f"{100 * average:.2f}"
     assert "chrf" in out
     assert "nrefs:1" in out
     assert "macro_f1" not in out

@@ -57,6 +57,11 @@ def unit_of(metric: str) -> Unit:
     return Unit(_NAMES.get(metric, metric), factor, " %" if share else "")
 
 
+def printed(metric: str, value: float | None) -> float | str | None:
+    """A score as it stands among others in a terminal: as it is, BLEU and chrF from 0 to 100 with two decimals."""
+    return value if value is None or metric not in _HUNDREDTHS else f"{100 * value:.2f}"
+
+
 def capital(words: str) -> str:
     """The words with a capital letter in front; those behind it stay as they are, as in BLEU."""
     return words[:1].upper() + words[1:]

@@ -175,7 +175,7 @@ def _task_row(summary: Summary, record: TaskRecord) -> TaskRow:
         learned=unit.score(learned),
         now=unit.score(now),
         interval=_interval(summary.metric, now, record.test_examples, unit),
-        second=unit_of(second).score(getattr(record, second)),
+        second=unit_of(second).score(_now(summary, f"{second}_matrix", record.task)),
         metrics=metrics,
         candidates=_candidate_rows(record.candidates, metrics, used),
         stages=[_stage_row(stage, dev) for stage in record.stages],
@@ -194,6 +194,14 @@ def _scores(summary: Summary, task: str) -> tuple[float | None, float | None]:
         return None, None
     column = summary.tasks.index(task)
     return matrix[column + 1][column], matrix[last][column]
+
+
+def _now(summary: Summary, matrix: str, task: str) -> float | None:
+    """Score of a task in the last row of one of the matrices of what was told."""
+    rows = getattr(summary.aware, matrix)
+    if rows is None or task not in summary.tasks:
+        return None
+    return rows[last_row(summary.aware.matrix)][summary.tasks.index(task)]
 
 
 def _interval(metric: str, value: float | None, examples: int | None, unit: Unit) -> str:
