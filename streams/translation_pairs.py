@@ -66,8 +66,8 @@ class PairColumns:
         if found is None:
             columns = ", ".join(repr(_clipped(name)) for name in table.columns)
             raise StreamError(
-                f"{table.file} has no column for the language {language!r}, but {columns}; name it with "
-                f"stream.columns={{{language}: NAME}}, or with stream.header=[...] where the first line is a pair already."
+                f"{table.file} has no column for the language {language!r}, but {columns}; name it with stream."
+                f"columns={{{language}: NAME}}, or with stream.header=[...] where the first line is a pair already."
             )
         return found
 

@@ -258,9 +258,9 @@ REFUSED = {
     "an empty half": ({"a.en": "one\n", "a.de": ""}, "a.de is empty"),
     "no language": (
         {"a.tsv": "en\tfr\nx\ty\n"},
-        "no column for the language 'de', but 'en', 'fr'; name it with columns",
+        "no column for the language 'de', but 'en', 'fr'; name it with stream.columns",
     ),
-    "no header": ({"a.tsv": tsv(LAW, "")}, r"with header=\[\.\.\.\] where the first line is a pair already"),
+    "no header": ({"a.tsv": tsv(LAW, "")}, r"with stream\.header=\[\.\.\.\] where the first line is a pair already"),
     "numbers": ({"a.jsonl": '{"en": 1, "de": "x"}\n'}, "expected text in the column 'en', found int"),
     "two trains": (
         {"train.tsv": tsv(LAW), "train.old.tsv": tsv(LAW)},
