@@ -146,7 +146,7 @@ def test_the_command_shows_both_metrics_after_the_last_task(finished, tmp_path):
     summary["aware"]["chrf_matrix"][-1] = [0.987, 0.876, 0.765]
     (folder / "summary.json").write_text(json.dumps(summary))
     out = call("report", str(folder))[1]
-    assert all(number in out for number in ("0.987", "0.876", "0.765"))
+    assert all(number in out for number in ("98.70", "87.60", "76.50"))
 
 
 # ---------------------------------------------------------------- stopped and resumed
