@@ -20,6 +20,26 @@ if TYPE_CHECKING:
     from streams import Task
 
 
+def check_learning(method: Method | type[Method], tuning: Tuning, answers: str, encoder: Encoder, task: "Task") -> None:
+    """Refuses a task that cannot be learned into the pool.
+
+    Args:
+        method: Who learns it.
+        tuning: What is trained.
+        answers: How classifications are answered, see `LearnerSettings.answers`.
+        encoder: The backbone.
+        task: The task.
+
+    Raises:
+        LearningError: The method cannot learn it on this backbone, or not in this way.
+        BackboneError: Nothing can be written under prompts of this tuning.
+        ConfigError: There is no such metric as the task's, or the tuning cannot steer a generative model.
+    """
+    check_task(method, encoder, task)
+    check_answers(answers, method, encoder, task)
+    check_tuning(tuning, encoder, task)
+
+
 def check_task(method: Method | type[Method], encoder: Encoder, task: "Task") -> None:
     """Refuses a task that the method cannot learn on the backbone.
 

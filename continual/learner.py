@@ -16,7 +16,7 @@ from continual.backbone.frozen import FrozenCache, FrozenView
 from continual.backbone.readout import Readout
 from continual.backbone.text_to_text import TextToText
 from continual.backbone.texts import EncodedTexts
-from continual.checks import check_answers, check_pairs, check_task, check_texts, check_tuning
+from continual.checks import check_learning, check_pairs, check_texts
 from continual.construction import construct_named
 from continual.errors import LearningError, PoolError
 from continual.evaluation.kinds import CLASSIFICATION, TRANSLATION
@@ -140,9 +140,7 @@ class Learner:
                 f"The backbone {self.encoder.name!r} computes in int8, which is for prediction only; "
                 "learn on the original one."
             )
-        check_task(self.method, self.encoder, task)
-        check_answers(self.settings.answers, self.method, self.encoder, task)
-        check_tuning(self.tuning, self.encoder, task)
+        check_learning(self.method, self.tuning, self.settings.answers, self.encoder, task)
         started = time.monotonic()
         train, dev = self.fingerprint(task)
         ground = self.ground(task, train, dev)

@@ -206,7 +206,7 @@ def check_task(settings: "LearnerSettings", encoder: "Encoder", task: "Task") ->
         ConfigError: There is no such metric as the task's, or the tuning cannot steer a generative model.
     """
     from continual.baselines import BASELINES
-    from continual.checks import check_answers, check_baseline, check_growing, check_task, check_tuning
+    from continual.checks import check_baseline, check_growing, check_learning
     from continual.methods import METHODS
     from continual.tuning import build_tuning
 
@@ -215,9 +215,7 @@ def check_task(settings: "LearnerSettings", encoder: "Encoder", task: "Task") ->
         check_baseline(BASELINES.load(name), encoder, task)
         return
     check_growing(settings, task)
-    check_task(METHODS.load(name), encoder, task)
-    check_answers(settings.answers, METHODS.load(name), encoder, task)
-    check_tuning(build_tuning(settings.tuning), encoder, task)
+    check_learning(METHODS.load(name), build_tuning(settings.tuning), settings.answers, encoder, task)
 
 
 def guess(task: "Task") -> SplitScore:

@@ -67,13 +67,15 @@ class Progress:
             self._bars.update(self._task_bar, advance=1)
             self._bars.update(self._stage_bar, visible=False)
         if self._console is not None:
+            from continual.evaluation.figures.numbers import printed
+
             metric = next(key for key in scores if key.startswith("task/") and key != _SECONDS).removeprefix("task/")
             shown = [
                 (metric, f"task/{metric}"),
                 ("aware average", "aware/average"),
                 ("routed average", "routed/average"),
             ]
-            parts = [f"{label} {_shown(metric, scores[key])}" for label, key in shown if scores.get(key) is not None]
+            parts = [f"{label} {printed(metric, scores[key])}" for label, key in shown if scores.get(key) is not None]
             self._console.print(
                 f"learned [bold]{task}[/] in {scores[_SECONDS]:.0f} s: {', '.join(parts)}",
                 highlight=False,
@@ -129,13 +131,6 @@ class Progress:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def _shown(metric: str, value: float) -> str:
-    from continual.evaluation.figures.numbers import printed
-
-    found = printed(metric, value)
-    return found if isinstance(found, str) else f"{found:.3f}"
 
 
 class _TaskWatcher:

@@ -5,6 +5,7 @@ a row means (a byte order mark, bytes that are not valid text, NUL bytes) is rep
 `Table.notes`; anything that makes the meaning of a row doubtful ends in an error that names file and line.
 """
 
+import contextlib
 import csv
 import dataclasses
 import gzip
@@ -13,7 +14,7 @@ import json
 import sys
 import threading
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -119,17 +120,28 @@ def table_suffix(path: Path) -> str | None:
     return suffix.lower() if suffix.lower() in SUFFIXES else None
 
 
-def _read_bytes(path: Path) -> bytes:
+@contextlib.contextmanager
+def reading_errors(path: Path) -> Iterator[None]:
+    """Tells in one sentence why a file, packed by gzip or not, cannot be read.
+
+    Raises:
+        StreamError: It cannot.
+    """
     try:
-        data = path.read_bytes()
-        if data.startswith(_GZIP_MAGIC):
-            data = gzip.decompress(data)
+        yield
     except FileNotFoundError:
         raise StreamError(f"Could not read {path}: {missing_file(path)}") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise StreamError(f"Could not read {path}: its gzip data are damaged ({error}); fetch it again.") from error
     except OSError as error:
         raise StreamError(f"Could not read {path}: {error.strerror}; check its permissions and the disk.") from error
+
+
+def _read_bytes(path: Path) -> bytes:
+    with reading_errors(path):
+        data = path.read_bytes()
+        if data.startswith(_GZIP_MAGIC):
+            data = gzip.decompress(data)
     if data.startswith(_ZIP_MAGIC):
         raise StreamError(f"{path} is a zip archive or a spreadsheet; unpack it, or save it as CSV.")
     if not data.strip():

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 from xml.parsers import expat
 
 from streams.errors import StreamError
-from streams.reading import Table, missing_file
+from streams.reading import Table, reading_errors
 from streams.translation_languages import Direction, find_language
 
 _CHUNK = 1 << 16
@@ -51,19 +50,12 @@ def read_tmx(path: Path, direction: Direction, property_name: str | None = None)
 
 def _chunks(path: Path) -> Iterator[bytes]:
     """The bytes of the file, unpacked."""
-    try:
-        with path.open("rb") as raw:
-            packed = raw.read(2) == _GZIP_MAGIC
-            raw.seek(0)
-            with gzip.GzipFile(fileobj=raw) if packed else contextlib.nullcontext(raw) as file:
-                while chunk := file.read(_CHUNK):
-                    yield chunk
-    except FileNotFoundError:
-        raise StreamError(f"Could not read {path}: {missing_file(path)}") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise StreamError(f"Could not read {path}: its gzip data are damaged ({error}); fetch it again.") from error
-    except OSError as error:
-        raise StreamError(f"Could not read {path}: {error.strerror}; check its permissions and the disk.") from error
+    with reading_errors(path), path.open("rb") as raw:
+        packed = raw.read(2) == _GZIP_MAGIC
+        raw.seek(0)
+        with gzip.GzipFile(fileobj=raw) if packed else contextlib.nullcontext(raw) as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
 
 
 class _Units:

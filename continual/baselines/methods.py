@@ -29,6 +29,14 @@ class SharedModel(Baseline):
     def __init__(self, learning_rate: float = 5e-5) -> None:
         self.learning_rate = _above(0, learning_rate, "learning_rate")
 
+    def waits(self, position: int, tasks: int) -> bool:
+        """Whether nothing is learned at a task: joint training begins when all tasks of the stream are there."""
+        return self.texts == "all" and position < tasks - 1
+
+    def places(self, position: int) -> range:
+        """The places of the tasks whose texts are learned from at the task at `position`."""
+        return range(position, position + 1) if self.texts == "task" else range(position + 1)
+
     def open(self, bench: Bench) -> "Participant":
         """See `Baseline.open`."""
         if bench.translates:

@@ -78,7 +78,7 @@ class SharedParticipant:
         """See `Participant.learn`."""
         started = time.monotonic()
         self._ready = None  # two models in memory are enough
-        if self._waits(position):
+        if self._baseline.waits(position, len(self._names)):
             return LearnedTask(len(task.train), len(task.dev), time.monotonic() - started, 0, None, None, [])
         past = self._past(0 if self._baseline.texts == "all" else position)
         model = past.model()
@@ -87,7 +87,7 @@ class SharedParticipant:
             osf.divide(model, preserved)
         assignment = self._assignment(task, position, checkpoints, watcher)
         result, kept, facts = self._train(model, assignment, past, position)
-        train = sum(len(self._task(place).train) for place in self._places(position))
+        train = sum(len(self._task(place).train) for place in self._baseline.places(position))
         learned = fine_tuned(result, model, time.monotonic() - started, train, len(assignment.targets))
         if preserved is not None:
             osf.unite(model)
@@ -103,7 +103,7 @@ class SharedParticipant:
 
     def unseen(self, task: "Task", learned: int) -> TaskScores | None:
         """See `Participant.unseen`: the model answers where it has an output for every label of the task."""
-        if learned and self._waits(learned - 1):
+        if learned and self._baseline.waits(learned - 1, len(self._names)):
             return _NOT_MEASURED
         if not set(task.labels) <= self._units.known(learned).keys():
             return None
@@ -111,7 +111,7 @@ class SharedParticipant:
 
     def scores(self, task: "Task", learned: int) -> TaskScores:
         """See `Participant.scores`: told, the labels of the task are possible, not told, all that were seen so far."""
-        if self._waits(learned - 1):
+        if self._baseline.waits(learned - 1, len(self._names)):
             return _NOT_MEASURED
         if task.name not in self._tests:
             self._tests[task.name] = tokenised(task, "test", self._bench.encoder)
@@ -142,7 +142,7 @@ class SharedParticipant:
             strategy = _STRATEGIES[self._baseline.texts](
                 model=model, assignment=assignment, plugins=plugins, earlier=past.learned
             )
-            experiences = experiences_of([past.texts(place) for place in self._places(position)])
+            experiences = experiences_of([past.texts(place) for place in self._baseline.places(position)])
             if isinstance(strategy, CumulativeTuning):
                 for earlier in experiences[:-1]:
                     strategy.dataset = (
@@ -154,7 +154,7 @@ class SharedParticipant:
 
     def _assignment(self, task: "Task", position: int, checkpoints: Checkpoints, watcher: Watcher) -> Assignment:
         settings, units = self._bench.settings, self._units.known(position + 1)
-        tasks = [self._task(place) for place in self._places(position)]
+        tasks = [self._task(place) for place in self._baseline.places(position)]
         dev = [tokenised(other, "dev", self._bench.encoder) for other in tasks]
         return Assignment(
             task=task.name,
@@ -174,14 +174,6 @@ class SharedParticipant:
 
         facts = self._states.load(learned)[1]["memory"] if learned else {}
         return Past(learned, facts, lambda n: self._states.load(n)[0], lambda: self._stored_model(learned), texts)
-
-    def _waits(self, position: int) -> bool:
-        """Whether nothing is learned yet: joint training begins when all tasks are there."""
-        return self._baseline.texts == "all" and position < len(self._names) - 1
-
-    def _places(self, position: int) -> range:
-        """The places of the tasks whose texts are learned from."""
-        return range(position, position + 1) if self._baseline.texts == "task" else range(position + 1)
 
     def _task(self, place: int) -> "Task":
         return self._bench.stream.task(self._names[place])

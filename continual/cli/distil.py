@@ -5,19 +5,13 @@ from typing import Any
 
 import click
 
-from continual.cli.output import cell_text, format_option, pick, print_table, show
+from continual.cli.output import carry_out, cell_text, format_option, pick, print_table, runs_dir_option, show
 
 
 @click.command()
 @click.argument("name")
 @click.argument("overrides", nargs=-1)
-@click.option(
-    "--runs-dir",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Where the student's folder is made.",
-)
+@runs_dir_option("Where the student's folder is made.")
 @click.option("--name", "folder_name", help="Name of the student's folder; made from the settings if not given.")
 @format_option
 def distil(name: str, overrides: tuple[str, ...], runs_dir: Path, folder_name: str | None, form: str) -> None:
@@ -26,22 +20,11 @@ def distil(name: str, overrides: tuple[str, ...], runs_dir: Path, folder_name: s
     The same command continues what was stopped or killed. Settings follow as key=value, for instance:
     continual distil ckd student=FOLDER teachers=[FOLDER,FOLDER] stream=mt6 task=opus_koran
     """
-    from rich.console import Console
-
-    from continual.errors import Interrupted
-    from continual.progress import Progress
     from continual.students.session import Student, compose
 
     student = Student(compose(name, overrides), runs_dir, folder_name)
-    try:
-        student.execute(Progress(Console(stderr=True, highlight=False)))
-    except (Interrupted, KeyboardInterrupt):
-        raise Interrupted(
-            "Stopped as you asked; everything learned so far is on disk. Run the same command again to go on."
-        ) from None
-    summary = student.summary()
-    columns = student.config.recipe.columns
-    show(form, summary | {"folder": str(student.folder)}, lambda: _print(summary, columns, student.folder))
+    summary = carry_out(student)
+    show(form, summary, lambda: _print(summary, student.config.recipe.columns, student.folder))
 
 
 def _print(summary: dict[str, Any], columns: tuple[str, ...], folder: Path) -> None:

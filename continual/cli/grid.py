@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from continual.cli.output import format_option, print_table, show
+from continual.cli.output import format_option, print_table, runs_dir_option, show
 
 if TYPE_CHECKING:
     from continual.grid.findings import Findings
@@ -36,13 +36,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
     "--examples", type=int, default=200, show_default=True, help="Largest number of training texts of a task; 0: all."
 )
 @click.option("--seeds", callback=_numbers, default="0", show_default=True, help="Repetitions, as 0,1,2.")
-@click.option(
-    "--runs-dir",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Where the grid's folder is made.",
-)
+@runs_dir_option("Where the grid's folder is made.")
 @click.option("--name", help="Name of the grid's folder; grid-STREAM if not given.")
 @format_option
 def grid(

@@ -2,9 +2,13 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from continual.making.session import Making
 
 format_option = click.option(
     "--format",
@@ -15,8 +19,34 @@ format_option = click.option(
     help="A table for people or JSON for programs.",
 )
 
-
 _WIDE = 240
+
+
+def runs_dir_option(help: str) -> Callable[[Any], Any]:
+    """The option `--runs-dir`: where a command makes its folder."""
+    return click.option(
+        "--runs-dir", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help=help
+    )
+
+
+def carry_out(making: "Making") -> dict[str, Any]:
+    """Makes a model, or finds it made, and gives its summary with its folder.
+
+    Raises:
+        Interrupted: The user asked to stop; the message says how to go on.
+    """
+    from rich.console import Console
+
+    from continual.errors import Interrupted
+    from continual.progress import Progress
+
+    try:
+        making.execute(Progress(Console(stderr=True, highlight=False)))
+    except (Interrupted, KeyboardInterrupt):
+        raise Interrupted(
+            "Stopped as you asked; everything learned so far is on disk. Run the same command again to go on."
+        ) from None
+    return making.summary() | {"folder": str(making.folder)}
 
 
 def show(form: str, value: Any, table: Callable[[], None]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from continual.cli.output import format_option, pick, print_table, show
+from continual.cli.output import carry_out, format_option, pick, print_table, show
 
 _WORDS = ("domain", "way")
 _NUMBERS = ("pairs", "texts", "before", "own", "loss", "perplexity", "change", "bleu")
@@ -28,25 +28,15 @@ def pretrain(name: str, overrides: tuple[str, ...], cache: Path | None, find: bo
     The same command continues a model that was stopped or killed. Settings follow as key=value, for instance:
     continual pretrain translation-base direction=de-en training.minutes=20
     """
-    from rich.console import Console
-
-    from continual.errors import Interrupted
     from continual.pretraining.config import compose
     from continual.pretraining.session import Pretraining, pretrained
-    from continual.progress import Progress
 
     if find:
         click.echo(pretrained(name, overrides, cache))
         return
     made = Pretraining(compose(name, overrides), cache)
-    try:
-        made.execute(Progress(Console(stderr=True, highlight=False)))
-    except (Interrupted, KeyboardInterrupt):
-        raise Interrupted(
-            "Stopped as you asked; everything learned so far is on disk. Run the same command again to go on."
-        ) from None
-    summary = made.summary()
-    show(form, summary | {"folder": str(made.folder)}, lambda: _print(summary, made.folder))
+    summary = carry_out(made)
+    show(form, summary, lambda: _print(summary, made.folder))
 
 
 def _print(summary: dict[str, Any], folder: Path) -> None:

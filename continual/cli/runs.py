@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from continual.cli.output import format_option, pick, print_table, show
+from continual.cli.output import format_option, pick, print_table, runs_dir_option, show
 from continual.errors import LearningError, PoolError
 
 if TYPE_CHECKING:
@@ -21,13 +21,7 @@ _OWN_COLUMNS = ("task", "metric", "score", "routed_score")
 @click.command()
 @click.argument("name")
 @click.argument("overrides", nargs=-1)
-@click.option(
-    "--runs-dir",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Where run folders are made.",
-)
+@runs_dir_option("Where run folders are made.")
 @click.option("--name", "run_name", help="Name of the run's folder; made from the settings if not given.")
 @format_option
 def run(name: str, overrides: tuple[str, ...], runs_dir: Path, run_name: str | None, form: str) -> None:

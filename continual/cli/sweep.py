@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from continual.cli.compare import print_comparison, reference_option
-from continual.cli.output import format_option, show
+from continual.cli.output import format_option, runs_dir_option, show
 from continual.sweep.outcome import Outcome, Watch
 
 if TYPE_CHECKING:
@@ -20,13 +20,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("name")
 @click.argument("overrides", nargs=-1)
-@click.option(
-    "--runs-dir",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Where the folder of the sweep is made.",
-)
+@runs_dir_option("Where the folder of the sweep is made.")
 @click.option("--name", "sweep_name", help="Name of the sweep's folder; made from what varies if not given.")
 @click.option(
     "--backend",

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from continual.evaluation.text_metrics import tokenizer_of
+from continual.evaluation.text_metrics import bleu_scorer, chrf_scorer
 
 _ORDERS = 4
 """Lengths of the runs of words that BLEU compares."""
@@ -26,12 +26,10 @@ def corpus_scores(written: Sequence[str], references: Sequence[str], language: s
     Raises:
         ValueError: There are none, or not as many as references.
     """
-    from sacrebleu.metrics import BLEU, CHRF
-
     if not written or len(written) != len(references):
         raise ValueError(f"expected as many translations as references, found {len(written)} and {len(references)}")
     scores: dict[str, Any] = {"signatures": {}}
-    for name, metric in (("bleu", BLEU(tokenize=tokenizer_of(language))), ("chrf", CHRF())):
+    for name, metric in (("bleu", bleu_scorer(language)), ("chrf", chrf_scorer())):
         scores[name] = metric.corpus_score(list(written), [list(references)]).score
         scores["signatures"][name] = str(metric.get_signature())
     return scores
@@ -49,10 +47,8 @@ def bleu_statistics(written: Sequence[str], references: Sequence[str], language:
         Whole numbers [sentences, 10]: matches and totals of the runs of 1 to 4 words, words written, and words of the
         reference.
     """
-    from sacrebleu.metrics import BLEU
-
     # The effective order silences a warning; the counts are the same.
-    metric = BLEU(tokenize=tokenizer_of(language), effective_order=True)
+    metric = bleu_scorer(language, effective_order=True)
     rows = []
     for one, other in zip(written, references, strict=True):
         found = metric.sentence_score(one, [other])

@@ -5,7 +5,7 @@ to 1: sacreBLEU's, which go to 100, divided by 100, so that a matrix of them rea
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from continual.errors import ConfigError
 from continual.evaluation.metric import Metric, registered
@@ -40,7 +40,7 @@ def bleu(references: Sequence[str], hypotheses: Sequence[str], language: str | N
     Raises:
         ValueError: No texts, or different numbers of them.
     """
-    return _score(_bleu(language), references, hypotheses)
+    return _score(bleu_scorer(language), references, hypotheses)
 
 
 @registered(
@@ -52,7 +52,7 @@ def bleu(references: Sequence[str], hypotheses: Sequence[str], language: str | N
 )
 def chrf(references: Sequence[str], hypotheses: Sequence[str], language: str | None = None) -> float:
     """Corpus chrF2 (Popović 2015), from 0 to 1; arguments and errors as for `bleu`, `language` is of no matter."""
-    return _score(_chrf(), references, hypotheses)
+    return _score(chrf_scorer(), references, hypotheses)
 
 
 def signature(name: str, language: str | None = None) -> str:
@@ -61,7 +61,7 @@ def signature(name: str, language: str | None = None) -> str:
     Raises:
         ConfigError: The metric is not one of sacreBLEU's.
     """
-    makers = {"bleu": lambda: _bleu(language), "chrf": _chrf}
+    makers = {"bleu": lambda: bleu_scorer(language), "chrf": chrf_scorer}
     if name not in makers:
         raise ConfigError(f"The metric {name!r} has no signature of sacreBLEU; those with one: {', '.join(makers)}.")
     metric = makers[name]()
@@ -69,19 +69,21 @@ def signature(name: str, language: str | None = None) -> str:
     return str(metric.get_signature())
 
 
-def tokenizer_of(language: str | None) -> str:
+def _tokenizer_of(language: str | None) -> str:
     """Name of sacreBLEU's tokenizer for texts of a language, by its code such as `de` or `zh-CN`."""
     code = "" if language is None else language.replace("_", "-").split("-")[0].lower()
     return _TOKENIZERS.get(code, _DEFAULT_TOKENIZER)
 
 
-def _bleu(language: str | None) -> "SacreMetric":
+def bleu_scorer(language: str | None, **options: Any) -> "SacreMetric":
+    """SacreBLEU's BLEU for texts of a language; `options` as of its class."""
     from sacrebleu.metrics import BLEU
 
-    return BLEU(tokenize=tokenizer_of(language))
+    return BLEU(tokenize=_tokenizer_of(language), **options)
 
 
-def _chrf() -> "SacreMetric":
+def chrf_scorer() -> "SacreMetric":
+    """SacreBLEU's chrF2."""
     from sacrebleu.metrics import CHRF
 
     return CHRF()

@@ -16,6 +16,18 @@ SECTIONS = ("stream", "task")
 """The sections of a recipe's settings that name its texts."""
 
 
+def stream_of(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The section `stream` of a recipe's settings.
+
+    Raises:
+        ConfigError: It is missing or no section.
+    """
+    stream = settings.get("stream")
+    if not isinstance(stream, Mapping):
+        raise ConfigError(f"stream is {stream!r}, expected settings; set stream=NAME, see `continual ls streams`.")
+    return stream
+
+
 @dataclass(frozen=True)
 class TaskSpec:
     """A task as settings name it.
@@ -37,10 +49,7 @@ class TaskSpec:
         Raises:
             ConfigError: They are of the wrong type.
         """
-        stream = settings.get("stream")
-        if not isinstance(stream, Mapping):
-            raise ConfigError(f"stream is {stream!r}, expected settings; set stream=NAME, see `continual ls streams`.")
-        return cls(stream, coerced(settings.get("task"), str | None, "task"), seed)
+        return cls(stream_of(settings), coerced(settings.get("task"), str | None, "task"), seed)
 
     @cached_property
     def task(self) -> "Task":

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from continual.errors import ConfigError
+from continual.students.data import stream_of
 
 if TYPE_CHECKING:
     from streams import Task
@@ -36,9 +37,7 @@ class TasksSpec:
         Raises:
             ConfigError: They are of the wrong type.
         """
-        stream, names = settings.get("stream"), settings.get("tasks")
-        if not isinstance(stream, Mapping):
-            raise ConfigError(f"stream is {stream!r}, expected settings; set stream=NAME, see `continual ls streams`.")
+        stream, names = stream_of(settings), settings.get("tasks")
         if names is None:
             return cls(stream, None, seed)
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):

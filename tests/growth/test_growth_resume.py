@@ -2,11 +2,11 @@
 
 import json
 import multiprocessing
-import random
 import time
 from pathlib import Path
 
 import pytest
+from kills import kill_at_random
 from run_samples import work, write_config
 
 from continual.config import compose
@@ -75,14 +75,9 @@ def test_a_run_that_grows_tells_why_and_what_it_became(finished):
 def test_killed_twenty_times_at_random_moments_ends_as_if_undisturbed(workers, finished, tmp_path):
     run, seconds = finished
     killed = Run.create(tmp_path / "run", run.config)
-    chance, hit = random.Random(0), 0
-    for _ in range(20):
-        process = workers.Process(target=growing_work, args=(str(killed.folder),))
-        process.start()
-        process.join(chance.uniform(0.2, min(2.5, seconds)))
-        hit += process.is_alive()
-        process.kill()
-        process.join()
+    hit = kill_at_random(
+        lambda: workers.Process(target=growing_work, args=(str(killed.folder),)), 20, (0.2, min(2.5, seconds)), seed=0
+    )
     growing_work(str(killed.folder))
     assert hit >= 8
     assert numbers(killed.folder) == numbers(run.folder)

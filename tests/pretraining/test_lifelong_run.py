@@ -2,11 +2,11 @@
 
 import json
 import multiprocessing
-import random
-import sys
 
 import pytest
 import torch
+from command_line import call
+from kills import kill_at_random
 from lifelong_samples import CAUSAL, EVERYTHING, SMALL, die_in_state, lifelong_numbers, small, work
 from run_samples import write_config
 
@@ -91,14 +91,7 @@ def test_interrupted_and_continued_ends_with_the_same_bits(finished, tmp_path):
 
 
 def test_killed_at_random_moments_ends_with_the_same_bits(workers, finished, tmp_path):
-    chance, hit = random.Random(1), 0
-    for _ in range(7):
-        process = workers.Process(target=work, args=(str(tmp_path), EVERYTHING))
-        process.start()
-        process.join(chance.uniform(0.5, 3))
-        hit += process.is_alive()
-        process.kill()
-        process.join()
+    hit = kill_at_random(lambda: workers.Process(target=work, args=(str(tmp_path), EVERYTHING)), 7, (0.5, 3), seed=1)
     assert hit >= 2
     made = small(tmp_path, *EVERYTHING)
     made.execute(Progress())
@@ -295,29 +288,13 @@ def test_a_text_as_prompt_adds_no_symbol(tmp_path, one_thread):
     assert summary["vocabulary"] == 340
 
 
-def call(capsys, *arguments):
-    """Runs the command line as the console script does: exit code, stdout, stderr."""
-    from continual.cli import main
-
-    before, sys.argv = sys.argv, ["continual", "pretrain", "lifelong", *arguments]
-    try:
-        main()
-        code = 0
-    except SystemExit as stop:
-        code = stop.code
-    finally:
-        sys.argv = before
-    output = capsys.readouterr()
-    return code, output.out, output.err
-
-
-def test_the_command_prints_the_averages(capsys, finished):
+def test_the_command_prints_the_averages(finished):
     arguments = ["--cache", str(finished.cache), *SMALL, *EVERYTHING]
-    code, out, _ = call(capsys, *arguments)
+    code, out, _ = call("pretrain", "lifelong", *arguments)
     assert code == 0
     assert f"AP {finished.summary()['average_perplexity'][-1]:.2f}, AP+ " in out
     assert str(finished.folder) in out
-    code, out, _ = call(capsys, *arguments, "--format", "json")
+    code, out, _ = call("pretrain", "lifelong", *arguments, "--format", "json")
     assert json.loads(out)["domains"] == ["kitchen", "harbour", "office"]
 
 
@@ -338,10 +315,12 @@ def test_the_command_prints_the_averages(capsys, finished):
         (["objectives=e2s2"], ["objectives"]),
     ],
 )
-def test_what_is_wrong_ends_in_one_sentence(capsys, monkeypatch, tmp_path, arguments, words):
+def test_what_is_wrong_ends_in_one_sentence(monkeypatch, tmp_path, arguments, words):
     monkeypatch.delenv("CONTINUAL_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
-    code, out, err = call(capsys, *arguments, "tracking.enabled=false", "--cache", str(tmp_path / "cache"))
+    code, out, err = call(
+        "pretrain", "lifelong", *arguments, "tracking.enabled=false", "--cache", str(tmp_path / "cache")
+    )
     assert (code, out) == (2, ""), err
     assert err.startswith("error: ")
     assert err.rstrip().endswith(".")

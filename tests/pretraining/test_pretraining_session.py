@@ -3,11 +3,11 @@
 import json
 import multiprocessing
 import os
-import random
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import call
+from kills import kill_at_random
 from pretraining_samples import ALL_OBJECTIVES, SMALL, die_in_checkpoint, numbers, small, with_small_files, work
 
 from continual.errors import BackboneError, ConfigError, Interrupted, LearningError, RunError
@@ -88,14 +88,9 @@ def test_interrupted_and_continued_ends_with_the_same_bits(finished, tmp_path):
 
 
 def test_killed_at_random_moments_ends_with_the_same_bits(workers, finished, tmp_path):
-    chance, hit = random.Random(0), 0
-    for _ in range(8):
-        process = workers.Process(target=work, args=(str(tmp_path), ALL_OBJECTIVES))
-        process.start()
-        process.join(chance.uniform(0.2, 2.5))
-        hit += process.is_alive()
-        process.kill()
-        process.join()
+    hit = kill_at_random(
+        lambda: workers.Process(target=work, args=(str(tmp_path), ALL_OBJECTIVES)), 8, (0.2, 2.5), seed=0
+    )
     assert hit >= 2
     made = small(tmp_path, *ALL_OBJECTIVES)
     made.execute(Progress())
@@ -243,37 +238,21 @@ def test_the_resolved_configuration_repeats_the_model(finished):
     assert Pretraining(again, finished.cache).folder == finished.folder
 
 
-def call(capsys, *arguments: str) -> tuple[int, str, str]:
-    """Runs the command line as the console script does: exit code, stdout, stderr."""
-    from continual.cli import main
-
-    before, sys.argv = sys.argv, ["continual", "pretrain", *arguments]
-    try:
-        main()
-        code = 0
-    except SystemExit as stop:
-        code = stop.code
-    finally:
-        sys.argv = before
-    output = capsys.readouterr()
-    return code, output.out, output.err
-
-
 def test_other_parts_ask_for_the_folder_by_name(finished):
     assert pretrained("translation-tiny", [*SMALL, *ALL_OBJECTIVES], finished.cache) == finished.folder
     with pytest.raises(BackboneError, match=r"make it with `continual pretrain translation-tiny seed=5`\.$"):
         pretrained("translation-tiny", ["seed=5"], finished.cache)
 
 
-def test_the_command_prints_where_the_model_is(capsys, finished):
+def test_the_command_prints_where_the_model_is(finished):
     arguments = ["translation-tiny", "--cache", str(finished.cache), *SMALL, *ALL_OBJECTIVES]
-    code, out, _ = call(capsys, *arguments)
+    code, out, _ = call("pretrain", *arguments)
     assert code == 0
     assert str(finished.folder) in out
-    code, out, _ = call(capsys, *arguments, "--format", "json")
+    code, out, _ = call("pretrain", *arguments, "--format", "json")
     assert json.loads(out)["folder"] == str(finished.folder)
     assert json.loads(out)["scores"][0]["bleu"] >= 0
-    assert call(capsys, *arguments, "--find") == (0, f"{finished.folder}\n", "")
+    assert call("pretrain", *arguments, "--find") == (0, f"{finished.folder}\n", "")
 
 
 @pytest.mark.parametrize(
@@ -297,10 +276,10 @@ def test_the_command_prints_where_the_model_is(capsys, finished):
         (["translation-tiny", "--find"], ["is not in", "continual pretrain translation-tiny"]),
     ],
 )
-def test_what_is_wrong_ends_in_one_sentence(capsys, monkeypatch, tmp_path, arguments, words):
+def test_what_is_wrong_ends_in_one_sentence(monkeypatch, tmp_path, arguments, words):
     monkeypatch.delenv("CONTINUAL_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
-    code, out, err = call(capsys, *arguments, "tracking.enabled=false", "--cache", str(tmp_path / "cache"))
+    code, out, err = call("pretrain", *arguments, "tracking.enabled=false", "--cache", str(tmp_path / "cache"))
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
     assert err.rstrip().endswith(".")

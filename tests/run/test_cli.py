@@ -1,7 +1,6 @@
 """The command line as its user meets it: outputs, JSON, and one clear sentence for everything that is wrong."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -9,32 +8,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from command_line import call
 from run_samples import write_config
 
-from continual.cli import command, main
-
-
-def call(*arguments: str, cwd: Path | None = None) -> tuple[int, str, str]:
-    """Runs the command line in this process as the console script does: exit code, stdout, stderr."""
-    import contextlib
-    import io
-
-    out, err = io.StringIO(), io.StringIO()
-    before, sys.argv = sys.argv, ["continual", *arguments]
-    folder = Path.cwd()
-    try:
-        if cwd is not None:
-            os.chdir(cwd)
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            try:
-                main()
-                code = 0
-            except SystemExit as stop:
-                code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    finally:
-        sys.argv = before
-        os.chdir(folder)
-    return code, out.getvalue(), err.getvalue()
+from continual.cli import command
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,13 @@
 """Whole runs of baselines: the same folder, summary and commands as for our own methods."""
 
-import contextlib
-import io
 import json
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import call
 from run_samples import write_config
 
 from continual.baselines.states import FOLDER
-from continual.cli import main
 from continual.config import compose
 from continual.errors import Interrupted
 from continual.evaluation.summary import load_summary
@@ -69,22 +66,6 @@ def test_a_run_that_is_stopped_and_resumed_has_the_same_summary(name, tiny_folde
     assert (matrix[1] == [None] * 3) == (name == "joint")
     assert (summary.routed.routing_accuracy is None) == (name != "per_task")
     assert not (whole.folder / FOLDER).exists()
-
-
-def call(*arguments: str) -> tuple[int, str, str]:
-    """Runs the command line in this process as the console script does: exit code, stdout, stderr."""
-    out, err = io.StringIO(), io.StringIO()
-    before, sys.argv = sys.argv, ["continual", *arguments]
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            try:
-                main()
-                code = 0
-            except SystemExit as stop:
-                code = stop.code
-    finally:
-        sys.argv = before
-    return code, out.getvalue(), err.getvalue()
 
 
 @pytest.fixture(scope="module")

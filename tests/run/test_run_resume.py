@@ -2,13 +2,13 @@
 
 import json
 import multiprocessing
-import random
 import shutil
 import signal
 import time
 from pathlib import Path
 
 import pytest
+from kills import kill_at_random
 from run_samples import work, write_config
 
 from continual.config import compose
@@ -56,14 +56,7 @@ def tensors(folder: Path) -> dict[str, bytes]:
 
 def kill_often(workers, folder: Path, kills: int, longest: float, seed: int) -> int:
     """Kills the run `kills` times at random moments and lets it end; the number of kills that hit a living process."""
-    chance, hit = random.Random(seed), 0
-    for _ in range(kills):
-        process = workers.Process(target=work, args=(str(folder),))
-        process.start()
-        process.join(chance.uniform(0, longest))
-        hit += process.is_alive()
-        process.kill()
-        process.join()
+    hit = kill_at_random(lambda: workers.Process(target=work, args=(str(folder),)), kills, (0, longest), seed=seed)
     last = workers.Process(target=work, args=(str(folder),))
     last.start()
     last.join()

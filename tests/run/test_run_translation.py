@@ -1,14 +1,12 @@
 """A stream of translations from its configuration to the printed lines: told and routed, killed and resumed."""
 
-import contextlib
-import io
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from command_line import call
 from run_samples import work
 from sacrebleu.metrics import BLEU, CHRF
 from test_run_resume import StopAfter, kill_often, numbers, tensors, workers  # noqa: F401  (a fixture)
@@ -16,7 +14,6 @@ from tiny_generators import CAUSAL
 from translation_samples import write_translation_config
 
 from continual.backbone.generation import Decoding
-from continual.cli import main
 from continual.config import compose, from_file
 from continual.deployment import open_learner
 from continual.errors import BackboneError, ConfigError, Interrupted, LearningError, RunError
@@ -41,21 +38,6 @@ def finished(tmp_path_factory, tiny_generator_folder) -> Run:
 
 def stream_of(run: Run):
     return build_stream(run.config.stream, run.config.seed)
-
-
-def call(*arguments: str) -> tuple[int, str, str]:
-    """A command's exit code, output and errors."""
-    out, err, before = io.StringIO(), io.StringIO(), sys.argv
-    sys.argv = ["continual", *arguments]
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            main()
-            code = 0
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    finally:
-        sys.argv = before
-    return code, out.getvalue(), err.getvalue()
 
 
 # ---------------------------------------------------------------- what is measured

@@ -2,12 +2,12 @@
 
 import json
 import multiprocessing
-import random
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import call
+from kills import kill_at_random
 from student_samples import COMMON, base, interrupted, listed, made, numbers, student, work
 
 from continual.errors import ConfigError, Interrupted, RunError, StreamError
@@ -126,14 +126,7 @@ def test_interrupted_and_continued_ends_with_the_same_bits(settings, finished, t
 def test_killed_at_random_moments_ends_with_the_same_bits(settings, finished, tmp_path):
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["student_samples", "continual.students.ckd", "transformers.models.marian"])
-    chance, hit = random.Random(0), 0
-    for _ in range(6):
-        process = context.Process(target=work, args=(str(tmp_path), settings))
-        process.start()
-        process.join(chance.uniform(0.5, 3.0))
-        hit += process.is_alive()
-        process.kill()
-        process.join()
+    hit = kill_at_random(lambda: context.Process(target=work, args=(str(tmp_path), settings)), 6, (0.5, 3.0), seed=0)
     assert hit >= 2
     one = student("ckd", tmp_path, None, *settings)
     one.execute(Progress())
@@ -222,29 +215,13 @@ def test_a_malicious_teacher_is_trained_on_translations_of_others(models):
     assert own == given
 
 
-def call(capsys, *arguments: str) -> tuple[int, str, str]:
-    """Runs the command line as the console script does: exit code, stdout, stderr."""
-    from continual.cli import main
-
-    before, sys.argv = sys.argv, ["continual", "distil", *arguments]
-    try:
-        main()
-        code = 0
-    except SystemExit as stop:
-        code = stop.code
-    finally:
-        sys.argv = before
-    output = capsys.readouterr()
-    return code, output.out, output.err
-
-
-def test_the_command_shows_every_step(capsys, settings, finished):
+def test_the_command_shows_every_step(settings, finished):
     arguments = ["ckd", *COMMON, *settings, "--runs-dir", str(finished.root)]
-    code, out, _ = call(capsys, *arguments)
+    code, out, _ = call("distil", *arguments)
     assert code == 0
     for word in ("step", "bleu_change", "teacher", "large", "accumulative degradation", str(finished.folder)):
         assert word in out
-    code, out, _ = call(capsys, *arguments, "--format", "json")
+    code, out, _ = call("distil", *arguments, "--format", "json")
     assert json.loads(out)["folder"] == str(finished.folder)
 
 
@@ -268,10 +245,10 @@ def test_the_command_shows_every_step(capsys, settings, finished):
         (["fine_tuning", "student={nme: seq2seq}"], ["student.nme"]),
     ],
 )
-def test_what_is_wrong_ends_in_one_sentence(capsys, monkeypatch, tmp_path, models, arguments, words):
+def test_what_is_wrong_ends_in_one_sentence(monkeypatch, tmp_path, models, arguments, words):
     monkeypatch.chdir(tmp_path)
     given = [word.replace("BASE", str(models["base"])) for word in arguments]
-    code, out, err = call(capsys, *given, "tracking.enabled=false", "--runs-dir", str(tmp_path / "runs"))
+    code, out, err = call("distil", *given, "tracking.enabled=false", "--runs-dir", str(tmp_path / "runs"))
     lines = [line for line in err.splitlines() if not line.startswith("before: ")]
     assert (code, out, len(lines)) == (2, "", 1)
     assert lines[0].startswith("error: ")

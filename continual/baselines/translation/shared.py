@@ -51,10 +51,10 @@ class SharedTranslator(TranslationBaseline):
         """See `Participant.learn`."""
         started = time.monotonic()
         self._ready = None  # two models in memory are enough
-        if self._waits(position):
+        if self._baseline.waits(position, len(self._names)):
             return LearnedTask(len(task.train), len(task.dev), time.monotonic() - started, 0, None, None, [])
         past = self._past(0 if self._baseline.texts == "all" else position)
-        tasks = [self._task(place) for place in self._places(position)]
+        tasks = [self._task(place) for place in self._baseline.places(position)]
         remembered = [(self._task(place), rows) for place, rows in enumerate(self._memory.rows(past))]
         train, dev = self._text(tasks, "train", remembered), self._text(tasks, "dev")
         model = self._model_after(past.learned)
@@ -76,7 +76,7 @@ class SharedTranslator(TranslationBaseline):
 
     def scores(self, task: "Task", learned: int) -> TaskScores:
         """See `Participant.scores`."""
-        if self._waits(learned - 1):
+        if self._baseline.waits(learned - 1, len(self._names)):
             return _NOT_MEASURED
         if self._ready is None or self._ready[0] != learned:
             self._ready = (learned, self._model_after(learned))
@@ -98,11 +98,3 @@ class SharedTranslator(TranslationBaseline):
         return self._loaded(
             {name.removeprefix(MODEL): value for name, value in tensors.items() if name.startswith(MODEL)}
         )
-
-    def _waits(self, position: int) -> bool:
-        """Whether nothing is learned yet: joint training begins when all tasks are there."""
-        return self._baseline.texts == "all" and position < len(self._names) - 1
-
-    def _places(self, position: int) -> range:
-        """The places of the tasks whose pairs are learned from."""
-        return range(position, position + 1) if self._baseline.texts == "task" else range(position + 1)

@@ -57,9 +57,11 @@ def unit_of(metric: str) -> Unit:
     return Unit(_NAMES.get(metric, metric), factor, " %" if share else "")
 
 
-def printed(metric: str, value: float | None) -> float | str | None:
-    """A score as it stands among others in a terminal: as it is, BLEU and chrF from 0 to 100 with two decimals."""
-    return value if value is None or metric not in _HUNDREDTHS else f"{100 * value:.2f}"
+def printed(metric: str, value: float | None) -> str:
+    """A score as it stands in a terminal: with three decimals, BLEU and chrF from 0 to 100 with two."""
+    if value is None:
+        return UNKNOWN
+    return f"{100 * value:.2f}" if metric in _HUNDREDTHS else f"{value:.3f}"
 
 
 def capital(words: str) -> str:

@@ -8,7 +8,7 @@ from continual.evaluation.figures.curves import last_row
 from continual.evaluation.figures.numbers import UNKNOWN, Unit, count, decimals, duration, unit_of
 from continual.evaluation.intervals import wilson
 from continual.evaluation.kinds import second_of
-from continual.evaluation.summary import Candidate, Stage, Summary, TaskRecord
+from continual.evaluation.summary import Candidate, Rows, Stage, Summary, TaskRecord
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,8 @@ def config_rows(config: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, st
 def _task_row(summary: Summary, record: TaskRecord) -> TaskRow:
     unit, second = unit_of(summary.metric), second_of(summary.metric)
     dev = unit_of("accuracy")  # also of a translation, whose tokens are right or wrong
-    learned, now = _scores(summary, record.task)
+    learned, now = _scores(summary, record.task, summary.aware.matrix)
+    _, beside = _scores(summary, record.task, getattr(summary.aware, f"{second}_matrix"))
     metrics = list(dict.fromkeys(name for candidate in record.candidates for name in candidate.scores))
     used = {source.prompt for source in record.sources}
     return TaskRow(
@@ -175,7 +176,7 @@ def _task_row(summary: Summary, record: TaskRecord) -> TaskRow:
         learned=unit.score(learned),
         now=unit.score(now),
         interval=_interval(summary.metric, now, record.test_examples, unit),
-        second=unit_of(second).score(_now(summary, f"{second}_matrix", record.task)),
+        second=unit_of(second).score(beside),
         metrics=metrics,
         candidates=_candidate_rows(record.candidates, metrics, used),
         stages=[_stage_row(stage, dev) for stage in record.stages],
@@ -186,22 +187,13 @@ def _training_time(record: TaskRecord) -> float | None:
     return record.train_seconds if record.train_seconds is not None else record.seconds
 
 
-def _scores(summary: Summary, task: str) -> tuple[float | None, float | None]:
-    """Score of a task just after it was learned and after the last step."""
-    matrix = summary.aware.matrix
-    last = last_row(matrix)
-    if task not in summary.tasks or summary.tasks.index(task) >= last:
+def _scores(summary: Summary, task: str, rows: Rows | None) -> tuple[float | None, float | None]:
+    """Score of a task just after it was learned and after the last step, in one of the matrices."""
+    last = last_row(summary.aware.matrix)
+    if rows is None or task not in summary.tasks or summary.tasks.index(task) >= last:
         return None, None
     column = summary.tasks.index(task)
-    return matrix[column + 1][column], matrix[last][column]
-
-
-def _now(summary: Summary, matrix: str, task: str) -> float | None:
-    """Score of a task in the last row of one of the matrices of what was told."""
-    rows = getattr(summary.aware, matrix)
-    if rows is None or task not in summary.tasks:
-        return None
-    return rows[last_row(summary.aware.matrix)][summary.tasks.index(task)]
+    return rows[column + 1][column], rows[last][column]
 
 
 def _interval(metric: str, value: float | None, examples: int | None, unit: Unit) -> str:
