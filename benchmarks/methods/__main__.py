@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import save
-from benchmarks.methods.cells import Cell, dev_accuracy, numbers
+from benchmarks.methods.cells import Cell, dev_accuracy
 from benchmarks.methods.contestants import BUDGET, CONTESTANTS, SEARCHED_ON, SEEDS, STREAMS
 from continual.evaluation.intervals import mean_interval
 
@@ -32,12 +32,21 @@ def main() -> None:
     parser.add_argument("--seeds", default=",".join(map(str, SEEDS)))
     parser.add_argument("--only", default=";".join(CONTESTANTS), help="names of contestants, separated by semicolons")
     parser.add_argument("--jobs", type=int, default=2, help="cells at a time")
+    parser.add_argument("--write", action="store_true", help="run nothing; write the table of what is finished")
     parser.add_argument("--cell", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.cell:
         contestant, stream, seed, rate = arguments.cell.split(";")
         Cell(contestant, stream, int(seed), None if rate == "None" else float(rate)).execute(arguments.runs_dir)
         return
+    runs, jobs = arguments.runs_dir, arguments.jobs
+    if not arguments.write:
+        _run_missing(arguments)
+    write_table(runs, jobs)
+
+
+def _run_missing(arguments: argparse.Namespace) -> None:
+    """The search first, then the table, one seed of everything after the other."""
     runs, jobs = arguments.runs_dir, arguments.jobs
     wanted = arguments.only.split(";")
     _execute([cell for name in wanted for cell in _searched(name)], runs, jobs)
@@ -52,6 +61,10 @@ def main() -> None:
         runs,
         jobs,
     )
+
+
+def write_table(runs: Path, jobs: int) -> None:
+    """Writes what is finished, with the number of seeds of each row."""
     searched = {"stream": SEARCHED_ON[0], "settings": SEARCHED_ON[1], "seed": SEARCHED_ON[2], "by": "mean dev accuracy"}
     tables = {stream: _table(stream, runs) for stream in STREAMS}
     save("methods", {"budget": BUDGET, "caps": STREAMS, "searched": searched, "jobs": jobs, "streams": tables})
@@ -77,8 +90,7 @@ def _execute(cells: list[Cell], runs: Path, jobs: int) -> None:
     missing = [cell for cell in cells if cell.finished(runs) is None]
     with ThreadPoolExecutor(jobs) as pool:
         for cell, failure in zip(missing, pool.map(lambda cell: _run_apart(cell, runs), missing), strict=True):
-            summary = cell.finished(runs)
-            print(cell, failure if summary is None else numbers(summary), flush=True)
+            print(cell, failure or "finished", flush=True)
 
 
 def _run_apart(cell: Cell, runs: Path) -> str:
@@ -95,12 +107,12 @@ def _table(stream: str, runs: Path) -> dict[str, Any]:
     table = {}
     for name, contestant in CONTESTANTS.items():
         rate = _best(name, runs)
-        cells = {seed: Cell(name, stream, seed, rate).finished(runs) for seed in SEEDS}
-        found = {seed: numbers(summary) for seed, summary in cells.items() if summary is not None}
+        cells = {seed: Cell(name, stream, seed, rate).numbers(runs) for seed in SEEDS}
+        found = {seed: cell for seed, cell in cells.items() if cell is not None}
         if found:
             searched = {"setting": contestant.setting, "dev accuracy": _search_results(name, runs), "chosen": rate}
             about = {"kind": contestant.kind, "settings": contestant.settings, "searched": searched}
-            table[name] = about | {"runs": found, "mean": _means(list(found.values()))}
+            table[name] = about | {"runs": found, "mean": _means(list(found.values())) | {"seeds": len(found)}}
     return table
 
 

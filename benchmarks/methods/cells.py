@@ -1,6 +1,9 @@
 """A cell of the table: one contestant on one stream with one seed, as an ordinary run in a folder of its own."""
 
+import contextlib
 import json
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,8 +11,12 @@ from typing import Any
 from benchmarks.methods.contestants import BUDGET, CONTESTANTS, SEARCHED_ON, STREAMS
 from continual.config import compose
 from continual.evaluation.summary import Summary, load_summary
+from continual.files import read_json, write_json
 from continual.progress import Progress
 from continual.run import Run
+
+_COST = "cost.json"
+"""Seconds of processor time: other work on the machine hardly changes them, as it does those of the clock."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,8 @@ class Cell:
         if run.config.resolved != config.resolved:
             raise SystemExit(f"{path} was run with other settings; choose another --runs-dir or delete it.")
         if self.finished(runs) is None:
-            run.execute(Progress())
+            with _processor_time_added(path / _COST):
+                run.execute(Progress())
 
     def finished(self, runs: Path) -> Summary | None:
         """Its results, once it has them."""
@@ -58,9 +66,24 @@ class Cell:
             return None
         return load_summary(path.parent)
 
+    def numbers(self, runs: Path) -> dict[str, Any] | None:
+        """What the table holds of it, once it is finished."""
+        summary = self.finished(runs)
+        return None if summary is None else _numbers(summary, read_json(self.folder(runs) / _COST)["seconds"])
 
-def numbers(summary: Summary) -> dict[str, Any]:
-    """What the table holds of a run."""
+
+@contextlib.contextmanager
+def _processor_time_added(path: Path) -> Iterator[None]:
+    """Adds the processor's seconds for what happens inside to those in a file, also when it is interrupted."""
+    before = read_json(path)["seconds"] if path.exists() else 0.0
+    started = sum(os.times()[:2])
+    try:
+        yield
+    finally:
+        write_json(path, {"seconds": before + sum(os.times()[:2]) - started})
+
+
+def _numbers(summary: Summary, seconds: float) -> dict[str, Any]:
     aware, routed = summary.aware, summary.routed
     return {
         "aware": aware.average,
@@ -70,7 +93,7 @@ def numbers(summary: Summary) -> dict[str, Any]:
         "bwt": aware.bwt,
         "fwt": aware.fwt,
         "trained_parameters": summary.trainable_parameters_per_task,
-        "seconds": summary.seconds.total,
+        "seconds": seconds,
     }
 
 

@@ -11,8 +11,9 @@ BUDGET = (
 """Steps of a training stage, the same for all; patience 0 lets nobody stop earlier."""
 
 _CAPS = ("stream.max_train=128", "stream.max_dev=64", "stream.max_test=200", "backbone.max_length=32")
+_FIVE_EVENTS = "stream.tasks=[charliehebdo,ferguson,germanwings-crash,ottawashooting,sydneysiege]"
 STREAMS = {
-    "pheme": _CAPS,
+    "pheme": (*_CAPS, _FIVE_EVENTS),
     "cl5": _CAPS,
     "fewshot16": (*_CAPS[2:], "stream.order=[dbpedia,amazon,yahoo,agnews]"),
 }

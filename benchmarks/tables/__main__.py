@@ -20,6 +20,7 @@ TABLES = {
     "pheme": rumours.pheme,
     "transferability": rumours.transferability,
     "methods": methods.overview,
+    "winner": methods.winner,
     "caps": methods.caps,
     "search": methods.search,
     **{f"methods-{stream}": functools.partial(methods.table, stream) for stream in methods.STREAMS},

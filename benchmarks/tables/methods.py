@@ -11,6 +11,11 @@ _KINDS = {
     "bound": "all tasks at once",
 }
 
+_POOL = tuple(
+    name for name, row in CONTESTANTS.items() if row.kind == "own" and name not in ("per_task", "linear_probe")
+)
+_NOT_TOLD = ("naive", "ewc", "lwf", "replay", "agem", "l2p", "coda", "olora", "osf")
+
 
 def overview() -> str:
     """One row for each contestant that took part on all streams."""
@@ -20,7 +25,7 @@ def overview() -> str:
     streams = value["streams"]
     everywhere = [name for name in CONTESTANTS if all(name in table for table in streams.values())]
     heads = " | ".join(f"{stream}: told | not told" for stream in streams)
-    lines = [f"| method | {heads} | trained numbers | minutes |", f"|---|{'---|' * (2 * len(streams) + 2)}"]
+    lines = [f"| method | {heads} | trained numbers | CPU minutes |", f"|---|{'---|' * (2 * len(streams) + 2)}"]
     for kind, title in _KINDS.items():
         of_kind = [name for name in everywhere if CONTESTANTS[name].kind == kind]
         if of_kind:
@@ -40,8 +45,8 @@ def table(stream: str) -> str:
         return NOT_YET
     lines = [
         "| method | told (95 % interval) | not told (95 % interval) | forgetting, told | not told | BWT | FWT "
-        "| trained numbers | seconds |",
-        f"|---|{'---|' * 8}",
+        "| trained numbers | CPU seconds | seeds |",
+        f"|---|{'---|' * 9}",
     ]
     rows = value["streams"][stream]
     for name in sorted(rows, key=lambda name: -(rows[name]["mean"]["aware"] or 0)):
@@ -51,9 +56,36 @@ def table(stream: str) -> str:
             *(_number(mean[key]) for key in ("forgetting", "routed_forgetting", "bwt", "fwt")),
             f"{mean['trained_parameters'] or 0:,.0f}",
             f"{mean['seconds']:.0f}",
+            f"{mean['seeds']}",
         ]
         lines.append(f"| `{name}` | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def winner() -> str:
+    """The best of the methods that keep something for each task, against those that are not told the task either."""
+    value = result("methods")
+    if value is None:
+        return NOT_YET
+    lines = [
+        "| stream | best of a pool, not told | best baseline, not told | joint | above every baseline | within 1 point "
+        "of joint |",
+        f"|---|{'---|' * 5}",
+    ]
+    for stream, rows in value["streams"].items():
+        own, shared = (_best_routed(rows, names) for names in (_POOL, _NOT_TOLD))
+        joint = rows["joint"]["mean"]["routed"] if "joint" in rows else None
+        if own and shared and joint is not None:
+            verdicts = (own[1] > shared[1], own[1] >= joint - 0.01)
+            said = " | ".join("yes" if verdict else "**no**" for verdict in verdicts)
+            best = " | ".join(f"`{name}` {accuracy:.3f}" for name, accuracy in (own, shared))
+            lines.append(f"| `{stream}` | {best} | {joint:.3f} | {said} |")
+    return "\n".join(lines)
+
+
+def _best_routed(rows: dict[str, Any], names: tuple[str, ...]) -> tuple[str, float] | None:
+    found = {name: rows[name]["mean"]["routed"] for name in names if name in rows}
+    return max(found.items(), key=lambda item: item[1]) if found else None
 
 
 def caps() -> str:
@@ -101,4 +133,4 @@ def _with_interval(mean: dict[str, Any], key: str) -> str:
     return f"{mean[key]:.3f} ({_number(low)} to {_number(high)})"
 
 
-__all__ = ["STREAMS", "caps", "overview", "search", "table"]
+__all__ = ["STREAMS", "caps", "overview", "search", "table", "winner"]
