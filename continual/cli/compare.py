@@ -20,6 +20,7 @@ _COMPARED = (
     "bwt",
     "fwt",
     "macro_f1",
+    "chrf",
     "trainable_parameters_per_task",
     "total_seconds",
 )
@@ -32,7 +33,8 @@ _HEADS = {
 _MARKDOWN = (
     "n",
     *("average", "routed_average", "forgetting", "routed_forgetting", "bwt", "routed_bwt", "fwt", "routed_fwt"),
-    *("macro_f1", "routed_macro_f1", "trainable_parameters_per_task", "train_seconds", "total_seconds"),
+    *("macro_f1", "routed_macro_f1", "chrf", "routed_chrf"),
+    *("trainable_parameters_per_task", "train_seconds", "total_seconds"),
 )
 _TESTED = (
     *("first", "second", "difference", "p_sign_flip", "p_t", "p_tasks"),
@@ -100,31 +102,38 @@ def print_comparison(result: "Comparison", figure: Path | None = None) -> None:
 
 
 def _print_means(result: "Comparison") -> None:
-    from continual.evaluation.formats import cell_text, flat_rows
+    from continual.evaluation.compare import worth_showing
+    from continual.evaluation.formats import cell_text, flat_rows, for_people
 
-    rows = flat_rows(result.groups)
-    columns = [*_telling(result, rows), *_COMPARED]
+    rows = flat_rows(for_people(result.groups))
+    measures = worth_showing(_COMPARED, rows)
+    columns = [*_telling(result, rows), *measures]
     cells = [[cell_text(row, key) for key in columns] for row in rows]
     streams = ", ".join(sorted({row["stream"] for row in rows}))
     heads = [_HEADS.get(name, name) for name in columns]
     title = f"{streams}: means over seeds, ± 95 % interval"
-    print_table(heads, cells, title, numbers=[_HEADS.get(name, name) for name in _COMPARED])
+    print_table(heads, cells, title, numbers=[_HEADS.get(name, name) for name in measures])
 
 
 def _print_tests(result: "Comparison") -> None:
     """Differences and their p values, groups by their short names."""
-    from continual.evaluation.formats import cell_text
+    from continual.evaluation.formats import cell_text, for_people
 
     if not result.tests:
         return
     names = {row["label"]: row["name"] for row in result.groups}
-    rows = [{**test, "first": names[test["first"]], "second": names[test["second"]]} for test in result.tests]
+    tests = for_people(result.tests, _metrics(result))
+    rows = [{**test, "first": names[test["first"]], "second": names[test["second"]]} for test in tests]
     columns = ("first", "second", "difference", "p_sign_flip", "p_tasks", "routed_difference", "routed_p_sign_flip")
     heads = ("", "minus", "difference", "p over seeds", "p over tasks", "routed difference", "routed p over seeds")
     cells = [[cell_text(row, key, 4 if "difference" in key else 3) for key in columns] for row in rows]
     counts = sorted({len(row["seeds"]) for row in rows})
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     print_table(heads, cells, f"paired by seed ({seeds} shared), exact sign-flip tests", numbers=heads[2:])
+
+
+def _metrics(result: "Comparison") -> dict[str, str]:
+    return {row["label"]: row["metric"] for row in result.groups}
 
 
 def _telling(result: "Comparison", rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -138,14 +147,16 @@ def _telling(result: "Comparison", rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _print_markdown(result: "Comparison", each_run: bool) -> None:
-    from continual.evaluation.formats import flat_rows, to_markdown
+    from continual.evaluation.compare import worth_showing
+    from continual.evaluation.formats import flat_rows, for_people, to_markdown
 
     if each_run:
-        click.echo(to_markdown(result.runs))
+        click.echo(to_markdown(for_people(result.runs)))
     else:
-        click.echo(to_markdown(result.groups, [*_telling(result, flat_rows(result.groups)), *_MARKDOWN]))
+        columns = [*_telling(result, flat_rows(result.groups)), *worth_showing(_MARKDOWN, result.groups)]
+        click.echo(to_markdown(for_people(result.groups), columns))
         if result.tests:
-            click.echo(to_markdown(result.tests, _TESTED, digits=4))
+            click.echo(to_markdown(for_people(result.tests, _metrics(result)), _TESTED, digits=4))
     for note in result.notes:
         click.echo(f"note: {note}", err=True)
 

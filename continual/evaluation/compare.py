@@ -25,6 +25,7 @@ MEASURES: dict[str, Reading] = {
     "bwt": lambda summary: summary.aware.bwt,
     "fwt": lambda summary: summary.aware.fwt,
     "macro_f1": lambda summary: summary.aware.macro_f1,
+    "chrf": lambda summary: summary.aware.chrf,
     "own_metric": lambda summary: summary.aware.own_metric,
     "routed_average": _routed("average"),
     "routed_learning": _routed("learning"),
@@ -33,6 +34,7 @@ MEASURES: dict[str, Reading] = {
     "routed_bwt": _routed("bwt"),
     "routed_fwt": _routed("fwt"),
     "routed_macro_f1": _routed("macro_f1"),
+    "routed_chrf": _routed("chrf"),
     "routed_own_metric": _routed("own_metric"),
     "routing_accuracy": _routed("routing_accuracy"),
     "trainable_parameters_per_task": lambda summary: summary.trainable_parameters_per_task,
@@ -43,6 +45,18 @@ MEASURES: dict[str, Reading] = {
 }
 """Column name -> how to read it from a summary. Without a prefix, the task is told (`aware`)."""
 
+_OF_ONE_KIND = ("macro_f1", "chrf")
+"""What is measured of one kind of task only."""
+
+
+def worth_showing(columns: Iterable[str], rows: Sequence[Row]) -> list[str]:
+    """The columns without those of a kind of task that no row is about."""
+    return [
+        name
+        for name in columns
+        if name.removeprefix("routed_") not in _OF_ONE_KIND or any(row.get(name) is not None for row in rows)
+    ]
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -50,7 +64,7 @@ class Comparison:
 
     Attributes:
         runs: One row for each run: run, stream, method, backbone, tuning, settings (those in which it differs from
-            others, by dotted names), seed, tasks, finished, and the `MEASURES`.
+            others, by dotted names), seed, metric, tasks, finished, and the `MEASURES`.
         groups: One row for each set of finished runs that differ in their seeds only: name (in as few words as tell
             them apart), label (in full), stream, method, backbone, tuning, settings, metric, seeds (a list), n, and for
             each measure NAME its mean NAME, and NAME_low, NAME_high, the 95 % t interval (None for one run).
@@ -101,6 +115,7 @@ def _order(run: Measured) -> tuple[Any, ...]:
 
 def _run_row(summary: Summary, settings: dict[str, Any]) -> Row:
     head = {"run": summary.run, **shared_of(summary), "settings": settings, "seed": summary.seed}
+    head["metric"] = summary.metric
     measures = {name: read(summary) for name, read in MEASURES.items()}
     return {**head, "tasks": len(summary.tasks), "finished": summary.finished, **measures}
 

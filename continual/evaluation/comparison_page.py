@@ -5,11 +5,11 @@ from pathlib import Path
 import jinja2
 
 from continual.errors import ConfigError, RunError
-from continual.evaluation.compare import Comparison
+from continual.evaluation.compare import Comparison, worth_showing
 from continual.evaluation.figures.costs import cost_drawing, score_name
 from continual.evaluation.figures.numbers import capital
 from continual.evaluation.figures.shapes import DARK, Drawing, to_png, to_svg
-from continual.evaluation.formats import cell_text, flat_rows
+from continual.evaluation.formats import cell_text, flat_rows, for_people
 from continual.files import replacing, write_text
 
 FORMATS = (".svg", ".png", ".html")
@@ -24,6 +24,7 @@ _MEASURES = {
     "bwt": "backward transfer",
     "fwt": "forward transfer",
     "macro_f1": "macro-F1",
+    "chrf": "chrF",
     "trainable_parameters_per_task": "trained parameters",
     "train_seconds": "seconds to train",
     "total_seconds": "seconds in all",
@@ -74,17 +75,21 @@ def _page(comparison: Comparison, drawing: Drawing) -> str:
     )
     score = score_name(comparison.groups)
     names = {row["label"]: row["name"] for row in comparison.groups}
-    groups = [(row["name"], [cell_text(row, key) for key in _MEASURES]) for row in flat_rows(comparison.groups)]
+    measures = worth_showing(_MEASURES, comparison.groups)
+    groups = [
+        (row["name"], [cell_text(row, key) for key in measures]) for row in flat_rows(for_people(comparison.groups))
+    ]
+    metrics = {row["label"]: row["metric"] for row in comparison.groups}
     tests = [
         (names[row["first"]], names[row["second"]], [cell_text(row, key, 4) for key in _TESTS])
-        for row in comparison.tests
+        for row in for_people(comparison.tests, metrics)
     ]
     return environment.get_template("comparison.html.j2").render(
         streams=list(dict.fromkeys(row["stream"] for row in comparison.groups)),
         runs=len(comparison.runs),
         drawing=to_svg(drawing),
         dark=DARK,
-        measures=[name.replace("accuracy", score) for name in _MEASURES.values()],
+        measures=[_MEASURES[key].replace("accuracy", score) for key in measures],
         score=capital(score),
         groups=groups,
         test_heads=list(_TESTS.values()),

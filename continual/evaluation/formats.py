@@ -5,9 +5,34 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from continual.evaluation.figures.numbers import unit_of
 from continual.evaluation.groups import setting_text, short_keys
 
 Row = Mapping[str, Any]
+
+_SCORES = ("average", "learning", "anytime", "forgetting", "bwt", "fwt", "chrf", "own_metric", "difference")
+
+
+def for_people(rows: Sequence[Row], metrics: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+    """Rows with BLEU and chrF from 0 to 100, as everyone knows them; in files they are from 0 to 1 like all scores.
+
+    Args:
+        rows: Any list of `Comparison`.
+        metrics: The metric of each group by its label, for rows of tests; other rows say it themselves.
+    """
+    return [_readable(row, row["metric"] if metrics is None else metrics[row["first"]]) for row in rows]
+
+
+def _readable(row: Row, metric: str) -> dict[str, Any]:
+    unit = unit_of(metric)
+    factor = 1.0 if unit.suffix else unit.factor  # shares are printed as they are
+    return {
+        name: value * factor if isinstance(value, float) and _is_score(name) else value for name, value in row.items()
+    }
+
+
+def _is_score(name: str) -> bool:
+    return name.removeprefix("routed_").removesuffix("_low").removesuffix("_high") in _SCORES
 
 
 def flat_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -12,8 +12,8 @@ from made_up_runs import make_summary
 
 from continual.errors import ConfigError, RunError
 from continual.evaluation import compare as comparing
-from continual.evaluation.compare import MEASURES, Comparison
-from continual.evaluation.formats import cell_text, to_csv, to_markdown
+from continual.evaluation.compare import MEASURES, Comparison, worth_showing
+from continual.evaluation.formats import cell_text, for_people, to_csv, to_markdown
 from continual.evaluation.groups import Measured, load_measured, setting_text, short_keys
 from continual.evaluation.summary import Summary
 
@@ -351,3 +351,35 @@ def test_routed_measures_stand_beside_the_others(six: list[Summary]) -> None:
         assert row[f"routed_{name}"] is not None
     assert row["trainable_parameters_per_task"] == 7298
     assert row["train_seconds"] == pytest.approx(212.4)
+
+
+def test_a_column_of_one_kind_of_task_is_shown_where_a_row_has_it() -> None:
+    columns = ["average", "macro_f1", "chrf", "routed_chrf"]
+    assert worth_showing(columns, [{"macro_f1": 0.5, "chrf": None}]) == ["average", "macro_f1"]
+    assert worth_showing(columns, [{"chrf": None}, {"chrf": 0.4, "routed_chrf": 0.3}]) == [
+        "average",
+        "chrf",
+        "routed_chrf",
+    ]
+
+
+def test_bleu_and_chrf_are_shown_from_0_to_100_and_kept_from_0_to_1() -> None:
+    def translating(seed: int, average: float, method: str) -> Summary:
+        run = _run(seed, average, method)
+        run.metric, run.aware.macro_f1, run.aware.chrf = "bleu", None, 0.5
+        return run
+
+    found = compare([translating(seed, 0.25 + seed / 100, name) for name in ("panda", "scratch") for seed in (0, 1)])
+    group, shown = found.groups[0], for_people(found.groups)[0]
+    assert (group["average"], group["chrf"], group["n"]) == (pytest.approx(0.255), 0.5, 2)
+    assert (shown["average"], shown["chrf"], shown["n"]) == (pytest.approx(25.5), 50.0, 2)
+    assert shown["average_high"] == pytest.approx(100 * group["average_high"])
+    assert shown["total_seconds"] == group["total_seconds"]
+    (test,) = for_people(found.tests, {row["label"]: row["metric"] for row in found.groups})
+    assert test["difference"] == 0.0
+    assert test["p_sign_flip"] == 1.0
+
+
+def test_shares_are_shown_as_they_are(six: list[Summary]) -> None:
+    groups = compare(six).groups
+    assert for_people(groups) == groups
