@@ -221,28 +221,30 @@ class Learner:
             seed=self.settings.seed,
             checkpoints=checkpoints or NoCheckpoints(),
             watcher=watcher or Silent(),
-            earlier=self.earlier(task.kind) if self.method.builds else (),
+            earlier=self.earlier(task) if self.method.builds else (),
         )
 
-    def earlier(self, kind: str) -> list[Prompt]:
-        """What the method has learned before, newest first: its shared model, or the newest prompt of each task.
+    def earlier(self, task: "Task") -> list[Prompt]:
+        """What the method has learned before, newest first: its shared model, or the newest prompt of each other task.
 
         Args:
-            kind: The kind of task that is to be learned.
+            task: What is to be learned; a prompt that it has already is replaced and not built on.
 
         Raises:
             LearningError: The shared model is of another kind of task.
         """
         if self.method.shared:
             record = self.pool.latest(shared_name(self.method.name))
-            if record is not None and kind_of(record) != kind:
+            if record is not None and kind_of(record) != task.kind:
                 raise LearningError(
                     f"method={self.method.name} has one model for all tasks, and that in {self.pool.path} is of "
-                    f"{kind_of(record)} tasks; learn {kind} tasks in a pool of their own."
+                    f"{kind_of(record)} tasks; learn {task.kind} tasks in a pool of their own."
                 )
             return [] if record is None else [self.pool.get(record.id)]
-        newest = [self.pool.latest(task) for task in reversed(self.pool.tasks())]
-        return [self.pool.get(record.id) for record in newest if record is not None and self._built_on(record, kind)]
+        newest = [self.pool.latest(name) for name in reversed(self.pool.tasks()) if name != task.name]
+        return [
+            self.pool.get(record.id) for record in newest if record is not None and self._built_on(record, task.kind)
+        ]
 
     def _built_on(self, record: PromptRecord, kind: str) -> bool:
         spec = {key: value for key, value in record.tuning.items() if key != "readout"}

@@ -18,6 +18,8 @@ from continual.pool import PromptPool
 from continual.progress import Progress
 from continual.run import Run
 from continual.storing import REVISED_BY, REVISES, Storing
+from continual.tuning.base import trained_tensors
+from continual.tuning.composed.base import TOKENS
 from continual.tuning.composed.generated import Generated
 from streams import build_stream
 
@@ -190,6 +192,20 @@ def test_prompts_made_for_each_text_share_a_batch_with_others(tiny_folder, tiny_
     for row, prompt in enumerate(prompts):
         (alone,) = learner.predictor.logits(view, [row], [prompt])
         torch.testing.assert_close(mixed[row], alone, rtol=0, atol=1e-4)
+
+
+def test_a_chain_leaves_out_what_its_task_learned_before(tiny_folder, tiny_encoder, tmp_path):
+    """As when a task is learned again behind the growth of the backbone."""
+    config = settings(tmp_path, tiny_folder("bert"), "progressive")
+    executed(tmp_path / "run", config)
+    learner = opened(tmp_path / "run", tiny_encoder("bert"))
+    kitchen = learner.learn(build_stream(from_file(config).stream, 0).task("kitchen"))
+    others = [
+        trained_tensors(learner.pool.get(learner.prompt_of(name).id).tensors)["own/prompt"]
+        for name in ("office", "harbour")
+    ]
+    earlier = trained_tensors(learner.pool.get(kitchen.id).tensors)["earlier/prompt"]
+    torch.testing.assert_close(earlier, torch.cat(others, TOKENS), rtol=0, atol=0)
 
 
 def test_a_method_on_pairs_refuses_single_texts(tiny_encoder, tmp_path):
