@@ -10,7 +10,7 @@ import os
 import pkgutil
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 PACKAGES = ("continual", "streams")
@@ -39,17 +39,31 @@ def modules(root: Path) -> Iterator[str]:
             yield from (module.name for module in pkgutil.iter_modules([str(folder)], prefix))
 
 
-def imports_alone(name: str) -> bool:
-    """Whether the module can be imported in a fork of this process; the fork prints why not."""
+def import_in_a_fork(name: str) -> int:
+    """Starts a fork of this process that imports the module, and prints why if it cannot; its process id."""
     child = os.fork()
     if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        return child
     try:
         importlib.import_module(name)
     except BaseException:
         traceback.print_exc()
         os._exit(1)
     os._exit(0)
+
+
+def not_alone(names: Iterable[str]) -> list[str]:
+    """Those modules that cannot be imported in a fork of this process, of which as many run as there are processors."""
+    waiting, running, failed = list(names)[::-1], {}, []
+    while waiting or running:
+        while waiting and len(running) < (os.cpu_count() or 1):
+            name = waiting.pop()
+            running[import_in_a_fork(name)] = name
+        child, status = os.wait()
+        name = running.pop(child)
+        if os.waitstatus_to_exitcode(status):
+            failed.append(name)
+    return sorted(failed)
 
 
 def main() -> int:
@@ -59,7 +73,7 @@ def main() -> int:
     for name in PRELOADED:
         importlib.import_module(name)
     names = list(modules(root))
-    failed = [name for name in names if not imports_alone(name)]
+    failed = not_alone(names)
     verdict = f"these cannot be imported alone: {', '.join(failed)}" if failed else "each can be imported alone"
     sys.stdout.write(f"{len(names)} modules: {verdict}.\n")
     return 1 if failed else 0
