@@ -85,7 +85,7 @@ def nearest_prompts(
         complete = rows.shape[1] >= len(index)
         undecided = []
         for query, query_scores, query_rows in zip(waiting, scores, rows, strict=True):
-            best = _best_of_each(owners, query_scores, query_rows, excluded)
+            best = _best_of_each(owners, query_scores, query_rows, excluded, k)
             if complete or _is_decided(best, k, query_scores[-1], index.is_exact):
                 answers[query] = [Hit(prompt.id, min(1.0, max(-1.0, score))) for score, prompt in best[:k]]
             else:
@@ -105,14 +105,21 @@ def _first_width(index: KeyIndex, owners: Owners, wanted: int) -> int:
 
 
 def _best_of_each(
-    owners: Owners, scores: np.ndarray, rows: np.ndarray, excluded: frozenset[str]
+    owners: Owners, scores: np.ndarray, rows: np.ndarray, excluded: frozenset[str], k: int
 ) -> list[tuple[float, KeyRows]]:
+    """The best row of each prompt, best first; of the prompts behind the first `k`, only those as good as the k-th."""
     found = rows >= 0
+    scores = scores[found]
     # Scores fall, so the first row of a prompt is its best.
     numbers, first = np.unique(owners.of(rows[found]), return_index=True)
-    best = [(float(scores[found][place]), owners[number]) for number, place in zip(numbers, first, strict=True)]
-    allowed = [item for item in best if item[1].id not in excluded]
-    return sorted(allowed, key=lambda item: (-item[0], item[1].task, item[1].version))
+    best: list[tuple[float, KeyRows]] = []
+    for place, number in sorted(zip(first.tolist(), numbers.tolist(), strict=True)):
+        score = float(scores[place])
+        if len(best) >= k and score < best[k - 1][0]:
+            break
+        if (prompt := owners[number]).id not in excluded:
+            best.append((score, prompt))
+    return sorted(best, key=lambda item: (-item[0], item[1].task, item[1].version))
 
 
 def _is_decided(best: list[tuple[float, KeyRows]], k: int, last_score: float, exact: bool) -> bool:
