@@ -15,11 +15,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import save
+from benchmarks.runs import finished
 from continual.config import compose
 from continual.evaluation.intervals import mean_interval, paired_test
-from continual.evaluation.summary import load_summary
-from continual.progress import Progress
-from continual.run import Run
 
 SMALL = ("gurlitt", "putinmissing")
 
@@ -56,11 +54,7 @@ def one_run(folder: Path, stream: str, method: str, seed: int, overrides: list[s
     """One cell of the grid; a finished one in `folder` is not run again."""
     path = folder / f"{stream}-{method}-seed{seed}"
     config = compose(stream, [f"method={method}", f"seed={seed}", "tracking.enabled=false", *overrides])
-    run = Run(path) if (path / "config.yaml").exists() else Run.create(path, config)
-    if run.config.resolved != config.resolved:
-        raise SystemExit(f"{path} was run with other settings; choose another --runs-dir")
-    run.execute(Progress())
-    summary = load_summary(path)
+    summary = finished(path, config)
     final = summary.aware.matrix[-1]
     result = {
         "method": method,

@@ -20,11 +20,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import save
+from benchmarks.runs import finished
 from continual.config import RunConfig, compose
 from continual.evaluation.intervals import mean_interval
-from continual.evaluation.summary import Summary, load_summary
-from continual.progress import Progress
-from continual.run import Run
+from continual.evaluation.summary import Summary
 
 CONTESTANTS = "scratch,panda,naive,ewc,replay,per_task,joint"
 QUICK = (
@@ -102,11 +101,7 @@ def one_run(
     """One cell of the grid; a finished one in `folder` is not run again."""
     path = folder / f"{stream}-{method}-order{number}"
     config = settings(stream, method, order, overrides)
-    run = Run(path) if (path / "config.yaml").exists() else Run.create(path, config)
-    if run.config.resolved != config.resolved:
-        raise SystemExit(f"{path} was run with other settings; choose another --runs-dir")
-    run.execute(Progress())
-    result = {"method": method, "order": number} | measured(load_summary(path))
+    result = {"method": method, "order": number} | measured(finished(path, config))
     scores = {side: result[side]["average"] for side in ("aware", "routed")}
     print({"method": method, "order": number, **scores, "seconds": result["seconds"]}, flush=True)
     return result

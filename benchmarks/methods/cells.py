@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.methods.contestants import BUDGET, CONTESTANTS, SEARCHED_ON, STREAMS
+from benchmarks.runs import opened
 from continual.config import compose
 from continual.evaluation.summary import Summary, load_summary
 from continual.files import read_json, write_json
 from continual.progress import Progress
-from continual.run import Run
 
 _COST = "cost.json"
 """Seconds of processor time: other work on the machine hardly changes them, as it does those of the clock."""
@@ -51,10 +51,7 @@ class Cell:
     def execute(self, runs: Path) -> None:
         """Runs what of it has not been run."""
         path = self.folder(runs)
-        config = compose(*self.settings())
-        run = Run(path) if path.exists() else Run.create(path, config)
-        if run.config.resolved != config.resolved:
-            raise SystemExit(f"{path} was run with other settings; choose another --runs-dir or delete it.")
+        run = opened(path, compose(*self.settings()))
         if self.finished(runs) is None:
             with _processor_time_added(path / _COST):
                 run.execute(Progress())

@@ -8,11 +8,11 @@ import functools
 import sys
 from pathlib import Path
 
-from benchmarks.tables import grid, lifelong, methods, performance, rumours, scaling
+from benchmarks.tables import grid, growth, lifelong, methods, performance, rumours, scaling
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-NAMES = ("comparison", "grid", "performance", "pretraining", "scaling")
+NAMES = ("comparison", "grid", "growth", "performance", "pretraining", "scaling")
 PAGES = [ROOT / "README.md", *(DOCS / f"{name}.md" for name in NAMES)]
 FIGURE = DOCS / "figures" / "performance.svg"
 
@@ -25,6 +25,9 @@ TABLES = {
     "search": methods.search,
     **{f"methods-{stream}": functools.partial(methods.table, stream) for stream in methods.STREAMS},
     "grid": grid.table,
+    "exactness": growth.exactness,
+    "needed": growth.needed,
+    "unneeded": growth.unneeded,
     "lifelong": lifelong.table,
     **{name: functools.partial(performance.table, name) for name in ("speed", "peft", "pool", "scaling")},
     "savings": performance.savings,

@@ -1,0 +1,90 @@
+"""How much an expansion changes what a model computes: families x {depth, width, both} x {exact, elle}."""
+
+from typing import Any
+
+_AMOUNTS = {"depth": {"layers": 2}, "width": {"width": 1}, "both": {"layers": 2, "width": 1}}
+"""What is added; width in multiples of the model's own."""
+
+_ENCODERS = {
+    "bert": {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 256},
+    "roberta": {"layer_norm_eps": 1e-5, "type_vocab_size": 1},
+    "mpnet": {"layer_norm_eps": 1e-5},
+}
+_SIDES = {
+    f"{side}_{name}": value
+    for side in ("encoder", "decoder")
+    for name, value in (("layers", 4), ("attention_heads", 4), ("ffn_dim", 256))
+}
+_GENERATORS = {
+    "marian": {"d_model": 64, **_SIDES, "decoder_start_token_id": 1, "scale_embedding": True},
+    "t5": {"d_model": 64, "d_kv": 16, "d_ff": 256, "num_layers": 4, "num_heads": 4, "decoder_start_token_id": 0},
+    "gpt2": {"n_embd": 64, "n_layer": 4, "n_head": 4},
+    "llama": {
+        "hidden_size": 64,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "intermediate_size": 256,
+        "tie_word_embeddings": True,
+    },
+}
+
+
+def exactness() -> list[dict[str, Any]]:
+    """The largest change of any output, on models with random weights and on real ones."""
+    rows = []
+    for name, model, tokenizer in _models():
+        for grown, amount in _AMOUNTS.items():
+            row = {"model": name, "grown": grown} | {how: _change(model, tokenizer, how, amount) for how in _hows()}
+            rows.append(row)
+            shown = ", ".join(f"{how} {row[how]['largest']:.1e}" for how in _hows())
+            print(f"{name:14} {grown:6} {shown}  (of {row['exact']['scale']:.1f}, {row['exact']['what']})")
+    return rows
+
+
+def _hows() -> list[str]:
+    from continual.growth import EXPANSIONS
+
+    return EXPANSIONS.names()
+
+
+def _change(model: Any, tokenizer: Any, how: str, amount: dict[str, int]) -> dict[str, Any]:
+    from continual.growth import EXPANSIONS
+    from continual.growth.change import difference
+    from continual.growth.sizes import Amount
+    from continual.growth.weights import grown, plan, sizes_of
+
+    expansion = EXPANSIONS.load(how)()
+    added = amount | {"width": amount.get("width", 0) * sizes_of(model).width}
+    chosen = plan(model, expansion, Amount(**added))
+    return vars(difference(model, grown(model, chosen, expansion.noise), tokenizer, chosen))
+
+
+def _models() -> list[tuple[str, Any, Any]]:
+    """Random models of every family with MiniLM's vocabulary, and the real ones that are installed."""
+    import torch
+    import transformers
+
+    from continual.backbone import BACKBONES
+    from continual.errors import BackboneError
+
+    words = BACKBONES.load("minilm")().tokenizer
+    found = []
+    for family, sizes in {**_ENCODERS, **_GENERATORS}.items():
+        shared = {"vocab_size": len(words), "pad_token_id": 0, "bos_token_id": 101, "eos_token_id": 102}
+        base = _ENCODERS["bert"] if family in _ENCODERS else {}
+        config = transformers.AutoConfig.for_model(family, **(shared | base | sizes))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            auto = "AutoModel" if family in _ENCODERS else "AutoModelForCausalLM"
+            auto = "AutoModelForSeq2SeqLM" if family in ("marian", "t5") else auto
+            model = getattr(transformers, auto).from_config(config).eval()
+        found.append((f"{family}, random", model, words))
+    for name in ("minilm", "flan-t5-small", "smollm2-135m"):
+        try:
+            encoder = BACKBONES.load(name)()
+        except BackboneError as error:
+            print(f"left out: {error}")
+            continue
+        found.append((name, encoder.model, encoder.tokenizer))
+    return found

@@ -1,0 +1,102 @@
+"""Streams with growth and without: one that prompts hold badly, and two that they hold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.runs import finished
+from continual.config import compose
+from continual.evaluation.summary import Summary
+
+HARD = ("agnews", "sst2", "mnli", "qqp", "wic", "boolq")
+"""Easy tasks, then tasks on pairs that a small sentence encoder holds badly."""
+
+EASY = ("pheme", "cl5")
+
+COMMON = (
+    "method=panda",
+    "tracking.enabled=false",
+    "stream.max_train=800",
+    "stream.max_dev=300",
+    "stream.max_test=400",
+    "backbone.max_length=48",
+    "growth.probe_layer=2",
+)
+"""Caps for all; the probe begins above the second layer, which makes the test a third cheaper."""
+
+QUICK = ("stream.max_train=60", "stream.max_dev=40", "stream.max_test=20", "training.epochs=1", "growth.steps=8")
+EPOCHS = 8
+"""Those of a run that never grows; the one with as much time gets as many more as its time allows."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the runs of one seed are, and what they share.
+
+    Attributes:
+        folder: Of the runs.
+        stream: Name of the stream.
+        settings: Of all runs on it.
+        seed: Decides splits, prompts and batches.
+    """
+
+    folder: Path
+    stream: str
+    settings: tuple[str, ...]
+    seed: int
+
+    def run(self, growth: str, *more: str) -> tuple[dict[str, Any], Summary]:
+        """A finished run: what the result holds of it, and all that it measured."""
+        path = self.folder / f"{self.stream}-{growth.replace(' ', '-')}-seed{self.seed}"
+        summary = finished(path, compose(self.stream, [*self.settings, f"seed={self.seed}", *more]))
+        found = {"stream": self.stream, "growth": growth, "seed": self.seed} | measured(summary)
+        print({key: found[key] for key in ("stream", "growth", "seed", "average", "grown", "seconds")}, flush=True)
+        return found, summary
+
+
+def needed(folder: Path, seeds: Sequence[int], quick: bool) -> dict[str, Any]:
+    """Growing by the test, never, and never with as much time as the test and the growth took.
+
+    Args:
+        folder: Where the runs are kept.
+        seeds: Of the runs.
+        quick: Whether few texts are enough.
+    """
+    tasks = ("stream.dev_fraction=0.2", f"stream.tasks=[{','.join(HARD)}]")
+    runs = []
+    for seed in seeds:
+        place = Place(folder, "cl10", (*COMMON, *tasks, *(QUICK if quick else ())), seed)
+        by_test, _ = place.run("capacity", "growth.when=capacity")
+        never, _ = place.run("never")
+        epochs = round(EPOCHS * max(1.0, by_test["seconds"] / never["seconds"]))
+        longer, _ = place.run("as much time", f"training.epochs={epochs}", f"training.patience={epochs}")
+        runs += [by_test, never, longer | {"epochs": epochs}]
+    return {"tasks": list(HARD), "settings": list(COMMON), "runs": runs}
+
+
+def unneeded(folder: Path, seeds: Sequence[int], quick: bool) -> dict[str, Any]:
+    """How often the test asks for growth after tasks that prompts hold; see `needed`."""
+    places = [Place(folder, stream, (*COMMON, *(QUICK if quick else ())), seed) for stream in EASY for seed in seeds]
+    runs = [place.run("capacity", "growth.when=capacity")[0] for place in places]
+    return {"settings": list(COMMON), "runs": runs}
+
+
+def measured(summary: Summary) -> dict[str, Any]:
+    """What the result holds of a run."""
+    return {
+        "average": summary.aware.average,
+        "routed": summary.routed.average if summary.routed else None,
+        "forgetting": summary.aware.forgetting,
+        "accuracies": dict(zip(summary.tasks, summary.aware.matrix[-1], strict=True)),
+        "seconds": summary.seconds.train,
+        "asked": len(summary.growth),
+        "grown": sum(entry["to"] is not None for entry in summary.growth),
+        "growths": [entry | before_and_after(summary, entry["task"]) for entry in summary.growth],
+    }
+
+
+def before_and_after(summary: Summary, task: str) -> dict[str, Any]:
+    """Test accuracy of the tasks before `task` in the rows before and behind it."""
+    place, matrix = summary.tasks.index(task), summary.aware.matrix
+    return {"old_tasks_before": matrix[place][:place], "old_tasks_after": matrix[place + 1][:place]}

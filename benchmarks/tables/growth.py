@@ -1,0 +1,94 @@
+"""Tables of docs/growth.md: how exact expansions are, and streams with growth and without."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.tables.results import NOT_YET, result
+from continual.evaluation.intervals import mean_interval
+
+_ARMS = {
+    "capacity": "growing when the test asks for it",
+    "never": "never growing",
+    "as much time": "never growing, as much time",
+}
+
+
+def exactness() -> str:
+    """Families, what was added, and the largest change."""
+    value = _group("exactness")
+    if value is None:
+        return NOT_YET
+    grown = list(dict.fromkeys(row["grown"] for row in value["rows"]))
+    heads = " | ".join(f"{name}: exact | elle" for name in grown)
+    lines = [f"| model | output | of at most | {heads} |", f"|---|---|---|{'---|' * (2 * len(grown))}"]
+    for model in dict.fromkeys(row["model"] for row in value["rows"]):
+        rows = {row["grown"]: row for row in value["rows"] if row["model"] == model}
+        about = rows[grown[0]]["exact"]
+        changes = [_change(rows[name][how]["largest"]) for name in grown for how in ("exact", "elle")]
+        lines.append(f"| {model} | {about['what']} | {about['scale']:.1f} | {' | '.join(changes)} |")
+    return "\n".join(lines)
+
+
+def needed() -> str:
+    """Means over the seeds of the three ways to learn the hard stream."""
+    value = _group("needed")
+    if value is None:
+        return NOT_YET
+    tasks = value["tasks"]
+    heads = " | ".join(f"`{task}`" for task in tasks)
+    lines = [
+        f"| | average (95 % interval) | forgetting | {heads} | minutes | grown after |",
+        f"|---|---|---|{'---|' * len(tasks)}---|---|",
+    ]
+    for arm, title in _ARMS.items():
+        runs = [run for run in value["runs"] if run["growth"] == arm]
+        if runs:
+            cells = [_mean([run["accuracies"][task] for run in runs]) for task in tasks]
+            grown = [entry["task"] for run in runs for entry in run["growths"] if entry["to"] is not None]
+            lines.append(
+                f"| {title} | {_interval([run['average'] for run in runs])} "
+                f"| {_mean([run['forgetting'] for run in runs])} | {' | '.join(cells)} "
+                f"| {sum(run['seconds'] for run in runs) / len(runs) / 60:.1f} | {', '.join(grown) or '–'} |"
+            )
+    return "\n".join([*lines, "", _about(value)])
+
+
+def unneeded() -> str:
+    """How often the test was asked, and how often it fired."""
+    value = _group("unneeded")
+    if value is None:
+        return NOT_YET
+    lines = ["| stream | tasks tested | grown | largest gain | average |", "|---|---|---|---|---|"]
+    for stream in dict.fromkeys(run["stream"] for run in value["runs"]):
+        runs = [run for run in value["runs"] if run["stream"] == stream]
+        gains = [entry["evidence"]["gain"] for run in runs for entry in run["growths"]]
+        asked, grown = (sum(run[key] for run in runs) for key in ("asked", "grown"))
+        largest = f"{max(gains):+.3f}" if gains else "–"
+        lines.append(f"| `{stream}` | {asked} | {grown} | {largest} | {_mean([run['average'] for run in runs])} |")
+    return "\n".join([*lines, "", _about(value)])
+
+
+def _group(name: str) -> dict[str, Any] | None:
+    value = result("growth")
+    return None if value is None else value["groups"].get(name)
+
+
+def _about(value: dict[str, Any]) -> str:
+    seeds = len({run["seed"] for run in value["runs"]})
+    settings = ", ".join(f"`{word}`" for word in value["settings"])
+    return f"{seeds} seeds; {settings}; {value['machine']['cpus']} cores; [result](../benchmarks/results/growth.json)."
+
+
+def _change(value: float) -> str:
+    if value == 0:
+        return "0"
+    return f"{value:.0e}".replace("e-0", "e-") if value < 1e-3 else f"{value:.2f}"
+
+
+def _mean(values: Sequence[float]) -> str:
+    return f"{sum(values) / len(values):.3f}"
+
+
+def _interval(values: Sequence[float]) -> str:
+    found = mean_interval(list(values))
+    return f"{found.value:.3f}" if found.low is None else f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
