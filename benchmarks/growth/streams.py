@@ -89,7 +89,8 @@ def measured(summary: Summary) -> dict[str, Any]:
         "routed": summary.routed.average if summary.routed else None,
         "forgetting": summary.aware.forgetting,
         "accuracies": dict(zip(summary.tasks, summary.aware.matrix[-1], strict=True)),
-        "seconds": summary.seconds.train,
+        # Reading and the test of capacity included, which are no training.
+        "seconds": summary.seconds.total - summary.seconds.evaluate,
         "asked": len(summary.growth),
         "grown": sum(entry["to"] is not None for entry in summary.growth),
         "growths": [entry | before_and_after(summary, entry["task"]) for entry in summary.growth],
