@@ -161,7 +161,7 @@ class Row:
     @property
     def spread(self) -> str:
         """The smallest and the largest measurement."""
-        if self.low is None or self.high is None or self.n == 1:
+        if self.low is None or self.high is None or str(self.n).split()[0] == "1":
             return "–"
         return f"{figure(self.low)} – {figure(self.high)}"
 

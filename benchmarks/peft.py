@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import os
 import statistics
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from benchmarks.measure import REPEATS, Row, Spread, seconds_of, show, timed
 from benchmarks.speed import material
 from continual._torchvision import declare_missing_operators
 from continual.backbone.readout import Readout
+from continual.errors import UserError
 from continual.training.watch import Silent
 from streams.task import Task
 
@@ -63,7 +65,10 @@ def main() -> None:
     quick = parser.parse_args().quick
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     started = time.perf_counter()
-    event, news = _plans(quick)
+    try:
+        event, news = _plans(quick)
+    except UserError as error:
+        sys.exit(str(error))
     tried, rate = search(event)
     theirs = {
         event.name: [next(item for item in tried if item["rate"] == rate), *_others(event, rate, event.seeds[1:])],

@@ -1,6 +1,6 @@
 """Measures how fast it is, prints the table of goals and writes the result.
 
-CONTINUAL_DATA=... python -m benchmarks.speed [--only start,step,predict,stream,memory,sources] [--quick]
+CONTINUAL_DATA=... python -m benchmarks.speed [--only start,step,savings,predict,stream,memory,sources] [--quick]
 """
 
 import argparse

@@ -104,7 +104,7 @@ def _run(texts: int) -> dict[str, list[Any]]:
         done = json.loads((run.folder / "summary.json").read_text())["per_task"]
     return {
         "whole": clock.seconds,
-        "learn": [item["seconds"] for item in done],
+        "learn": [item["train_seconds"] for item in done],
         "assess": [item["evaluate_seconds"] for item in done],
         "trainings": [len(item["stages"]) for item in done],
     }

@@ -36,14 +36,14 @@ EXACT_LIMIT = 100_000
 _NEIGHBOURS = 32
 _BUILD_BREADTH = 80
 _SEARCH_BREADTH, _SEARCHED_SO = 384, 1_000_000
-"""With this breadth a search among so many rows finds .96 of the ten nearest prompts (`benchmarks.pool`). What it
-takes grows with the square root of the rows."""
+"""With this breadth a search among so many rows finds about .95 of the ten nearest prompts (`benchmarks.pool`). What
+it takes grows with the square root of the rows."""
 _LEAST_BREADTH = 96
 _RECENT = 100
 """The rows that are compared with each are at most this part of `exact_limit`, once there is a graph."""
 _GROWTH = 32
 """A graph takes in what follows it as soon as that has grown to this part of its size. A search visits every graph, so
-they must be few: two up to three million rows."""
+they must be few: two up to a million rows, three up to thirty million."""
 _BULK = 50_000
 """From this many rows on, the graph is extended by all threads; an hour matters more than equal bits then."""
 

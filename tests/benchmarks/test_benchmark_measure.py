@@ -27,6 +27,8 @@ def test_a_row_tells_its_spread_and_number():
     assert (row.measured, row.low, row.high, row.n, row.verdict) == (2.0, 1.0, 4.0, 3, "met")
     assert row.spread == "1 – 4"
     assert Row("a", "", "", 1.0, None).spread == "–"
+    assert Row.of(Spread.of([4.2]), "a", n="1 seed").spread == "–"
+    assert Row.of(Spread.of([4.2, 5.0]), "a", n="1,000 queries").spread == "4.2 – 5"
     assert Row("a", "", "", 1.0, None).verdict == "–"
     assert Row(**json.loads(json.dumps(row.to_json()))) == row
 

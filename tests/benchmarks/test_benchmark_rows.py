@@ -1,7 +1,9 @@
 """Parts of the rows that can be checked without measuring anything."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +13,8 @@ from benchmarks.measure import Spread
 from benchmarks.speed import memory_row, source_row, variants
 from continual.pool.prompt import Prompt
 from continual.tuning.base import trained_tensors
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -39,6 +43,15 @@ def test_a_row_of_peft_compares_seed_by_seed(monkeypatch):
     assert "forward and backward" in row.limits
     ours[1]["reached"] = False
     assert peft._row(peft.Plan("a task", None, 8), theirs, peft.BARE, "training").met is False
+
+
+def test_peft_says_which_data_is_missing():
+    environment = {name: value for name, value in os.environ.items() if name != "CONTINUAL_DATA"}
+    command = [sys.executable, "-m", "benchmarks.peft", "--quick"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode
+    assert "CONTINUAL_DATA" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_memory_counts_children():
