@@ -116,14 +116,15 @@ def _bleu(
     way: str,
     config: EvaluationConfig,
 ) -> dict[str, Any]:
-    from sacrebleu.metrics import BLEU
+    from continual.evaluation.text_metrics import bleu_scorer
 
     first, second = direction.languages
     forward = way == f"{first}-{second}"
     sources, references = zip(*(pair if forward else pair[::-1] for pair in pairs), strict=True)
-    tag = language_token(second if forward else first) if direction.is_told else ""
+    target = second if forward else first
+    tag = language_token(target) if direction.is_told else ""
     written = translate(model, tokenizer, [f"{tag}{source}" for source in sources], config)
-    metric = BLEU()
+    metric = bleu_scorer(target)
     bleu = metric.corpus_score(written, [list(references)]).score
     samples = [list(sample) for sample in zip(sources[:3], written[:3], references[:3], strict=True)]
     return {"bleu": bleu, "signature": str(metric.get_signature()), "samples": samples}
