@@ -189,12 +189,22 @@ def check_settings(settings: "LearnerSettings", encoder: "Encoder") -> None:
 
     if is_baseline(settings.method.get("name", "")):
         check_growth(settings, encoder)
+        _refuse_noise(settings)
         construct_named(BASELINES, settings.method, "method").check(encoder)
         return
     construct_named(METHODS, settings.method, "method")
     TRANSFERABILITY.entry(settings.transfer.metric)
     build_tuning(settings.tuning).entry(encoder)
     check_growth(settings, encoder)
+
+
+def _refuse_noise(settings: "LearnerSettings") -> None:
+    """A baseline that ignored the setting would be taken for one that was trained with it."""
+    if settings.training.perturbs:
+        raise ConfigError(
+            f"The method {settings.method['name']!r} is a baseline, which is trained without noise, so "
+            f"training.hype={settings.training.hype} would do nothing; leave it out."
+        )
 
 
 def check_task(settings: "LearnerSettings", encoder: "Encoder", task: "Task") -> None:
@@ -248,6 +258,7 @@ def open_participant(
         return PooledParticipant(folder, run_id, encoder, settings)
     if current_team().size > 1:
         raise RunError(f"The method {name!r} is a baseline, which learns in one process; start it without a launcher.")
+    _refuse_noise(settings)
     from continual.baselines import BASELINES
     from continual.baselines.base import Bench
     from continual.construction import construct_named

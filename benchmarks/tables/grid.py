@@ -15,7 +15,8 @@ def table() -> str:
     found, measured = from_json(Findings, value["findings"]), from_json(Measured, value)
     about = (
         f"{len(measured.sources)} sources, {len(measured.targets)} targets, {len(measured.seeds)} seeds, at most "
-        f"{measured.examples} training texts; {measured.seconds / 60:.0f} minutes on {value['machine']['cpus']} cores."
+        f"{measured.examples} training texts; {measured.seconds / 60:.0f} minutes on {value['machine']['cpus']} cores. "
+        f"{measured.distillation()}"
     )
     return "\n\n".join([about, orderings(found), targets(measured, found), metrics(measured, found)])
 

@@ -89,6 +89,7 @@ def _print(measured: "Measured", found: "Findings", folder: Path) -> None:
         )
     ]
     print_table(["PANDA's orderings, over all sources and targets", *found.orderings], rows)
+    click.echo(measured.distillation())
     click.echo(f"page:   {folder / 'grid.html'}")
     click.echo(f"record: {folder / 'grid.json'}")
 

@@ -14,6 +14,8 @@ from continual.cli.output import format_option, runs_dir_option, show
 from continual.sweep.outcome import Outcome, Watch
 
 if TYPE_CHECKING:
+    from continual.errors import UserError
+    from continual.evaluation.compare import Comparison
     from continual.sweep import Backend, Sweep
 
 
@@ -159,7 +161,7 @@ def _conclude(planned: "Sweep", outcomes: Sequence[Outcome], reference: str | No
     from continual.errors import Interrupted
 
     done = any(planned.is_finished(cell) for cell in planned.cells)
-    comparison = planned.compare(reference) if done else None
+    comparison, refused = _compared(planned, reference) if done else (None, None)
     by_name = {outcome.cell: outcome for outcome in outcomes}
     cells = [
         {**vars(by_name[cell.name]), "settings": dict(cell.settings), "run": str(planned.folder / cell.name)}
@@ -169,6 +171,8 @@ def _conclude(planned: "Sweep", outcomes: Sequence[Outcome], reference: str | No
     show(form, value, lambda: print_comparison(comparison) if comparison is not None else None)
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     busy = [outcome.cell for outcome in outcomes if outcome.status == "busy"]
+    if refused is not None:
+        click.echo(f"error: {refused}", err=True)
     if busy:
         click.echo(f"note: Another process works on {', '.join(busy)}; run this again when it is done.", err=True)
     for outcome in failed:
@@ -176,5 +180,16 @@ def _conclude(planned: "Sweep", outcomes: Sequence[Outcome], reference: str | No
     if any(outcome.status == "stopped" for outcome in outcomes):
         again = shlex.join(["continual", *sys.argv[1:]])
         raise Interrupted(f"Stopped as you asked; everything finished so far is on disk. Go on with: {again}")
-    if failed:
+    if failed or refused is not None:
         raise SystemExit(2)
+
+
+def _compared(planned: "Sweep", reference: str | None) -> "tuple[Comparison, UserError | None]":
+    """The comparison, between all pairs where the reference is not to be had, and why it is not."""
+    from continual.errors import ConfigError
+
+    try:
+        return planned.compare(reference), None
+    except ConfigError as error:
+        # What has been measured must be seen, and whoever has stopped the sweep must hear how to go on.
+        return planned.compare(), error

@@ -34,8 +34,8 @@ _TESTS = {
     "p_sign_flip": "p over seeds",
     "p_tasks": "p over tasks",
     "routed_difference": "difference, task not told",
-    "routed_p_sign_flip": "p over seeds",
-    "routed_p_tasks": "p over tasks",
+    "routed_p_sign_flip": "p over seeds, task not told",
+    "routed_p_tasks": "p over tasks, task not told",
 }
 
 

@@ -119,7 +119,7 @@ def short_labels(groups: Sequence[Group]) -> list[str]:
     names = short_keys({key for group in groups for key in group.settings})
     labels = []
     for group in groups:
-        words = [group.shared[key] or "–" for key in differing]
+        words = [value for key in differing if (value := group.shared[key])]
         words += [f"{names[key]}={setting_text(value)}" for key, value in group.settings.items()]
         labels.append(", ".join(words) or group.shared["method"] or "–")
     return labels

@@ -132,7 +132,8 @@ def _paired_t(differences: np.ndarray) -> float | None:
 
     n = len(differences)
     spread = float(differences.std(ddof=1)) if n > 1 else 0.0
-    if spread == 0.0:
+    # Equal differences of rounded numbers differ in their last bits, and a spread of such would make any p.
+    if spread <= 1e-12 * max(1.0, float(np.abs(differences).max())):
         return None
     statistic = float(differences.mean()) / (spread / math.sqrt(n))
     return float(2 * special.stdtr(n - 1, -abs(statistic)))

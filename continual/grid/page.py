@@ -44,6 +44,7 @@ def render_grid(measured: Measured, found: Findings, name: str = "") -> str:
         grid=measured,
         name=name or measured.stream,
         transfers=count(len(measured.wanted())),
+        distillation=measured.distillation(),
         time=duration(measured.seconds),
         unit=_ACCURACY,
         orderings=found.orderings,

@@ -110,6 +110,13 @@ class Measured:
             if pair.source in self.sources and pair.target in self.targets and pair.seed in self.seeds
         ]
 
+    def distillation(self) -> str:
+        """In a sentence, how many of these transfers PANDA distilled: the others pull its results towards scratch."""
+        pairs = self.wanted()
+        distilled = sum(pair.distilled for pair in pairs)
+        others = "" if distilled == len(pairs) else "; where it was given no weight, its prompt is the target's own"
+        return f"PANDA distilled {distilled:,} of {len(pairs):,} transfers{others}."
+
 
 def load_measured(path: Path) -> Measured:
     """Reads `grid.json`.

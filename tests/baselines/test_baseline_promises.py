@@ -26,6 +26,7 @@ from continual.evaluation.stream_metrics import intransigence
 from continual.participant import check_settings, method_registry, open_participant
 from continual.settings import LearnerSettings
 from continual.training.checkpoint import NoCheckpoints
+from continual.training.config import TrainingConfig
 from continual.training.watch import Silent
 from streams import StreamManager
 
@@ -379,6 +380,14 @@ def test_bad_options_are_refused(encoder, tmp_path, name, options, message):
 def test_a_rounded_backbone_is_refused(minilm):
     with pytest.raises(BackboneError, match="int8, which cannot be trained"):
         check_settings(LearnerSettings(method={"name": "naive"}), minilm.quantized())
+
+
+def test_noise_is_refused_and_not_ignored(encoder, tmp_path):
+    settings = LearnerSettings(method={"name": "naive"}, training=TrainingConfig(hype="normal"))
+    with pytest.raises(ConfigError, match=r"training\.hype=normal would do nothing"):
+        check_settings(settings, encoder)
+    with pytest.raises(ConfigError, match="leave it out"):
+        open_participant(tmp_path, "id", encoder, settings, stream())
 
 
 def test_several_processes_are_refused(encoder, tmp_path, monkeypatch):

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import call
 from made_up_runs import make_summary
 
-from continual.errors import ConfigError, RunError
+from continual.cli.sweep import _conclude
+from continual.errors import ConfigError, Interrupted, RunError
 from continual.evaluation import compare as comparing
 from continual.evaluation.compare import MEASURES, Comparison, worth_showing
 from continual.evaluation.formats import cell_text, for_people, to_csv, to_markdown
 from continual.evaluation.groups import Measured, load_measured, setting_text, short_keys
 from continual.evaluation.summary import Summary
+from continual.sweep import Outcome, Sweep
 
 
 def compare(summaries: Iterable[Summary], reference: str | None = None) -> Comparison:
@@ -79,6 +82,11 @@ def test_tuning_and_backbone_separate_groups() -> None:
     comparison = compare([_run(0, 0.8), _run(0, 0.8, tuning=None), _run(0, 0.8, backbone="other")])
     assert len(comparison.groups) == 3
     assert not comparison.notes
+
+
+def test_what_a_group_does_not_have_is_not_in_its_name() -> None:
+    groups = compare([_run(0, 0.8), _run(0, 0.7, "naive", tuning=None)]).groups
+    assert [row["name"] for row in groups] == ["naive", "panda, late"]
 
 
 def test_an_unfinished_run_is_listed_but_enters_no_mean() -> None:
@@ -286,6 +294,21 @@ def test_a_reference_is_taken_under_the_same_other_settings() -> None:
 def test_an_unknown_reference_is_refused(six: list[Summary], reference: str, expected: str) -> None:
     with pytest.raises(ConfigError, match=expected):
         compare(six, reference)
+
+
+def test_a_sweep_without_the_reference_shows_its_results_all_the_same(tmp_path: Path) -> None:
+    words = ("simulated", "method=scratch,naive")
+    sweep = Sweep.plan(tmp_path / "s", *words[:1], words[1:])
+    for cell, average in zip(sweep.cells, (0.8, 0.7), strict=True):
+        _run(0, average, cell.settings["method"]).write(sweep.folder / cell.name)
+        (sweep.folder / cell.name / "matrix.csv").touch()
+    code, out, err = call("sweep", *words, "--name", "s", "--runs-dir", str(tmp_path), "--reference", "scrtch")
+    assert code == 2
+    assert "0.800" in out
+    assert "error: There is no group 'scrtch' to compare with (did you mean 'scratch'?)" in err
+    stopped = [Outcome(cell.name, status) for cell, status in zip(sweep.cells, ("known", "stopped"), strict=True)]
+    with pytest.raises(Interrupted, match="Go on with"):
+        _conclude(sweep, stopped, "scrtch", "table")
 
 
 def test_an_ambiguous_reference_is_refused_and_a_lonely_group_is_noted() -> None:

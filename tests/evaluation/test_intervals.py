@@ -81,6 +81,12 @@ def test_no_difference_at_all() -> None:
     assert result.p_t is None
 
 
+def test_equal_differences_have_no_t_test_whatever_their_last_bits() -> None:
+    first, second = [0.9, 0.8, 0.3], [0.8, 0.7, 0.2]
+    assert len({one - other for one, other in zip(first, second, strict=True)}) > 1
+    assert paired_test(first, second).p_t is None
+
+
 def test_one_pair_says_nothing() -> None:
     result = paired_test([0.9], [0.1])
     assert (result.p_sign_flip, result.p_t, result.difference.low) == (1.0, None, None)

@@ -1,5 +1,6 @@
 """The page of a grid: complete, escaped, and never wider than the screen."""
 
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -39,6 +40,13 @@ def test_has_every_map_and_escapes_names():
     assert html.count("PANDA above scratch") == 1
     assert html.count("Vanilla transfer below scratch") == 1
     assert "from scratch" in html
+    assert "PANDA distilled 10 of 10 transfers." in html
+
+
+def test_says_where_panda_distilled_nothing():
+    measured = make_measured(("a", "b"), ("x",))
+    measured.pairs[0] = dataclasses.replace(measured.pairs[0], distilled=False)
+    assert "PANDA distilled 1 of 2 transfers; where it was given no weight" in page(measured)
 
 
 def test_an_unfinished_grid_is_drawn_too():
