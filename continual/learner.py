@@ -155,7 +155,9 @@ class Learner:
         facts = {"seconds": time.monotonic() - started + earlier, "recalled": [asdict(hit) for hit in hits[:RECORDED]]}
         if "direction" in task.info:
             facts[DIRECTION] = task.info["direction"]
-        record = self.store(lesson, learned, None if ground is None else ground.final(), facts | provenance)
+        record = self.store(
+            lesson, learned, None if ground is None else ground.final(self.settings.training.refit), facts | provenance
+        )
         for view in (*train.views, *dev.views):
             self.cache.drop(view.texts)
         return record

@@ -2,25 +2,26 @@
 
     CONTINUAL_DATA=... python -m benchmarks.methods --runs-dir DIR [--jobs 2] [--seeds 0,1,2] [--only "panda;ewc"]
 
-First the learning rate of every contestant is chosen on dev texts of other tasks, from the space in `contestants.py`;
-then every cell is run. What is finished in DIR is not run again, so the table can be measured in parts and goes on
-where it was stopped. Each cell is an ordinary run with one thread in an interpreter of its own, `--jobs` at a time.
+First the settings of every contestant are chosen on other tasks, from the space in `contestants.py`; then every cell is
+run. What is finished in DIR is not run again, so the table can be measured in parts and goes on where it was stopped.
+Each cell is an ordinary run with one thread in an interpreter of its own, `--jobs` at a time.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.common import save
-from benchmarks.methods.cells import Cell, dev_accuracy
+from benchmarks.methods.cells import Cell
 from benchmarks.methods.contestants import BUDGET, CONTESTANTS, SEARCHED_ON, SEEDS, STREAMS
+from benchmarks.methods.search import Setting, chosen, is_done, search
 from continual.evaluation.intervals import mean_interval
 
 
@@ -36,82 +37,74 @@ def main() -> None:
     parser.add_argument("--cell", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.cell:
-        contestant, stream, seed, rate = arguments.cell.split(";")
-        Cell(contestant, stream, int(seed), None if rate == "None" else float(rate)).execute(arguments.runs_dir)
+        contestant, stream, seed, chosen = json.loads(arguments.cell)
+        Cell(contestant, stream, seed, tuple(map(tuple, chosen))).execute(arguments.runs_dir)
         return
     runs, jobs = arguments.runs_dir, arguments.jobs
     if not arguments.write:
-        _run_missing(arguments)
+        wanted = arguments.only.split(";")
+        with ThreadPoolExecutor(jobs) as pool:
+            found = pool.map(lambda name: search(CONTESTANTS[name].knobs, lambda it: _measured(name, it, runs)), wanted)
+            settings = {name: chosen(tried) for name, tried in zip(wanted, found, strict=True) if is_done(tried)}
+            cells = [
+                Cell(name, stream, seed, settings[name])
+                for seed in map(int, arguments.seeds.split(","))
+                for stream in arguments.streams.split(",")
+                for name in settings
+                if stream in CONTESTANTS[name].streams
+            ]
+            list(pool.map(lambda cell: _run(cell, runs), cells))
     write_table(runs, jobs)
-
-
-def _run_missing(arguments: argparse.Namespace) -> None:
-    """The search first, then the table, one seed of everything after the other."""
-    runs, jobs = arguments.runs_dir, arguments.jobs
-    wanted = arguments.only.split(";")
-    _execute([cell for name in wanted for cell in _searched(name)], runs, jobs)
-    _execute(
-        [
-            Cell(name, stream, seed, _best(name, runs))
-            for seed in map(int, arguments.seeds.split(","))
-            for stream in arguments.streams.split(",")
-            for name in wanted
-            if stream in CONTESTANTS[name].streams
-        ],
-        runs,
-        jobs,
-    )
 
 
 def write_table(runs: Path, jobs: int) -> None:
     """Writes what is finished, with the number of seeds of each row."""
-    searched = {"stream": SEARCHED_ON[0], "settings": SEARCHED_ON[1], "seed": SEARCHED_ON[2], "by": "mean dev accuracy"}
+    by = "average over the tasks in the end, task not told"
+    searched = {"stream": SEARCHED_ON[0], "settings": SEARCHED_ON[1], "seed": SEARCHED_ON[2], "by": by}
     tables = {stream: _table(stream, runs) for stream in STREAMS}
     save("methods", {"budget": BUDGET, "caps": STREAMS, "searched": searched, "jobs": jobs, "streams": tables})
 
 
-def _searched(name: str) -> list[Cell]:
-    return [Cell(name, "search", SEARCHED_ON[2], rate) for rate in CONTESTANTS[name].rates]
+def _measured(name: str, settings: tuple[Setting, ...], runs: Path) -> float | None:
+    """The score of a contestant in the search, which is run for it where that has not been done."""
+    _run(Cell(name, "search", SEARCHED_ON[2], settings), runs)
+    return _known(name, settings, runs)
 
 
-def _best(name: str, runs: Path) -> float | None:
-    """The rate with the highest accuracy on dev; the lowest of equal ones."""
-    found = _search_results(name, runs)
-    return max(sorted(found), key=lambda rate: found[rate]) if found else None
+def _known(name: str, settings: tuple[Setting, ...], runs: Path) -> float | None:
+    """The same where it has been done."""
+    found = Cell(name, "search", SEARCHED_ON[2], settings).numbers(runs)
+    return None if found is None else found["routed"]
 
 
-def _search_results(name: str, runs: Path) -> dict[float, float]:
-    summaries = {cell.rate: cell.finished(runs) for cell in _searched(name)}
-    return {rate: dev_accuracy(summary) for rate, summary in summaries.items() if summary is not None}
-
-
-def _execute(cells: list[Cell], runs: Path, jobs: int) -> None:
-    """Runs the unfinished among the cells, each in an interpreter of its own."""
-    missing = [cell for cell in cells if cell.finished(runs) is None]
-    with ThreadPoolExecutor(jobs) as pool:
-        for cell, failure in zip(missing, pool.map(lambda cell: _run_apart(cell, runs), missing), strict=True):
-            print(cell, failure or "finished", flush=True)
-
-
-def _run_apart(cell: Cell, runs: Path) -> str:
-    """What the interpreter of a cell said at last, if it failed."""
-    words = ";".join(str(value) for value in asdict(cell).values())
-    command = [sys.executable, "-m", "benchmarks.methods", "--runs-dir", str(runs), "--cell", words]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    return "".join(done.stderr.splitlines(keepends=True)[-3:]) if done.returncode else ""
+def _run(cell: Cell, runs: Path) -> None:
+    """Runs a cell in an interpreter of its own, unless it is finished; says what went wrong in it, if anything did."""
+    if cell.finished(runs) is None:
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.methods",
+            "--runs-dir",
+            str(runs),
+            "--cell",
+            json.dumps([*vars(cell).values()]),
+        ]
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        failure = "".join(done.stderr.splitlines(keepends=True)[-3:]) if done.returncode else ""
+        print(cell, failure or "finished", flush=True)
 
 
 def _table(stream: str, runs: Path) -> dict[str, Any]:
     """For each contestant its runs, their means over seeds and 95 % intervals."""
     table = {}
     for name, contestant in CONTESTANTS.items():
-        rate = _best(name, runs)
-        cells = {seed: Cell(name, stream, seed, rate).numbers(runs) for seed in SEEDS}
+        tried = search(contestant.knobs, lambda settings: _known(name, settings, runs))  # noqa: B023
+        seeds = SEEDS if is_done(tried) else ()
+        cells = {seed: Cell(name, stream, seed, chosen(tried)).numbers(runs) for seed in seeds}
         found = {seed: cell for seed, cell in cells.items() if cell is not None}
         if found:
-            searched = {"setting": contestant.setting, "dev accuracy": _search_results(name, runs), "chosen": rate}
-            about = {"kind": contestant.kind, "settings": contestant.settings, "searched": searched}
+            about = {"kind": contestant.kind, "settings": contestant.settings, "searched": [vars(one) for one in tried]}
             table[name] = about | {"runs": found, "mean": _means(list(found.values())) | {"seeds": len(found)}}
     return table
 

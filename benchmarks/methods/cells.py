@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.methods.contestants import BUDGET, CONTESTANTS, SEARCHED_ON, STREAMS
+from benchmarks.methods.search import Setting
 from benchmarks.runs import opened
 from continual.config import compose
 from continual.evaluation.summary import Summary, load_summary
@@ -27,26 +28,27 @@ class Cell:
         contestant: Its name.
         stream: Name of the stream, or `search`.
         seed: Decides splits, prompts and batches.
-        rate: The learning rate; none where there is none to choose.
+        chosen: What was searched, as settings and their values.
     """
 
     contestant: str
     stream: str
     seed: int
-    rate: float | None
+    chosen: tuple[Setting, ...] = ()
 
     def folder(self, runs: Path) -> Path:
         """Where it is run."""
         name = self.contestant.replace(", ", "-").replace(" + ", "-")
-        return runs / self.stream / f"{name}-seed{self.seed}-rate{self.rate}"
+        values = [f"{setting.rpartition('.')[2]}={value:g}" for setting, value in self.chosen]
+        return runs / self.stream / ",".join([name, f"seed={self.seed}", *values])
 
     def settings(self) -> tuple[str, list[str]]:
         """The experiment and what is set in it."""
         contestant = CONTESTANTS[self.contestant]
         stream, caps, _ = SEARCHED_ON if self.stream == "search" else (self.stream, STREAMS[self.stream], None)
         draw = [f"stream.draw={self.seed}"] if stream == "fewshot16" else []
-        rate = [] if contestant.setting is None else [f"{contestant.setting}={self.rate}"]
-        return stream, [*caps, *BUDGET, *draw, *contestant.settings, *rate, f"seed={self.seed}"]
+        chosen = [f"{setting}={value}" for setting, value in self.chosen]
+        return stream, [*caps, *BUDGET, *draw, *contestant.settings, *chosen, f"seed={self.seed}"]
 
     def execute(self, runs: Path) -> None:
         """Runs what of it has not been run."""
@@ -92,9 +94,3 @@ def _numbers(summary: Summary, seconds: float) -> dict[str, Any]:
         "trained_parameters": summary.trainable_parameters_per_task,
         "seconds": seconds,
     }
-
-
-def dev_accuracy(summary: Summary) -> float:
-    """Mean over tasks of the accuracy on dev right after a task was learned."""
-    found = [task.dev_accuracy for task in summary.per_task if task.dev_accuracy is not None]
-    return sum(found) / len(found)

@@ -105,13 +105,22 @@ def search() -> str:
     rows: dict[str, Any] = {}
     for found in value["streams"].values():
         rows = found | rows
-    lines = ["| method | settings | learning rates, with their mean accuracy on dev | chosen |", "|---|---|---|---|"]
+    lines = [
+        "| method | settings | searched, with the accuracy of each value, and the choice in bold |",
+        "|---|---|---|",
+    ]
     for name in (name for name in CONTESTANTS if name in rows):
-        searched = rows[name]["searched"]
-        tried = ", ".join(f"{rate}: {accuracy:.3f}" for rate, accuracy in searched["dev accuracy"].items())
-        chosen = "–" if searched["chosen"] is None else f"`{searched['setting']}={searched['chosen']}`"
-        lines.append(f"| `{name}` | {_settings(rows[name]['settings'])} | {tried or '–'} | {chosen} |")
+        tried = "; ".join(map(_tried, rows[name]["searched"]))
+        lines.append(f"| `{name}` | {_settings(rows[name]['settings'])} | {tried or '–'} |")
     return "\n".join(lines)
+
+
+def _tried(searched: dict[str, Any]) -> str:
+    values = [
+        f"**{value}: {score:.3f}**" if float(value) == searched["chosen"] else f"{value}: {score:.3f}"
+        for value, score in searched["scores"].items()
+    ]
+    return f"`{searched['setting']}` {', '.join(values)}"
 
 
 def _over(streams: dict[str, Any], name: str, key: str) -> float:

@@ -1,5 +1,6 @@
 """The options of every baseline. Imports nothing heavy, so that settings can be checked and listed quickly."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from continual.baselines.base import Baseline, Bench
@@ -16,6 +17,40 @@ EWC_MODES = ("separate", "online")
 _BOTH = (CLASSIFICATION, TRANSLATION)
 
 
+@dataclass(frozen=True)
+class Rates:
+    """Peak learning rates (AdamW).
+
+    Attributes:
+        body: Of the transformer.
+        head: Of the classifier.
+    """
+
+    body: float
+    head: float
+
+    @classmethod
+    def of(cls, learning_rate: float, head_learning_rate: float | None) -> "Rates":
+        """From the options `learning_rate` and `head_learning_rate`, of which the latter may be null: the same.
+
+        Raises:
+            ConfigError: One is not above 0.
+        """
+        body = _above(0, learning_rate, "learning_rate")
+        return cls(body, body if head_learning_rate is None else _above(0, head_learning_rate, "head_learning_rate"))
+
+    def check_translating(self) -> None:
+        """Refuses a rate of a classifier where none is trained.
+
+        Raises:
+            ConfigError: There is one.
+        """
+        if self.head != self.body:
+            raise ConfigError(
+                f"method.head_learning_rate is {self.head}, but a translation has no classifier; leave it out."
+            )
+
+
 class SharedModel(Baseline):
     """One model for all tasks, trained with all its weights.
 
@@ -26,8 +61,8 @@ class SharedModel(Baseline):
 
     texts: ClassVar[str] = "task"
 
-    def __init__(self, learning_rate: float = 5e-5) -> None:
-        self.learning_rate = _above(0, learning_rate, "learning_rate")
+    def __init__(self, learning_rate: float = 5e-5, head_learning_rate: float | None = None) -> None:
+        self.rates = Rates.of(learning_rate, head_learning_rate)
 
     def waits(self, position: int, tasks: int) -> bool:
         """Whether nothing is learned at a task: joint training begins when all tasks of the stream are there."""
@@ -43,6 +78,7 @@ class SharedModel(Baseline):
             from continual.baselines.translation.shared import SharedTranslator
 
             self.check(bench.encoder)
+            self.rates.check_translating()
             return SharedTranslator(self, bench, self.text_memory())
         from continual.baselines.shared import SharedParticipant
 
@@ -75,6 +111,7 @@ class Naive(SharedModel):
 
     Args:
         learning_rate: Peak learning rate of all weights (AdamW).
+        head_learning_rate: That of the classifier, which starts from nothing; null for the same.
     """
 
     name = "naive"
@@ -86,6 +123,7 @@ class Cumulative(SharedModel):
 
     Args:
         learning_rate: Peak learning rate of all weights (AdamW).
+        head_learning_rate: That of the classifier, which starts from nothing; null for the same.
     """
 
     name = "cumulative"
@@ -100,6 +138,7 @@ class Joint(SharedModel):
 
     Args:
         learning_rate: Peak learning rate of all weights (AdamW).
+        head_learning_rate: That of the classifier, which starts from nothing; null for the same.
     """
 
     name = "joint"
@@ -117,6 +156,7 @@ class Ewc(SharedModel):
 
     Args:
         learning_rate: Peak learning rate of all weights (AdamW).
+        head_learning_rate: That of the classifier, which starts from nothing; null for the same.
         ewc_lambda: Weight of the penalty.
         mode: `separate` keeps a penalty for each earlier task, `online` a single one, which is quicker.
         decay: With `online`, the factor of what was important before.
@@ -126,9 +166,14 @@ class Ewc(SharedModel):
     kinds = _BOTH
 
     def __init__(
-        self, learning_rate: float = 5e-5, ewc_lambda: float = 1000.0, mode: str = "separate", decay: float = 1.0
+        self,
+        learning_rate: float = 5e-5,
+        head_learning_rate: float | None = None,
+        ewc_lambda: float = 1000.0,
+        mode: str = "separate",
+        decay: float = 1.0,
     ) -> None:
-        super().__init__(learning_rate)
+        super().__init__(learning_rate, head_learning_rate)
         self.ewc_lambda = _at_least(0, ewc_lambda, "ewc_lambda")
         if mode not in EWC_MODES:
             raise ConfigError(f"method.mode is {mode!r}, expected one of {', '.join(EWC_MODES)}.")
@@ -155,14 +200,21 @@ class Lwf(SharedModel):
 
     Args:
         learning_rate: Peak learning rate of all weights (AdamW).
+        head_learning_rate: That of the classifier, which starts from nothing; null for the same.
         alpha: Weight of the distillation.
         temperature: What logits are divided by in the distillation.
     """
 
     name = "lwf"
 
-    def __init__(self, learning_rate: float = 5e-5, alpha: float = 1.0, temperature: float = 2.0) -> None:
-        super().__init__(learning_rate)
+    def __init__(
+        self,
+        learning_rate: float = 5e-5,
+        head_learning_rate: float | None = None,
+        alpha: float = 1.0,
+        temperature: float = 2.0,
+    ) -> None:
+        super().__init__(learning_rate, head_learning_rate)
         self.alpha = _at_least(0, alpha, "alpha")
         self.temperature = _above(0, temperature, "temperature")
 
@@ -180,14 +232,17 @@ class Replay(SharedModel):
 
     Args:
         learning_rate: Peak learning rate of all weights (AdamW).
+        head_learning_rate: That of the classifier, which starts from nothing; null for the same.
         memory_per_task: Training texts that are kept of each task, drawn at random.
     """
 
     name = "replay"
     kinds = _BOTH
 
-    def __init__(self, learning_rate: float = 5e-5, memory_per_task: int = 50) -> None:
-        super().__init__(learning_rate)
+    def __init__(
+        self, learning_rate: float = 5e-5, head_learning_rate: float | None = None, memory_per_task: int = 50
+    ) -> None:
+        super().__init__(learning_rate, head_learning_rate)
         self.memory_per_task = _at_least(0, memory_per_task, "memory_per_task")
 
     def memory(self, tasks: int) -> "Memory":
@@ -211,14 +266,21 @@ class Agem(SharedModel):
 
     Args:
         learning_rate: Peak learning rate of all weights (AdamW).
+        head_learning_rate: That of the classifier, which starts from nothing; null for the same.
         memory_per_task: Training texts that are kept of each task, drawn at random.
         sample: Kept texts that are looked at in each step, shared out evenly among the earlier tasks.
     """
 
     name = "agem"
 
-    def __init__(self, learning_rate: float = 5e-5, memory_per_task: int = 50, sample: int = 32) -> None:
-        super().__init__(learning_rate)
+    def __init__(
+        self,
+        learning_rate: float = 5e-5,
+        head_learning_rate: float | None = None,
+        memory_per_task: int = 50,
+        sample: int = 32,
+    ) -> None:
+        super().__init__(learning_rate, head_learning_rate)
         self.memory_per_task = _at_least(1, memory_per_task, "memory_per_task")
         self.sample = _at_least(1, sample, "sample")
 
@@ -242,14 +304,21 @@ class Osf(SharedModel):
 
     Args:
         learning_rate: Peak learning rate of the trained directions and the classifier (AdamW).
+        head_learning_rate: That of the classifier, which starts from nothing; null for the same.
         preserved: Share of the singular directions that the first task must not change.
         preserved_last: The same for the last task; the share changes evenly in between.
     """
 
     name = "osf"
 
-    def __init__(self, learning_rate: float = 5e-5, preserved: float = 0.5, preserved_last: float = 0.9) -> None:
-        super().__init__(learning_rate)
+    def __init__(
+        self,
+        learning_rate: float = 5e-5,
+        head_learning_rate: float | None = None,
+        preserved: float = 0.5,
+        preserved_last: float = 0.9,
+    ) -> None:
+        super().__init__(learning_rate, head_learning_rate)
         for name, value in (("preserved", preserved), ("preserved_last", preserved_last)):
             if not 0 < value < 1:
                 raise ConfigError(f"method.{name} is {value}, expected a number above 0 and below 1.")
@@ -268,13 +337,14 @@ class PerTask(Baseline):
 
     Args:
         learning_rate: Peak learning rate of all weights (AdamW).
+        head_learning_rate: That of the classifier, which starts from nothing; null for the same.
     """
 
     name = "per_task"
     kinds = _BOTH
 
-    def __init__(self, learning_rate: float = 5e-5) -> None:
-        self.learning_rate = _above(0, learning_rate, "learning_rate")
+    def __init__(self, learning_rate: float = 5e-5, head_learning_rate: float | None = None) -> None:
+        self.rates = Rates.of(learning_rate, head_learning_rate)
 
     def open(self, bench: Bench) -> "Participant":
         """See `Baseline.open`."""
@@ -282,6 +352,7 @@ class PerTask(Baseline):
             from continual.baselines.translation.separate import SeparateTranslators
 
             self.check(bench.encoder)
+            self.rates.check_translating()
             return SeparateTranslators(self, bench)
         from continual.baselines.own_models import FineTunedModels
 

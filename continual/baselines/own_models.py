@@ -35,7 +35,7 @@ class FineTunedModels(ModelForEachTask):
 
     def __init__(self, baseline: PerTask, bench: Bench) -> None:
         super().__init__(baseline, bench)
-        self._rate = baseline.learning_rate
+        self._rates = baseline.rates
 
     def _fit(
         self, task: "Task", train: FrozenView, dev: FrozenView, checkpoints: Checkpoints, watcher: Watcher
@@ -48,7 +48,7 @@ class FineTunedModels(ModelForEachTask):
             dev=dev.texts,
             targets=torch.tensor(list(task.dev["label"])),
             config=settings.training,
-            learning_rate=self._rate,
+            rates=self._rates,
             seed=settings.seed,
             checkpoints=checkpoints,
             watcher=watcher,

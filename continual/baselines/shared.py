@@ -161,7 +161,7 @@ class SharedParticipant:
             dev=_joined(dev),
             targets=torch.tensor([units[other.labels[label]] for other in tasks for label in other.dev["label"]]),
             config=settings.training,
-            learning_rate=self._baseline.learning_rate,
+            rates=self._baseline.rates,
             seed=settings.seed,
             checkpoints=checkpoints,
             watcher=watcher,

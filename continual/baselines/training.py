@@ -19,6 +19,7 @@ from avalanche.training.supervised import Cumulative, JointTraining
 from avalanche.training.templates import SupervisedTemplate
 
 from continual.backbone.texts import EncodedTexts, shuffled_by_length
+from continual.baselines.methods import Rates
 from continual.baselines.model import Classifier
 from continual.baselines.randomness import drawn_from
 from continual.seeding import seed_of
@@ -43,7 +44,7 @@ class Assignment:
         dev: Texts that choose the epoch.
         targets: Their units, [dev texts].
         config: The budget; its rates and its average are those of prompts and not used.
-        learning_rate: Peak learning rate.
+        rates: Peak learning rates.
         seed: The run's seed.
         checkpoints: Where to keep the state between epochs.
         watcher: Who is told.
@@ -53,7 +54,7 @@ class Assignment:
     dev: EncodedTexts
     targets: Tensor
     config: TrainingConfig
-    learning_rate: float
+    rates: Rates
     seed: int
     checkpoints: Checkpoints
     watcher: Watcher
@@ -109,8 +110,7 @@ class FineTuning(SupervisedTemplate):
         config = assignment.config
         super().__init__(
             model=model,
-            # The rate is set anew before each step, so that of the optimiser is never used.
-            optimizer=torch.optim.AdamW(model.trained().values(), lr=1.0, weight_decay=0.0, fused=True),
+            optimizer=_optimiser(model, assignment.rates),
             criterion=torch.nn.CrossEntropyLoss(label_smoothing=config.label_smoothing),
             train_mb_size=config.batch_size,
             plugins=list(plugins),
@@ -134,7 +134,7 @@ class FineTuning(SupervisedTemplate):
         """One step at the scheduled rate, with the gradient clipped."""
         config = self.assignment.config
         for group in self.optimizer.param_groups:
-            group["lr"] = self.assignment.learning_rate * rate_factor(config, self._at.step, self._total)
+            group["lr"] = group["peak"] * rate_factor(config, self._at.step, self._total)
         if config.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.model.trained().values(), config.clip_norm)
         self.optimizer.step()
@@ -233,6 +233,15 @@ class CumulativeTuning(FineTuning, Cumulative):
 
 class JointTuning(FineTuning, JointTraining):
     """Avalanche's `JointTraining` in the loop of `FineTuning`."""
+
+
+def _optimiser(model: Classifier, rates: Rates) -> torch.optim.AdamW:
+    """Body and classifier with their peaks; the rates themselves are set anew before each step."""
+    groups: dict[float, list[torch.nn.Parameter]] = {}
+    for name, value in model.trained().items():
+        groups.setdefault(rates.head if name.startswith("head.") else rates.body, []).append(value)
+    parts = [{"params": values, "peak": peak} for peak, values in groups.items()]
+    return torch.optim.AdamW(parts, lr=1.0, weight_decay=0.0, fused=True)
 
 
 def _part(tensors: dict[str, Tensor], start: str) -> dict[str, Tensor]:

@@ -63,7 +63,8 @@ class Trials:
         lesson, ground, test = self._prepared(name)
         model = lesson.fit(_OWN, lesson.fresh())
         if self._learner.pool.latest(name) is None:
-            self._learner.store(lesson, Learned(model, _OWN), ground.final(), {"seconds": lesson.stages[0].seconds})
+            head = ground.final(self._learner.settings.training.refit)
+            self._learner.store(lesson, Learned(model, _OWN), head, {"seconds": lesson.stages[0].seconds})
         self._forget(lesson, test)
         return Own(name, self._seed, _outcome(lesson, _OWN, model, test))
 

@@ -9,7 +9,7 @@ NOISES = ("none", "normal", "uniform")
 """Kinds of noise that HyPe may add."""
 
 
-def _setting(default: float | str, help: str) -> Any:
+def _setting(default: float | str | bool, help: str) -> Any:
     return field(default=default, metadata={"help": help})
 
 
@@ -30,6 +30,9 @@ class TrainingConfig:
     )
     clip_norm: float = _setting(1.0, "largest norm of the gradient; 0 does not clip")
     label_smoothing: float = _setting(0.0, "share of the target spread evenly over all labels")
+    refit: bool = _setting(
+        True, "fit the ground once more in the end, to train and dev together; false leaves dev to choosing"
+    )
     hype: str = _setting(
         "none", "noise on the input of every layer in training (HyPe, arXiv 2212.08853): none, normal or uniform"
     )

@@ -122,11 +122,16 @@ class Ground:
         """The classifier of frozen features and terms, fitted to the training texts."""
         return self.problem.head(self.weights, self.strength)
 
-    def final(self) -> Head:
-        """The head fitted once more, on train and dev together.
+    def final(self, refit: bool = True) -> Head:
+        """The head that is kept: fitted once more, on train and dev together.
 
         Dev has chosen epoch and penalty; the problem is convex, so nothing is left that it would have to choose.
+
+        Args:
+            refit: Whether to do so; otherwise the head is that of the training texts.
         """
+        if not refit:
+            return self.head()
         labels = torch.cat([self.train.labels, self.dev.labels])
         both = self.problem.both()
         weights = minimise(both, labels, self.weights, self.problem.scaling, self.strength)

@@ -80,7 +80,7 @@ def opened(
     name: str, folder: Path, encoder: Encoder, tasks: StreamManager | None = None, seed: int = 0, **options: object
 ) -> Participant:
     """A baseline at work in `folder`; `options` may hold settings of the training too."""
-    fields = TrainingConfig.__dataclass_fields__.keys() - {"learning_rate"}
+    fields = TrainingConfig.__dataclass_fields__.keys() - {"learning_rate", "head_learning_rate"}
     training = {key: options.pop(key) for key in list(options) if key in fields}
     if name != "linear_probe":
         options = {"learning_rate": RATE} | options

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from baseline_samples import Cues, learn, opened, stream
+from baseline_samples import RATE, Cues, learn, opened, stream
 from small_tasks import sentences
 from torch.nn import functional as F
 
@@ -111,6 +111,23 @@ def test_at_the_first_task_a_method_is_naive_and_at_the_second_it_is_not(way, na
 
 def test_with_one_earlier_task_both_modes_of_ewc_are_one(way):
     assert same(way("ewc", mode="online")[0][1], way("ewc")[0][1])
+
+
+def test_the_classifier_may_have_a_rate_of_its_own(way, encoder, tmp_path):
+    """Its outputs that come with the second task have it too; a rate of 1e-30 moves nothing."""
+    tasks = stream("town", "topics")
+    rates = {"learning_rate": 1e-30, "head_learning_rate": 0.05}
+    participant = opened("naive", tmp_path, encoder, tasks, **rates)
+    states = []
+    for position in range(2):
+        _one(participant, tasks, position, tmp_path)
+        states.append(_model_part(States(tmp_path).load(position + 1)[0]))
+    first, second = states
+    assert all(torch.equal(value, second[name]) for name, value in first.items() if not name.startswith("model/head."))
+    assert first["model/head.bias"].abs().min() > 0
+    assert not torch.equal(second["model/head.bias"][:2], first["model/head.bias"])
+    assert second["model/head.bias"][2:].abs().min() > 0
+    assert same(way("naive", head_learning_rate=RATE)[0][1], way("naive")[0][1])
 
 
 def test_joint_cumulative_and_naive_are_one_on_one_task(encoder, tmp_path):
@@ -356,6 +373,7 @@ def test_what_osf_preserves_rises_from_the_first_task_to_the_last():
     [
         ("naive", {"learning_rate": 0.0}, r"method\.learning_rate is 0\.0, expected a number above 0"),
         ("per_task", {"learning_rate": -1.0}, r"method\.learning_rate is -1\.0, expected a number above 0"),
+        ("lwf", {"head_learning_rate": 0.0}, r"method\.head_learning_rate is 0\.0, expected a number above 0"),
         ("naive", {"learnin_rate": 1.0}, r"no option method\.learnin_rate \(did you mean 'learning_rate'\?\)"),
         ("ewc", {"ewc_lambda": -1.0}, r"method\.ewc_lambda is -1\.0, expected 0 or more"),
         ("ewc", {"mode": "onlin"}, r"method\.mode is 'onlin', expected one of separate, online"),

@@ -15,7 +15,7 @@ from continual.baselines.translation.material import ParallelText, joined, paral
 from continual.baselines.translation.memories import IMPORTANCE, MODEL, ImportantWeights, Past, importances
 from continual.baselines.translation.model import WholeModel
 from continual.config import compose
-from continual.errors import Interrupted, LearningError
+from continual.errors import ConfigError, Interrupted, LearningError
 from continual.evaluation.summary import load_summary
 from continual.progress import Progress
 from continual.run import Run
@@ -84,6 +84,14 @@ def test_the_others_say_that_they_cannot(name, tiny_generator_folder, tmp_path):
     path = write_translation_config(tmp_path / "c.yaml", tiny_generator_folder("marian"), method={"name": name})
     run = Run.create(tmp_path / "run", compose(str(path)))
     with pytest.raises(LearningError, match=f"is a translation, but method={name} learns classification tasks only"):
+        run.execute(Progress())
+
+
+@pytest.mark.parametrize("name", ["naive", "per_task"])
+def test_a_rate_of_a_classifier_is_refused(name, tiny_generator_folder, tmp_path):
+    config = compose(str(settings(tmp_path, tiny_generator_folder("marian"), name, head_learning_rate=0.1)))
+    run = Run.create(tmp_path / "run", config)
+    with pytest.raises(ConfigError, match=r"head_learning_rate is 0\.1, but a translation has no classifier"):
         run.execute(Progress())
 
 

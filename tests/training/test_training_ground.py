@@ -76,6 +76,13 @@ def test_the_only_text_of_a_label_keeps_what_the_whole_head_says(task):
     )
 
 
+def test_without_refit_the_head_of_the_training_texts_is_kept(task):
+    ground = lay_ground(*task, 2, seed=0, cache=CACHE)
+    kept, first = ground.final(refit=False), ground.head()
+    assert torch.equal(kept.weights.features, first.weights.features)
+    assert not torch.equal(ground.final().weights.features, first.weights.features)
+
+
 def test_the_final_head_is_the_optimum_on_train_and_dev(task):
     train, dev = task
     ground = lay_ground(train, dev, 2, seed=0, cache=CACHE)

@@ -36,7 +36,7 @@ class SeparateTranslators(TranslationBaseline):
     """
 
     def __init__(self, baseline: PerTask, bench: Bench) -> None:
-        super().__init__(bench, baseline.learning_rate)
+        super().__init__(bench, baseline.rates.body)
         self._answers: dict[tuple[int, str], Written] = {}
         self._keys: dict[int, tuple[Tensor, dict[str, Any]]] = {}
         self._vectors: dict[str, Tensor] = {}

@@ -33,7 +33,7 @@ class SharedTranslator(TranslationBaseline):
     """
 
     def __init__(self, baseline: SharedModel, bench: Bench, memory: TextMemory) -> None:
-        super().__init__(bench, baseline.learning_rate)
+        super().__init__(bench, baseline.rates.body)
         self._baseline, self._memory = baseline, memory
         self._ready: tuple[int, WholeModel] | None = None
 
