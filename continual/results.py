@@ -174,7 +174,7 @@ class Results:
         self.per_task.append(_task_record(task, learned, scores[task.name].aware, seconds, self.measures.second))
         self.growth += [] if learned.growth is None else [learned.growth]
         self.evaluate_seconds += seconds
-        self.parameters = learned.trained_parameters or self.parameters
+        self.parameters = max(self.parameters or 0, learned.trained_parameters or 0) or None
         self.examples_seen += learned.examples_seen
         self.tokens_seen += learned.tokens_seen
 

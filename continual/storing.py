@@ -161,7 +161,7 @@ class Storing:
             "candidates": [{"prompt": item.prompt, "scores": dict(item.scores)} for item in learned.ranked[:RECORDED]],
             "stages": [_stage(stage) for stage in lesson.stages],
             "dev_accuracy": chosen.dev_accuracy,
-            "trained_parameters": learned.model.size + (0 if ground is None else ground.size),
+            "trained_parameters": (learned.trained or learned.model.size) + (0 if ground is None else ground.size),
             THRESHOLD: stranger_threshold(keys, lesson.dev.view.embedding, quantile),
         } | ({REVISES: [_revision_facts(item) for item in learned.revised]} if learned.revised else {})
 

@@ -176,6 +176,7 @@ class Learned:
         kept: Tensors that the method keeps with the prompt for tasks to come, under names of its own.
         shared: Where one model serves all tasks: what it knows of the others.
         revised: New versions of earlier prompts.
+        trained: How many numbers were trained for it, where they are more than the model has.
     """
 
     model: SteeredModel
@@ -185,6 +186,7 @@ class Learned:
     kept: dict[str, Tensor] = field(default_factory=dict)
     shared: "Shared | None" = None
     revised: list["Revised"] = field(default_factory=list)
+    trained: int | None = None
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ class CptRd(Method):
         statistics = Statistics.of(lesson.train, seed_of(lesson.seed, lesson.task, "statistics"))
         kept = trained | part(_STATISTICS, statistics.tensors())
         revised = self._backward(lesson, tuning, trained, domains) if self.backward else []
-        return Learned(final, "student", kept=kept, revised=revised)
+        return Learned(final, "student", kept=kept, revised=revised, trained=model.size)
 
     def _begin(self, lesson: Lesson, tuning: Generated, domains: Sequence["Domain"]) -> dict[str, Tensor]:
         """Where the training of a domain starts."""

@@ -40,4 +40,5 @@ class Progressive(Method):
         tuning = Reparametrised(spec, self.reparametrise)
         network = tuning.network(lesson.encoder.width, lesson.generator("reparametrisation"))
         model = lesson.fit("student", tensors | network, tuning=tuning)
-        return Learned(lesson.begin(tuning.folded(model.tensors), chain, model.classifier), "student")
+        folded = lesson.begin(tuning.folded(model.tensors), chain, model.classifier)
+        return Learned(folded, "student", trained=model.size)

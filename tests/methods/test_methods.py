@@ -466,6 +466,13 @@ def test_soft_divergence_by_hand():
     assert float(soft_divergence(student, teacher, 2.0)) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize(("name", "options"), [("cpt_rd", {}), ("progressive", {"reparametrise": 6})])
+def test_networks_that_write_a_prompt_are_counted(school, name, options):
+    """They are folded away afterwards, so the prompt that is stored is smaller than what was trained."""
+    learned = method(name, **options).learn(school.lesson(0))
+    assert learned.trained > learned.model.size
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
