@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from benchmarks.methods.contestants import CONTESTANTS, STREAMS
+from benchmarks.methods.contestants import CONTESTANTS, SEEDS, STREAMS
 from benchmarks.tables.results import NOT_YET, result
+from continual.evaluation.intervals import mean_interval
 
 _KINDS = {
     "own": "something of its own for each task",
@@ -18,23 +19,29 @@ _NOT_TOLD = ("naive", "ewc", "lwf", "replay", "agem", "l2p", "coda", "olora", "o
 
 
 def overview() -> str:
-    """One row for each contestant that took part on all streams."""
+    """One row for each contestant that takes part on all streams."""
     value = result("methods")
     if value is None:
         return NOT_YET
     streams = value["streams"]
-    everywhere = [name for name in CONTESTANTS if all(name in table for table in streams.values())]
+    everywhere = [name for name in CONTESTANTS if CONTESTANTS[name].streams == tuple(STREAMS)]
     heads = " | ".join(f"{stream}: told | not told" for stream in streams)
     lines = [f"| method | {heads} | trained numbers | CPU minutes |", f"|---|{'---|' * (2 * len(streams) + 2)}"]
     for kind, title in _KINDS.items():
-        of_kind = [name for name in everywhere if CONTESTANTS[name].kind == kind]
+        of_kind = [
+            name for name in everywhere if CONTESTANTS[name].kind == kind and any(name in it for it in streams.values())
+        ]
         if of_kind:
             lines.append(f"| *{title}* |{' |' * (2 * len(streams) + 2)}")
         for name in sorted(of_kind, key=lambda name: -_over(streams, name, "aware" if kind == "own" else "routed")):
-            cells = [_number(streams[stream][name]["mean"][key]) for stream in streams for key in ("aware", "routed")]
-            trained = max(table[name]["mean"]["trained_parameters"] or 0 for table in streams.values())
-            minutes = sum(table[name]["mean"]["seconds"] for table in streams.values()) / 60
+            means = {stream: table[name]["mean"] for stream, table in streams.items() if name in table}
+            cells = [_number(means.get(stream, {}).get(key)) for stream in streams for key in ("aware", "routed")]
+            trained = max(mean["trained_parameters"] or 0 for mean in means.values())
+            minutes = sum(mean["seconds"] for mean in means.values()) / 60
             lines.append(f"| `{name}` | {' | '.join(cells)} | {trained:,.0f} | {minutes:.1f} |")
+    fewest = min(row["mean"]["seeds"] for table in streams.values() for row in table.values())
+    if fewest < len(SEEDS):
+        lines += ["", f"Not finished: some rows have {fewest} of {len(SEEDS)} seeds, a dash has none yet."]
     return "\n".join(lines)
 
 
@@ -68,24 +75,32 @@ def winner() -> str:
     if value is None:
         return NOT_YET
     lines = [
-        "| stream | best of a pool, not told | best baseline, not told | joint | above every baseline | within 1 point "
-        "of joint |",
-        f"|---|{'---|' * 5}",
+        "| stream | best of a pool, not told | best baseline, not told | difference (95 % interval) | joint "
+        "| above every baseline | within 1 point of joint |",
+        f"|---|{'---|' * 6}",
     ]
     for stream, rows in value["streams"].items():
         own, shared = (_best_routed(rows, names) for names in (_POOL, _NOT_TOLD))
         joint = rows["joint"]["mean"]["routed"] if "joint" in rows else None
         if own and shared and joint is not None:
-            verdicts = (own[1] > shared[1], own[1] >= joint - 0.01)
+            accuracy = {name: rows[name]["mean"]["routed"] for name in (own, shared)}
+            verdicts = (accuracy[own] > accuracy[shared], accuracy[own] >= joint - 0.01)
             said = " | ".join("yes" if verdict else "**no**" for verdict in verdicts)
-            best = " | ".join(f"`{name}` {accuracy:.3f}" for name, accuracy in (own, shared))
-            lines.append(f"| `{stream}` | {best} | {joint:.3f} | {said} |")
+            best = " | ".join(f"`{name}` {accuracy[name]:.3f}" for name in (own, shared))
+            lines.append(f"| `{stream}` | {best} | {_difference(rows[own], rows[shared])} | {joint:.3f} | {said} |")
     return "\n".join(lines)
 
 
-def _best_routed(rows: dict[str, Any], names: tuple[str, ...]) -> tuple[str, float] | None:
-    found = {name: rows[name]["mean"]["routed"] for name in names if name in rows}
-    return max(found.items(), key=lambda item: item[1]) if found else None
+def _best_routed(rows: dict[str, Any], names: tuple[str, ...]) -> str | None:
+    found = [name for name in names if name in rows]
+    return max(found, key=lambda name: rows[name]["mean"]["routed"]) if found else None
+
+
+def _difference(first: dict[str, Any], second: dict[str, Any]) -> str:
+    """The mean difference over the seeds that both have."""
+    seeds = first["runs"].keys() & second["runs"].keys()
+    found = mean_interval([first["runs"][seed]["routed"] - second["runs"][seed]["routed"] for seed in sorted(seeds)])
+    return f"{found.value:+.3f}" if found.low is None else f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
 
 
 def caps() -> str:
@@ -124,7 +139,8 @@ def _tried(searched: dict[str, Any]) -> str:
 
 
 def _over(streams: dict[str, Any], name: str, key: str) -> float:
-    return sum(table[name]["mean"][key] or 0 for table in streams.values()) / len(streams)
+    found = [table[name]["mean"][key] or 0 for table in streams.values() if name in table]
+    return sum(found) / len(found)
 
 
 def _settings(words: list[str]) -> str:
@@ -139,7 +155,7 @@ def _with_interval(mean: dict[str, Any], key: str) -> str:
     if mean[key] is None:
         return "–"
     _, low, high, _ = mean[f"{key}_interval"]
-    return f"{mean[key]:.3f} ({_number(low)} to {_number(high)})"
+    return f"{mean[key]:.3f}" if low is None else f"{mean[key]:.3f} ({_number(low)} to {_number(high)})"
 
 
 __all__ = ["STREAMS", "caps", "overview", "search", "table", "winner"]

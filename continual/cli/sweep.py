@@ -107,7 +107,7 @@ class ShownWatch(Watch):
             self.bars.update(self._bar, completed=sum(self._parts.values()))
 
     def _told(self, outcome: Outcome) -> str:
-        from continual.evaluation.figures.numbers import duration
+        from continual.evaluation.figures.numbers import duration, printed
 
         if outcome.status == "failed":
             return f"failed: {outcome.sentence}"
@@ -117,7 +117,8 @@ class ShownWatch(Watch):
 
         summary = load_summary(self._folder / outcome.cell)
         scores = [("average", summary.aware), ("routed", summary.routed)]
-        parts = [f"{word} {it.average:.3f}" for word, it in scores if it is not None and it.average is not None]
+        known = [(word, it.average) for word, it in scores if it is not None and it.average is not None]
+        parts = [f"{word} {printed(summary.metric, value)}" for word, value in known]
         return f"{', '.join(parts)}, in {duration(outcome.seconds)}"
 
 

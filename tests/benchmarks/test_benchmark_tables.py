@@ -7,7 +7,7 @@ import pytest
 from benchmarks import common
 from benchmarks.measure import Row, Spread
 from benchmarks.speed import PROMPT, SAVING
-from benchmarks.tables import performance, results
+from benchmarks.tables import methods, performance, results
 
 
 @pytest.fixture
@@ -71,3 +71,27 @@ def test_what_was_not_measured_is_said(folder):
     assert performance.gpu() == performance.NO_GPU
     common.save_group("gpu", "gpu", [of(0.5, what="forward")], 1.0)
     assert "forward" in performance.gpu()
+
+
+def measured(*routed: float, told: float = 0.9) -> dict:
+    """A row of the comparison whose runs with the seeds 0, 1, ... are as accurate as given, the task not told."""
+    mean = {"aware": told, "routed": sum(routed) / len(routed), "trained_parameters": 10, "seconds": 60.0}
+    runs = {str(seed): {"routed": value} for seed, value in enumerate(routed)}
+    return {"mean": mean | {"seeds": len(routed)}, "runs": runs}
+
+
+def test_the_best_of_a_pool_meets_the_best_baseline_and_joint(folder):
+    rows = {"spot": measured(0.8, 0.9), "scratch": measured(0.7, 0.7), "naive": measured(0.6, 0.8)}
+    rows |= {"replay": measured(0.65, 0.65), "joint": measured(0.87, 0.87), "per_task": measured(0.99, 0.99)}
+    common.save("methods", {"streams": {"pheme": rows, "cl5": {}, "fewshot16": {}}})
+    line = methods.winner().splitlines()[-1]
+    assert line.startswith("| `pheme` | `spot` 0.850 | `naive` 0.700 | +0.150 (")
+    assert line.endswith("| 0.870 | yes | **no** |")
+
+
+def test_the_overview_shows_what_is_not_measured_yet_as_a_dash(folder):
+    streams = {"pheme": {"spot": measured(0.8, 0.9)}, "cl5": {"spot": measured(0.5)}, "fewshot16": {}}
+    common.save("methods", {"streams": streams})
+    lines = methods.overview().splitlines()
+    assert "| `spot` | 0.900 | 0.850 | 0.900 | 0.500 | – | – | 10 | 2.0 |" in lines
+    assert lines[-1] == "Not finished: some rows have 1 of 3 seeds, a dash has none yet."

@@ -154,6 +154,11 @@ def test_a_finished_grid_is_only_read_and_can_be_widened(config, tmp_path):
     assert Grid(folder, small_plan(config, sources=["kitchen"])).measured.finished
 
 
+def test_a_grid_goes_on_with_other_threads_and_memory(finished, config):
+    plan = small_plan(config, overrides=["threads=1", "cache_mb=100"])
+    assert Grid(finished.folder, plan).measured.finished
+
+
 def test_bad_grids_are_refused(finished, config, tmp_path):
     with pytest.raises(StreamError, match=r"The option --targets was given an unknown task 'ofice' \(did you mean"):
         Grid(tmp_path / "a", small_plan(config, targets=["ofice"]))
