@@ -42,7 +42,7 @@ from continual.transfer import TRANSFERABILITY
 from continual.transfer.probe import probe_version
 from continual.transfer.signature import Prober, stored_signature
 from continual.translator import NO_READOUT, Sources, Translator
-from continual.tuning import build_tuning
+from continual.tuning import build_tuning, stored_tuning
 from continual.tuning.base import trained_tensors
 from continual.tuning.head import Head
 
@@ -249,9 +249,8 @@ class Learner:
         ]
 
     def _built_on(self, record: PromptRecord, kind: str) -> bool:
-        spec = {key: value for key, value in record.tuning.items() if key != "readout"}
         same = record.method == self.method.name and kind_of(record) == kind
-        return same and build_tuning(spec).base.spec() == self.tuning.spec()
+        return same and stored_tuning(record.tuning).base.spec() == self.tuning.spec()
 
     def capacity(self, lesson: Lesson, learned: Learned) -> "Verdict":
         """Tests whether prompts can hold the task; see `continual/growth/capacity.py`."""
@@ -482,7 +481,7 @@ class Learner:
         Nor can a prompt be compared whose signature was made with other probe texts.
         """
         prompt = self.pool.get(prompt_id)
-        tuning = build_tuning({key: value for key, value in prompt.tuning.items() if key != "readout"})
+        tuning = stored_tuning(prompt.tuning)
         if tuning.base.spec() != self.tuning.spec() or prompt.provenance.get("probe") != probe_version():
             return None
         lent = tuning.lent(trained_tensors(prompt.tensors))

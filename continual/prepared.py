@@ -11,7 +11,7 @@ from continual.backbone.frozen import Seen
 from continual.backbone.readout import Readout
 from continual.pool.prompt import Prompt
 from continual.pool.store import PromptPool
-from continual.tuning import build_tuning
+from continual.tuning import stored_tuning
 from continual.tuning.base import Tensors, Tuning, trained_tensors
 from continual.tuning.stored import StoredGround, loaded_ground
 
@@ -61,14 +61,11 @@ class Prepared:
     @classmethod
     def of(cls, prompt: Prompt) -> "Prepared":
         """From the pool."""
-        spec = dict(prompt.tuning)
-        readout = Readout(**spec.pop("readout"))
+        readout, tuning = Readout(**prompt.tuning["readout"]), stored_tuning(prompt.tuning)
         stored = prompt.tensors
         head = StoredHead(stored["head.weight"], stored["head.bias"]) if "head.weight" in stored else None
         size = sum(value.numel() * value.element_size() for value in stored.values())
-        return cls(
-            build_tuning(spec), readout, trained_tensors(stored), head, loaded_ground(stored), size, prompt.labels
-        )
+        return cls(tuning, readout, trained_tensors(stored), head, loaded_ground(stored), size, prompt.labels)
 
     def kind(self, stepwise: bool) -> tuple[str, str]:
         """Prompts of equal kind can share a batch.

@@ -121,6 +121,30 @@ def import_prompts(path: Path, archive: Path, form: str) -> None:
     )
 
 
+@pool.command()
+@click.argument("path", metavar="POOL", type=click.Path(path_type=Path))
+@click.argument("prompt")
+@click.option(
+    "--add", "added", metavar="PROMPT", multiple=True, help="A prompt that becomes a source; may be repeated."
+)
+@click.option("--remove", "removed", metavar="PROMPT", multiple=True, help="A source to take away; may be repeated.")
+@format_option
+def mix(path: Path, prompt: str, added: tuple[str, ...], removed: tuple[str, ...], form: str) -> None:
+    """Stores a new version of PROMPT, a mixture that method=attempt has learned, with other sources.
+
+    Nothing is trained, and the old version stays. The new one answers for the task from then on.
+    """
+    from continual.mixing import remixed
+
+    record = remixed(open_pool(path, read_only=False), prompt, added, removed)
+    sources = [source["prompt"] for source in record.provenance["sources"]]
+    show(
+        form,
+        {"prompt": record.id, "sources": sources},
+        lambda: click.echo(f"{record.id} stored, mixed from {', '.join(sources)}"),
+    )
+
+
 def _short(value: Any) -> str:
     text = str(value)
     return text if len(text) <= 200 else f"{text[:197]}..."

@@ -1,6 +1,6 @@
 """The commands around one run: run, resume, predict, report, validate."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -236,7 +236,7 @@ def _print_summary(summary: dict[str, Any], folder: Path) -> None:
             "aware": printed(metric, aware[place]),
             "routed": printed(metric, routed[place]),
             second: printed(second, beside[place]),
-            "sources": ", ".join(f"{s['prompt']} ({s['score']:.2f})" for s in item["sources"]) or "–",
+            "sources": ", ".join(map(_source_text, item["sources"])) or "–",
             "seconds": f"{item['seconds']:.1f}",
         }
         for place, item in enumerate(summary["per_task"])
@@ -254,6 +254,11 @@ def _print_summary(summary: dict[str, Any], folder: Path) -> None:
     _print_own_metrics(summary)
     _print_growth(summary)
     _print_totals(summary, folder)
+
+
+def _source_text(source: Mapping[str, Any]) -> str:
+    score = source["score"]
+    return source["prompt"] if score is None else f"{source['prompt']} ({score:.2f})"
 
 
 def _print_own_metrics(summary: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from continual.growth.maps import GrowthMap
 from continual.growth.memory import Remembered
 from continual.pool.prompt import Prompt
 from continual.predictor import Predictor
-from continual.tuning import build_tuning
+from continual.tuning import stored_tuning
 from continual.tuning.base import Tensors, Tuning, pooled_state, trained_tensors
 
 
@@ -147,6 +147,5 @@ def _prompt_logits(encoder: Encoder, prompt: Prompt, texts: EncodedTexts, rows: 
 
 
 def _apart(prompt: Prompt) -> tuple[Tuning, Readout, Tensors]:
-    spec = dict(prompt.tuning)
-    readout = Readout(**spec.pop("readout"))
-    return build_tuning(spec), readout, trained_tensors(prompt.tensors)
+    readout = Readout(**prompt.tuning["readout"])
+    return stored_tuning(prompt.tuning), readout, trained_tensors(prompt.tensors)

@@ -54,5 +54,6 @@ class Attempt(Method):
         tensors = mixture(own, [source.tensors for source in sources], network)
         model = lesson.fit("student", tensors, tuning=tuning)
         ranked = lesson.rank(model)
-        mixed = {source.prompt for source in sources}
-        return Learned(model, "student", ranked, [item for item in ranked if item.prompt in mixed])
+        scored = {item.prompt: item for item in ranked}
+        # In the order of the mixture's tensors, so that `continual.mixing` can take sources away by name.
+        return Learned(model, "student", ranked, [scored[source.prompt] for source in sources])

@@ -1,5 +1,6 @@
 """What is trained for a task: the shapes a prompt can take."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from continual.registry import Registry
@@ -110,3 +111,8 @@ def build_tuning(spec: dict[str, Any]) -> Any:
 
     registry = COMPOSITIONS if spec.get("name") in COMPOSITIONS else TUNINGS
     return construct_named(registry, spec, section="tuning")
+
+
+def stored_tuning(spec: Mapping[str, Any]) -> Any:
+    """The tuning of a stored prompt, whose description also says from what its ground was read."""
+    return build_tuning({key: value for key, value in spec.items() if key != "readout"})
