@@ -52,6 +52,26 @@ def sync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def lines_of(data: bytes, errors: str = "strict") -> list[str]:
+    r"""The lines of a text file in UTF-8, with or without a mark at its start.
+
+    Only \n, or \r\n, ends a line: `str.splitlines` would also break at U+2028, a lone \r and others inside a text.
+
+    Args:
+        data: All of the file.
+        errors: What becomes of bytes that are no UTF-8, as of `bytes.decode`.
+
+    Raises:
+        UnicodeDecodeError: There are such bytes and `errors` is `strict`.
+
+    Example:
+        >>> lines_of("a\u2028b\r\n\nc\n".encode())
+        ['a\u2028b', '', 'c']
+    """
+    text = data.decode("utf-8-sig", errors)
+    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")] if text else []
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; on success it is renamed over `path`, else removed."""

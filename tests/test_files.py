@@ -121,3 +121,24 @@ def test_json_there_and_back(tmp_path: Path) -> None:
 
 def test_numbers_that_json_lacks() -> None:
     assert files.finite([float("nan"), {"a": float("-inf")}, 1.5]) == [None, {"a": None}, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        (b"", []),
+        (b"\n", [""]),
+        (b"one\ntwo", ["one", "two"]),
+        (b"one\r\n\r\ntwo\n\n", ["one", "", "two", ""]),
+        (b"\xef\xbb\xbfone\rstill one\n", ["one\rstill one"]),
+        ("one\u2028still one\x85and still\n".encode(), ["one\u2028still one\x85and still"]),
+    ],
+)
+def test_only_line_feeds_end_lines(data: bytes, lines: list[str]) -> None:
+    assert files.lines_of(data) == lines
+
+
+def test_bytes_that_are_no_utf8_are_refused_or_replaced() -> None:
+    with pytest.raises(UnicodeDecodeError):
+        files.lines_of(b"\xff\n")
+    assert files.lines_of(b"\xff\n", "replace") == ["\ufffd"]

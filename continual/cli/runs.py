@@ -54,7 +54,7 @@ def resume(folder: Path, form: str) -> None:
 @click.option(
     "--file",
     "source",
-    type=click.File("r", encoding="utf-8", errors="replace"),
+    type=click.File("rb"),
     help="One text a line; - for standard input.",
 )
 @click.option(
@@ -71,8 +71,9 @@ def predict(
     that `--file in.txt > out.txt` keeps the lines together; an empty line stays one. `--format json` tells the rest.
     """
     from continual.deployment import open_learner
+    from continual.files import lines_of
 
-    given = [*texts, *(line.rstrip("\n") for line in source or ())]
+    given = [*texts, *([] if source is None else lines_of(source.read(), "replace"))]
     if not given and source is None:
         raise click.UsageError("Give texts as arguments, or one a line with --file FILE.")
     learner = open_learner(path, int8)

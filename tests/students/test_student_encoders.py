@@ -225,6 +225,15 @@ def test_triplets_of_labels_have_the_same_and_another_label_of_their_task(tiny_e
     assert not alike[0, data.tasks[positives.rows].ne(data.tasks[0]).nonzero()[0, 0]], "other tasks are other meanings"
 
 
+def test_a_line_without_three_texts_is_named_by_its_number(tmp_path):
+    path = tmp_path / "triplets.tsv"
+    path.write_bytes("a\tb\tc\u2028d\n\na\tb\n".encode())
+    with pytest.raises(ConfigError, match=r"Line 3 of .* has 2 texts, expected three"):
+        DiscoConfig(triplets=str(path)).read_triplets()
+    path.write_bytes("a\tb\tc\u2028d\n".encode())
+    assert DiscoConfig(triplets=str(path)).read_triplets() == [("a", "b", "c\u2028d")]
+
+
 def test_triplets_of_a_file_are_taken_as_they_are(tiny_encoder):
     encoder = tiny_encoder("bert")
     triplets = FileTriplets([encoder.tokenize(list(texts)) for texts in (TEXTS[:2], PAIRS[:2], TEXTS[2:4])])

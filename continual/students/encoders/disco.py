@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from continual.construction import typed
 from continual.errors import ConfigError
+from continual.files import lines_of
 from continual.making.recipe import Made, Place
 from continual.pretraining.optimisation import setting
 from continual.students.encoders.teachers import seen_teacher
@@ -64,16 +65,16 @@ class DiscoConfig:
         if not self.triplets:
             return []
         try:
-            lines = Path(self.triplets).read_text(encoding="utf-8").splitlines()
+            lines = lines_of(Path(self.triplets).read_bytes())
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"disco.triplets is {self.triplets!r}, which cannot be read ({error}).") from error
-        rows = [tuple(line.split("\t")) for line in lines if line.strip()]
-        for number, row in enumerate(rows, start=1):
+        numbered = [(number, tuple(line.split("\t"))) for number, line in enumerate(lines, 1) if line.strip()]
+        for number, row in numbered:
             if len(row) != 3 or not all(text.strip() for text in row):
                 raise ConfigError(f"Line {number} of {self.triplets} has {len(row)} texts, expected three; correct it.")
-        if not rows:
+        if not numbered:
             raise ConfigError(f"The file {self.triplets} holds no triplet; give another, or null.")
-        return rows
+        return [row for _, row in numbered]
 
     def identity(self) -> dict[str, Any]:
         """Plain values that decide the student; a digest of the triplets in the place of their file's path."""

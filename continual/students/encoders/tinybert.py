@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from continual.construction import typed
 from continual.errors import ConfigError
+from continual.files import lines_of
 from continual.making.recipe import Made, Place
 from continual.pretraining.optimisation import setting
 from continual.students.encoders.augmentation import AugmentationConfig
@@ -70,7 +71,7 @@ class TinyBertConfig:
         if not self.texts:
             return []
         try:
-            lines = Path(self.texts).read_text(encoding="utf-8").splitlines()
+            lines = lines_of(Path(self.texts).read_bytes())
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
                 f"tinybert.texts is {self.texts!r}, which cannot be read as UTF-8 text ({error}); give another "
