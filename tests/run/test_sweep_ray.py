@@ -125,7 +125,10 @@ def test_ctrl_c_stops_the_cells_and_they_can_be_continued_elsewhere(cluster, con
     assert "Traceback" not in said
     sweep = Sweep.plan(tmp_path / "sweep", str(config), GRID)
     assert not all(sweep.is_finished(cell) for cell in sweep.chosen)
-    assert [outcome.status for outcome in sweep.run(LocalBackend(jobs=2))] == ["finished"] * 3
+    # A cell may have come to its end before it was asked to stop.
+    outcomes = [outcome.status for outcome in sweep.run(LocalBackend(jobs=2))]
+    assert "finished" in outcomes
+    assert set(outcomes) <= {"finished", "known"}
     assert numbers(sweep) == expected
 
 
