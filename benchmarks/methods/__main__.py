@@ -37,24 +37,28 @@ def main() -> None:
     parser.add_argument("--cell", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.cell:
-        contestant, stream, seed, chosen = json.loads(arguments.cell)
-        Cell(contestant, stream, seed, tuple(map(tuple, chosen))).execute(arguments.runs_dir)
+        contestant, stream, seed, settings = json.loads(arguments.cell)
+        Cell(contestant, stream, seed, tuple(map(tuple, settings))).execute(arguments.runs_dir)
         return
-    runs, jobs = arguments.runs_dir, arguments.jobs
     if not arguments.write:
-        wanted = arguments.only.split(";")
-        with ThreadPoolExecutor(jobs) as pool:
-            found = pool.map(lambda name: search(CONTESTANTS[name].knobs, lambda it: _measured(name, it, runs)), wanted)
-            settings = {name: chosen(tried) for name, tried in zip(wanted, found, strict=True) if is_done(tried)}
-            cells = [
-                Cell(name, stream, seed, settings[name])
-                for seed in map(int, arguments.seeds.split(","))
-                for stream in arguments.streams.split(",")
-                for name in settings
-                if stream in CONTESTANTS[name].streams
-            ]
-            list(pool.map(lambda cell: _run(cell, runs), cells))
-    write_table(runs, jobs)
+        _run_missing(arguments)
+    write_table(arguments.runs_dir, arguments.jobs)
+
+
+def _run_missing(arguments: argparse.Namespace) -> None:
+    """The searches of all contestants side by side, then the table, one seed of everything after the other."""
+    runs, wanted = arguments.runs_dir, arguments.only.split(";")
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        found = pool.map(lambda name: search(CONTESTANTS[name].knobs, lambda it: _measured(name, it, runs)), wanted)
+        settings = {name: chosen(tried) for name, tried in zip(wanted, found, strict=True) if is_done(tried)}
+        cells = [
+            Cell(name, stream, seed, settings[name])
+            for seed in map(int, arguments.seeds.split(","))
+            for stream in arguments.streams.split(",")
+            for name in settings
+            if stream in CONTESTANTS[name].streams
+        ]
+        list(pool.map(lambda cell: _run(cell, runs), cells))
 
 
 def write_table(runs: Path, jobs: int) -> None:
