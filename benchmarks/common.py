@@ -13,7 +13,7 @@ from continual.run import versions
 
 RESULTS = Path(__file__).parent / "results"
 
-__all__ = ["RESULTS", "save", "save_group", "stamp", "versions"]
+__all__ = ["RESULTS", "save", "save_group", "save_values", "stamp", "versions"]
 
 
 def stamp(seconds: float | None = None) -> dict[str, Any]:
@@ -38,9 +38,14 @@ def save_group(name: str, group: str, rows: Sequence[Row], seconds: float, **bes
         seconds: What measuring took in all.
         **beside: What else the file says of the group.
     """
+    return save_values(name, group, {"rows": [row.to_json() for row in rows]}, seconds, **beside)
+
+
+def save_values(name: str, group: str, values: dict[str, Any], seconds: float, **beside: Any) -> Path:
+    """The same for a group of any plain values."""
     path = RESULTS / f"{name}.json"
     value = read_json(path) if path.exists() else {"groups": {}}
-    value["groups"][group] = stamp(seconds) | {"rows": [row.to_json() for row in rows]}
+    value["groups"][group] = stamp(seconds) | values
     return _write(name, value | beside)
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from continual.errors import PoolError
-from continual.pool.prompt import Prompt, PromptRecord, make_id
+from continual.pool.prompt import Prompt, PromptRecord, next_to
 from continual.pool.store import PromptPool
 from continual.tuning import stored_tuning
 from continual.tuning.base import TRAINED, Tensors, trained_tensors
@@ -92,16 +92,6 @@ def _lent(pool: PromptPool, name: str, tuning: Attention, stacks: Tensors) -> Te
 
 
 def _version(pool: PromptPool, prompt: Prompt, sources: dict[str, Tensor], facts: dict[str, Any]) -> Prompt:
-    version = pool.next_version(prompt.task)
     news = {f"{TRAINED}{name}": value.contiguous() for name, value in sources.items()}
-    return Prompt(
-        id=make_id(prompt.task, version),
-        task=prompt.task,
-        version=version,
-        labels=prompt.labels,
-        backbone=prompt.backbone,
-        tuning=prompt.tuning,
-        method=prompt.method,
-        tensors=prompt.tensors | news,
-        provenance=prompt.provenance | facts | {REMIXED: prompt.id},
-    )
+    provenance = prompt.provenance | facts | {REMIXED: prompt.id}
+    return next_to(prompt, pool.next_version(prompt.task), tensors=prompt.tensors | news, provenance=provenance)

@@ -13,7 +13,7 @@ from continual.evaluation.kinds import TRANSLATION
 from continual.growth.stream import Growing
 from continual.learner import Learner
 from continual.participant import LearnedTask, SplitScore, TaskScores, guess
-from continual.pool.prompt import PromptRecord, make_id
+from continual.pool.prompt import PromptRecord, next_to
 from continual.settings import LearnerSettings
 from continual.training.checkpoint import Checkpoints, Named
 from continual.training.watch import Watcher
@@ -131,9 +131,9 @@ class PooledParticipant:
         first = pool.get(facts[GROWN])
         if facts["dev_accuracy"] >= first.provenance["dev_accuracy"]:
             return record
-        version = pool.next_version(first.task)
         provenance = first.provenance | {GROWN: first.id, INSTEAD_OF: record.id}
-        return pool.add(replace(first, id=make_id(first.task, version), version=version, provenance=provenance))
+        version = pool.next_version(first.task)
+        return pool.add(next_to(first, version, provenance=provenance, created=first.created))
 
     def _own(self, task: "Task", position: int) -> PromptRecord | None:
         """The newest prompt that this run has learned for the task at a place of the stream."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from continual.backbone.encoder import Encoder
 from continual.evaluation.kinds import CLASSIFICATION
 from continual.methods.base import KEPT, TASKS, Learned, Lesson, Method, Revised, Shared
-from continual.pool.prompt import Prompt, PromptRecord, make_id
+from continual.pool.prompt import Prompt, PromptRecord, make_id, next_to
 from continual.pool.store import PromptPool
 from continual.router import THRESHOLD, stranger_threshold
 from continual.settings import LearnerSettings
@@ -103,17 +103,12 @@ class Storing:
             self.pool.add(self._revised(old, news, record, item))
 
     def _revised(self, old: Prompt, news: dict[str, Tensor], by: PromptRecord, item: Mapping[str, Any]) -> Prompt:
-        version = self.pool.next_version(old.task)
         others = {name: value for name, value in old.tensors.items() if not name.startswith((TRAINED, _REVISION))}
         facts = {key: value for key, value in old.provenance.items() if key != REVISES}
-        return Prompt(
-            id=make_id(old.task, version),
-            task=old.task,
-            version=version,
-            labels=old.labels,
-            backbone=old.backbone,
+        return next_to(
+            old,
+            self.pool.next_version(old.task),
             tuning=old.tuning | item["tuning"],
-            method=old.method,
             tensors=others | news,
             provenance=facts | {REVISED_BY: by.id, "revision_of": old.id, "evidence": dict(item["evidence"])},
         )

@@ -15,10 +15,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import RESULTS, stamp
+from benchmarks.common import save_values
 from benchmarks.growth.exactness import exactness
 from benchmarks.growth.streams import needed, unneeded
-from continual.files import read_json, write_json
 
 _STREAMS = {"needed": needed, "unneeded": unneeded}
 
@@ -42,16 +41,7 @@ def main() -> None:
     if given.quick:
         print(json.dumps(value, indent=2))
     else:
-        _keep(given.what, value, time.perf_counter() - started)
-
-
-def _keep(group: str, value: dict[str, Any], seconds: float) -> None:
-    """Writes one group of results; other groups keep theirs."""
-    path = RESULTS / "growth.json"
-    whole = read_json(path) if path.exists() else {"groups": {}}
-    whole["groups"][group] = stamp(seconds) | value
-    write_json(path, whole)
-    print(f"written: {path}")
+        save_values("growth", given.what, value, time.perf_counter() - started)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Tables of docs/growth.md: how exact expansions are, and streams with growth and without."""
 
 from collections.abc import Sequence
+from dataclasses import astuple
 from typing import Any
 
-from benchmarks.tables.results import NOT_YET, result
+from benchmarks.tables.results import NOT_YET, result, with_interval
 from continual.evaluation.intervals import mean_interval
 
 _ARMS = {
@@ -90,5 +91,4 @@ def _mean(values: Sequence[float]) -> str:
 
 
 def _interval(values: Sequence[float]) -> str:
-    found = mean_interval(list(values))
-    return f"{found.value:.3f}" if found.low is None else f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+    return with_interval(astuple(mean_interval(list(values))))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchmarks.tables.results import NOT_YET, result
+from benchmarks.tables.results import NOT_YET, result, with_interval
 
 
 def table() -> str:
@@ -35,7 +35,4 @@ def table() -> str:
 
 
 def _interval(found: list[Any] | None, form: str) -> str:
-    if found is None:
-        return "–"
-    value, low, high, _ = found
-    return format(value, form) if low is None else f"{value:{form}} ({low:{form}} to {high:{form}})"
+    return "–" if found is None else with_interval(found, form)

@@ -1,9 +1,10 @@
 """Tables of README.md and docs/comparison.md: all methods, modules and baselines on the same streams."""
 
+from dataclasses import astuple
 from typing import Any
 
 from benchmarks.methods.contestants import CONTESTANTS, SEEDS, STREAMS
-from benchmarks.tables.results import NOT_YET, result
+from benchmarks.tables.results import NOT_YET, result, with_interval
 from continual.evaluation.intervals import mean_interval
 
 _KINDS = {
@@ -99,8 +100,8 @@ def _best_routed(rows: dict[str, Any], names: tuple[str, ...]) -> str | None:
 def _difference(first: dict[str, Any], second: dict[str, Any]) -> str:
     """The mean difference over the seeds that both have."""
     seeds = first["runs"].keys() & second["runs"].keys()
-    found = mean_interval([first["runs"][seed]["routed"] - second["runs"][seed]["routed"] for seed in sorted(seeds)])
-    return f"{found.value:+.3f}" if found.low is None else f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+    differences = [first["runs"][seed]["routed"] - second["runs"][seed]["routed"] for seed in sorted(seeds)]
+    return with_interval(astuple(mean_interval(differences)), "+.3f")
 
 
 def caps() -> str:
@@ -154,8 +155,7 @@ def _number(value: float | None) -> str:
 def _with_interval(mean: dict[str, Any], key: str) -> str:
     if mean[key] is None:
         return "–"
-    _, low, high, _ = mean[f"{key}_interval"]
-    return f"{mean[key]:.3f}" if low is None else f"{mean[key]:.3f} ({_number(low)} to {_number(high)})"
+    return with_interval(mean[f"{key}_interval"])
 
 
 __all__ = ["STREAMS", "caps", "overview", "search", "table", "winner"]

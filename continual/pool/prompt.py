@@ -4,7 +4,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,10 @@ KEYS = "keys"
 
 _LONGEST_SLUG = 64
 _ID = re.compile(r"(?P<slug>[a-z0-9]+(?:-[a-z0-9]+)*)-v(?P<version>[1-9][0-9]{0,8})")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +51,7 @@ class Prompt:
     method: str
     tensors: dict[str, "torch.Tensor"]
     provenance: dict[str, Any] = field(default_factory=dict)
-    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="microseconds"))
+    created: str = field(default_factory=_now)
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,12 @@ def task_slug(task: str) -> str:
 def make_id(task: str, version: int) -> str:
     """The id of version `version` (1, 2, ...) of the prompt for `task`, such as `'sydneysiege-v1'`."""
     return f"{task_slug(task)}-v{version}"
+
+
+def next_to(prompt: Prompt, version: int, **changes: Any) -> Prompt:
+    """A later version of a prompt, made now; `changes` are fields that differ, by name."""
+    made = {"id": make_id(prompt.task, version), "version": version, "created": _now()}
+    return replace(prompt, **(made | changes))
 
 
 def is_prompt_id(text: str) -> bool:
