@@ -98,7 +98,7 @@ class Learner:
         self.entry = self.tuning.entry(self.encoder)
         self.readout = self.settings.readout if self.settings.answers == "head" else NO_READOUT
         if self.settings.training.perturbs:
-            self.encoder.perturbed(torch.nn.Identity())  # refuses now what training would refuse later
+            self.encoder.check_perturbed()
         if isinstance(pool, PromptPool):
             self.pool = pool
         else:

@@ -189,7 +189,7 @@ def check_settings(settings: "LearnerSettings", encoder: "Encoder") -> None:
 
     if is_baseline(settings.method.get("name", "")):
         check_growth(settings, encoder)
-        _refuse_noise(settings)
+        _check_noise(settings, encoder)
         construct_named(BASELINES, settings.method, "method").check(encoder)
         return
     construct_named(METHODS, settings.method, "method")
@@ -198,13 +198,19 @@ def check_settings(settings: "LearnerSettings", encoder: "Encoder") -> None:
     check_growth(settings, encoder)
 
 
-def _refuse_noise(settings: "LearnerSettings") -> None:
-    """A baseline that ignored the setting would be taken for one that was trained with it."""
-    if settings.training.perturbs:
+def _check_noise(settings: "LearnerSettings", encoder: "Encoder") -> None:
+    """A baseline that ignored HyPe's setting would be taken for one that was trained with it."""
+    from continual.baselines import BASELINES
+
+    name = settings.method["name"]
+    if not settings.training.perturbs:
+        return
+    if not BASELINES.load(name).trains_backbone:
         raise ConfigError(
-            f"The method {settings.method['name']!r} is a baseline, which is trained without noise, so "
-            f"training.hype={settings.training.hype} would do nothing; leave it out."
+            f"The method {name!r} trains no layer, so training.hype={settings.training.hype} would do nothing; leave "
+            "it out."
         )
+    encoder.check_perturbed()
 
 
 def check_task(settings: "LearnerSettings", encoder: "Encoder", task: "Task") -> None:
@@ -258,7 +264,7 @@ def open_participant(
         return PooledParticipant(folder, run_id, encoder, settings)
     if current_team().size > 1:
         raise RunError(f"The method {name!r} is a baseline, which learns in one process; start it without a launcher.")
-    _refuse_noise(settings)
+    _check_noise(settings, encoder)
     from continual.baselines import BASELINES
     from continual.baselines.base import Bench
     from continual.construction import construct_named

@@ -91,6 +91,14 @@ def blocks_of(model: nn.Module) -> list[Block] | None:
     return None if family is None else family(model)
 
 
+def layers_of(model: nn.Module) -> nn.ModuleList | None:
+    """The layers of a loaded encoder as its makers wrote them, or None when its family is not one of `FAMILIES`."""
+    kind = model.config.model_type
+    if kind not in FAMILIES:
+        return None
+    return model.transformer.layer if kind == "distilbert" else model.encoder.layer
+
+
 def _bert_blocks(model: nn.Module) -> list[Block]:
     if model.config.is_decoder:
         raise BackboneError("The model is configured as a decoder; load it as an encoder (is_decoder=False).")
@@ -107,7 +115,7 @@ def _bert_blocks(model: nn.Module) -> list[Block]:
             norm2=layer.output.LayerNorm,
             num_heads=model.config.num_attention_heads,
         )
-        for layer in model.encoder.layer
+        for layer in layers_of(model) or []
     ]
 
 
@@ -125,7 +133,7 @@ def _mpnet_blocks(model: nn.Module) -> list[Block]:
             norm2=layer.output.LayerNorm,
             num_heads=model.config.num_attention_heads,
         )
-        for layer in model.encoder.layer
+        for layer in layers_of(model) or []
     ]
 
 
@@ -143,7 +151,7 @@ def _distilbert_blocks(model: nn.Module) -> list[Block]:
             norm2=layer.output_layer_norm,
             num_heads=model.config.n_heads,
         )
-        for layer in model.transformer.layer
+        for layer in layers_of(model) or []
     ]
 
 

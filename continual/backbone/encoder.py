@@ -211,15 +211,23 @@ class Encoder:
         Raises:
             BackboneError: The layers cannot be entered one by one.
         """
+        self.check_perturbed()
+        seen = copy.copy(self)
+        seen.body = copy.copy(self.body)
+        seen.body.perturb = perturb
+        return seen
+
+    def check_perturbed(self) -> None:
+        """Refuses to be `perturbed` where that cannot be done.
+
+        Raises:
+            BackboneError: The layers cannot be entered one by one.
+        """
         if not self.stepwise:
             raise BackboneError(
                 f"The backbone {self.name!r} of family {self.family!r} is run as a whole, so the inputs of its layers "
                 f"cannot be perturbed; set training.hype=none or use one of the families {', '.join(FAMILIES)}."
             )
-        seen = copy.copy(self)
-        seen.body = copy.copy(self.body)
-        seen.body.perturb = perturb
-        return seen
 
     def pool(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """One vector for each text, [batch, width], from the last states of its own tokens (no soft tokens)."""

@@ -12,7 +12,7 @@ from continual.baselines._avalanche import quiet
 from continual.baselines.base import Bench
 from continual.baselines.export import experiences_of, split_dataset
 from continual.baselines.methods import LinearProbe, PerTask
-from continual.baselines.model import Classifier
+from continual.baselines.model import Classifier, classifier
 from continual.baselines.records import fine_tuned
 from continual.baselines.separate import ModelForEachTask
 from continual.baselines.training import Assignment, FineTuning
@@ -42,7 +42,7 @@ class FineTunedModels(ModelForEachTask):
     ) -> tuple[dict[str, Tensor], LearnedTask]:
         settings, encoder = self._bench.settings, self._bench.encoder
         units = {label: unit for unit, label in enumerate(task.labels)}
-        model = Classifier(encoder, settings.training.dropout, settings.seed)
+        model = classifier(encoder, settings)
         assignment = Assignment(
             task=task.name,
             dev=dev.texts,

@@ -15,7 +15,7 @@ from continual.baselines.base import Bench
 from continual.baselines.export import Units, experiences_of, split_dataset, tokenised
 from continual.baselines.memories import MODEL, Past
 from continual.baselines.methods import SharedModel
-from continual.baselines.model import Classifier
+from continual.baselines.model import Classifier, classifier
 from continual.baselines.records import fine_tuned
 from continual.baselines.scoring import answers, split_score
 from continual.baselines.states import States
@@ -185,8 +185,7 @@ class SharedParticipant:
         return self._ready[1]
 
     def _stored_model(self, learned: int) -> Classifier:
-        settings = self._bench.settings
-        model = Classifier(self._bench.encoder, settings.training.dropout, settings.seed)
+        model = classifier(self._bench.encoder, self._bench.settings)
         if learned:
             tensors = self._states.load(learned)[0]
             model.load({name.removeprefix(MODEL): value for name, value in tensors.items() if name.startswith(MODEL)})

@@ -1,7 +1,34 @@
 """HyPe: noise on the hidden states that the layers are given in training."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
+
+
+def noise(kind: str, shape: Sequence[int], generator: torch.Generator | None = None) -> Tensor:
+    """HyPe's noise of scale 1: `normal`, or `uniform` on [-1, 1)."""
+    if kind == "normal":
+        return torch.randn(*shape, generator=generator)
+    return 2 * torch.rand(*shape, generator=generator) - 1
+
+
+@dataclass(frozen=True)
+class FreshNoise:
+    """HyPe for a training that seeds torch's global generator itself; see `Hype`.
+
+    Attributes:
+        kind: `normal` or `uniform`.
+        scale: Deviation of normal noise, bound of uniform noise.
+    """
+
+    kind: str
+    scale: float
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        """The input of the next layer, [texts, positions, width], with noise of its own."""
+        return hidden + self.scale * noise(self.kind, hidden.shape)
 
 
 class Hype:
@@ -35,10 +62,5 @@ class Hype:
         positions = hidden.shape[1]
         soft = positions - int(self._lengths[self._own].max())  # those in front of the text
         whole = (len(self._lengths), soft + int(self._lengths.max()), hidden.shape[2])
-        noise = self._drawn(whole)[self._own, :positions]
-        return hidden + self._scale * noise
-
-    def _drawn(self, shape: tuple[int, ...]) -> Tensor:
-        if self._kind == "normal":
-            return torch.randn(shape, generator=self._generator)
-        return 2 * torch.rand(shape, generator=self._generator) - 1
+        drawn = noise(self._kind, whole, self._generator)
+        return hidden + self._scale * drawn[self._own, :positions]

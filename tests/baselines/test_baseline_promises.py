@@ -400,12 +400,17 @@ def test_a_rounded_backbone_is_refused(minilm):
         check_settings(LearnerSettings(method={"name": "naive"}), minilm.quantized())
 
 
-def test_noise_is_refused_and_not_ignored(encoder, tmp_path):
-    settings = LearnerSettings(method={"name": "naive"}, training=TrainingConfig(hype="normal"))
-    with pytest.raises(ConfigError, match=r"training\.hype=normal would do nothing"):
-        check_settings(settings, encoder)
+def test_noise_is_refused_where_no_layer_would_get_it(encoder, tiny_encoder, tmp_path):
+    def noisy(name: str) -> LearnerSettings:
+        return LearnerSettings(method={"name": name}, training=TrainingConfig(hype="normal"))
+
+    with pytest.raises(ConfigError, match=r"trains no layer, so training\.hype=normal would do nothing"):
+        check_settings(noisy("linear_probe"), encoder)
     with pytest.raises(ConfigError, match="leave it out"):
-        open_participant(tmp_path, "id", encoder, settings, stream())
+        open_participant(tmp_path, "id", encoder, noisy("linear_probe"), stream())
+    with pytest.raises(BackboneError, match=r"'albert' is run as a whole.*set training\.hype=none"):
+        check_settings(noisy("naive"), tiny_encoder("albert"))
+    check_settings(noisy("naive"), encoder)
 
 
 def test_several_processes_are_refused(encoder, tmp_path, monkeypatch):
