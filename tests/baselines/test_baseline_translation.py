@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from run_samples import Stops
 from tiny_generators import SOURCES, TARGETS
 from torch.nn import functional as F
 from translation_samples import write_translation_config
@@ -31,19 +32,6 @@ def settings(folder: Path, model: Path, name: str, **options) -> Path:
     )
 
 
-class StopInTask(Progress):
-    """Asks to stop after some steps."""
-
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self.steps = steps
-
-    def advance(self, steps: int) -> None:
-        self.steps -= steps
-        if not self.steps:
-            self._stopping.set()
-
-
 def numbers(folder: Path) -> dict:
     """All of a summary that must not depend on interruptions."""
     summary = json.loads((folder / "summary.json").read_text())
@@ -58,7 +46,7 @@ def test_a_run_that_is_stopped_and_resumed_has_the_same_summary(name, tiny_gener
     whole, stopped = (Run.create(tmp_path / folder, config) for folder in ("whole", "stopped"))
     whole.execute(Progress())
     with pytest.raises(Interrupted):
-        stopped.execute(StopInTask(7))
+        stopped.execute(Stops(steps=7))
     Run(stopped.folder).execute(Progress())
     assert numbers(stopped.folder) == numbers(whole.folder)
     summary = load_summary(whole.folder)

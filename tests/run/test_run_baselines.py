@@ -7,65 +7,11 @@ import pytest
 from command_line import call
 from run_samples import write_config
 
-from continual.baselines.states import FOLDER
-from continual.config import compose
-from continual.errors import Interrupted
-from continual.evaluation.summary import load_summary
-from continual.progress import Progress
-from continual.run import Run
-
 TRAINING = {"epochs": 2, "min_steps": 0, "batch_size": 16}
-
-
-class StopInTask(Progress):
-    """Asks to stop after some steps."""
-
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self.steps = steps
-
-    def advance(self, steps: int) -> None:
-        self.steps -= steps
-        if not self.steps:
-            self._stopping.set()
 
 
 def settings(folder: Path, model: Path, name: str) -> Path:
     return write_config(folder / f"{name}.yaml", model, method={"name": name, "learning_rate": 3e-3}, training=TRAINING)
-
-
-def numbers(folder: Path) -> dict:
-    """All of a summary that must not depend on interruptions."""
-    summary = json.loads((folder / "summary.json").read_text())
-    assert summary["finished"]
-    tasks = [
-        {key: value for key, value in task.items() if "seconds" not in key and key != "stages"}
-        | {"curves": [stage["curve"] for stage in task["stages"]]}
-        for task in summary["per_task"]
-    ]
-    return {key: summary[key] for key in ("aware", "routed", "tasks", "method", "tuning")} | {"per_task": tasks}
-
-
-@pytest.mark.parametrize("name", ["ewc", "joint", "per_task"])
-def test_a_run_that_is_stopped_and_resumed_has_the_same_summary(name, tiny_folder, tmp_path):
-    config = compose(str(settings(tmp_path, tiny_folder("bert"), name)))
-    whole, stopped = (Run.create(tmp_path / folder, config) for folder in ("whole", "stopped"))
-    whole.execute(Progress())
-    with pytest.raises(Interrupted):
-        stopped.execute(StopInTask(8))
-    Run(stopped.folder).execute(Progress())
-    assert numbers(stopped.folder) == numbers(whole.folder)
-    Run(stopped.folder).execute(Progress())
-    assert numbers(stopped.folder) == numbers(whole.folder)
-    summary = load_summary(whole.folder)
-    assert summary.tuning is None
-    assert summary.trainable_parameters_per_task > 30_000
-    assert summary.examples_per_second > 0
-    matrix = summary.aware.matrix
-    assert None not in matrix[0] + matrix[3]
-    assert (matrix[1] == [None] * 3) == (name == "joint")
-    assert (summary.routed.routing_accuracy is None) == (name != "per_task")
-    assert not (whole.folder / FOLDER).exists()
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,15 @@
-"""Every method in a whole run: learned, stored, scored told and untold, cut off and resumed."""
+"""What single methods do in whole runs; what every one does is in `test_method_conformance`."""
 
 import json
 from pathlib import Path
 
 import pytest
 import torch
-from run_samples import TASKS, write_config
+from run_samples import TASKS, needs, write_config
 
 from continual.config import from_file
-from continual.errors import Interrupted, LearningError
+from continual.errors import LearningError
 from continual.learner import Learner
-from continual.methods import METHODS
 from continual.methods.base import TASKS as SERVED
 from continual.methods.base import kept_tensors
 from continual.methods.cpt_rd import CptRd, Domain
@@ -24,17 +23,11 @@ from continual.tuning.composed.generated import Generated
 from streams import build_stream
 
 SHARED = ("l2p", "coda", "olora")
-STANCE = {"kind": "stance_simulated", "train": 48, "dev": 24, "test": 24, "tasks": ["wind-turbines", "coal-power"]}
 
 
 def settings(folder: Path, model: Path, name: str, **changes) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    more = {"method": {"name": name}}
-    if name == "olora":
-        more["tuning"] = {"name": "lora", "layer": 1}
-    if METHODS.load(name).pairs:
-        more["stream"] = STANCE
-    return write_config(folder / "config.yaml", model, **(more | changes))
+    return write_config(folder / "config.yaml", model, **(needs(name) | changes))
 
 
 def executed(folder: Path, config: Path) -> dict:
@@ -44,42 +37,6 @@ def executed(folder: Path, config: Path) -> dict:
 
 def scores(summary: dict) -> dict:
     return {kind: summary[kind]["matrix"] for kind in ("aware", "routed")}
-
-
-class Cut(Progress):
-    """Asks a run to stop after some steps of training."""
-
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self.left = steps
-
-    def watcher(self, task, tracker):
-        watcher = super().watcher(task, tracker)
-        step = watcher.step
-
-        def counted(stage, number, loss):
-            step(stage, number, loss)
-            self.left -= 1
-            if self.left == 0:
-                raise Interrupted("Stopped.")
-
-        watcher.step = counted
-        return watcher
-
-
-@pytest.mark.parametrize("name", METHODS.names())
-def test_a_run_is_finished_and_one_that_was_cut_off_ends_the_same(tiny_folder, tmp_path, name):
-    config = settings(tmp_path, tiny_folder("bert"), name)
-    whole = executed(tmp_path / "whole", config)
-    tasks = len(whole["tasks"])
-    assert whole["finished"]
-    assert all(None not in row for row in whole["aware"]["matrix"][tasks:])
-    run = Run.create(tmp_path / "cut", from_file(config))
-    with pytest.raises(Interrupted):
-        run.execute(Cut(steps=13))
-    Run(tmp_path / "cut").execute(Progress())
-    again = json.loads((tmp_path / "cut" / "summary.json").read_text())
-    assert scores(again) == scores(whole)
 
 
 # ---------------------------------------------------------------- one model for all tasks
