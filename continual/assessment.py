@@ -18,8 +18,9 @@ from continual.learner import Learner
 from continual.methods.base import TASKS
 from continual.pool.prompt import PromptRecord
 from continual.pool.store import PromptPool
-from continual.router import Route, route
+from continual.router import Route
 from continual.storing import labels_for, serves
+from continual.views import texts_of
 
 if TYPE_CHECKING:
     from streams import Task
@@ -74,7 +75,7 @@ class Assessor:
 
     def aware(self, task: "Task") -> TaskScore:
         """The task is told: its newest prompt answers."""
-        record = self._learner.prompt_of(task.name)
+        record = self._learner.directory.prompt_of(task.name)
         return self._score(task, [Route(record.id, 1.0, True)] * len(task.test), told=True)
 
     def reread(self, tasks: "Iterable[Task]") -> None:
@@ -85,12 +86,12 @@ class Assessor:
         encoder, pool = self._learner.encoder, self._learner.pool
         for task in tasks:
             for told in (True, False):
-                self._predicted.pop(_key(task.name, self._learner.prompt_of(task.name), told), None)
+                self._predicted.pop(_key(task.name, self._learner.directory.prompt_of(task.name), told), None)
         self._learner.use(PromptPool(pool.path, encoder.fingerprint, read_only=True))
 
     def routed(self, task: "Task") -> TaskScore:
-        """The task is not told: every text goes to the prompt with the nearest key."""
-        return self._score(task, self._learner.routes(self._test(task).embedding))
+        """The task is not told: every text is routed, see `Router.route`."""
+        return self._score(task, self._learner.directory.routes(self._test(task).embedding))
 
     def unseen(self, task: "Task", hidden: Collection[str] = ()) -> TaskScore | None:
         """A task that has not been learned, answered by the nearest prompts with the same labels; None without any.
@@ -101,10 +102,10 @@ class Assessor:
         """
         pool = self._learner.pool
         strangers = {record.id for record in pool.records() if not _could_answer(record, task)}
-        exclude = strangers | self._learner.closed_to(CLASSIFICATION) | set(hidden)
+        exclude = strangers | self._learner.directory.closed_to(CLASSIFICATION) | set(hidden)
         if len(exclude) == len(pool):
             return None
-        return self._score(task, route(pool, self._test(task).embedding, exclude))
+        return self._score(task, self._learner.directory.router.route(self._test(task).embedding, exclude))
 
     def save(self) -> None:
         """Writes the remembered predictions to disk."""
@@ -135,7 +136,7 @@ class Assessor:
         missing = [row for row, record in enumerate(records) if known[record.id][row] == NOT_PREDICTED]
         if missing:
             wanted = [records[row] for row in missing]
-            view = self._learner.view(self._test(task).texts)
+            view = self._learner.views.of(self._test(task).texts)
             answers = self._learner.predictor.logits(view, missing, [record.id for record in wanted])
             choices = {name: _choices(task, record, told) for name, record in used.items()}
             for row, record, logits in zip(missing, wanted, answers, strict=True):
@@ -154,9 +155,8 @@ class Assessor:
         """The task's test texts, read by the frozen model once."""
         if task.name not in self._tests:
             split = task.test
-            pairs = list(split["text_pair"]) if "text_pair" in split.column_names else None
-            texts = self._learner.encoder.tokenize(list(split["text"]), pairs)
-            embedding = self._learner.view(texts).embedding.clone()
+            texts = texts_of(split, self._learner.encoder)
+            embedding = self._learner.views.of(texts).embedding.clone()
             self._tests[task.name] = _Test(texts, np.array(split["label"], dtype=np.int64), embedding)
         return self._tests[task.name]
 

@@ -99,13 +99,18 @@ def _check_kind(method: "Method | type[Method] | type[Baseline]", encoder: Encod
 
 
 def check_answers(answers: str, method: Method | type[Method], encoder: Encoder, task: "Task") -> None:
-    """Refuses a classification that cannot be answered by the labels' texts, where that is asked for.
+    """Refuses a task that cannot be answered by the labels' texts, where that is asked for.
 
     Raises:
-        LearningError: The backbone writes nothing, or the method needs a head.
+        LearningError: It has no labels, the backbone writes nothing, or the method needs a head.
     """
-    if answers != "label" or task.kind != CLASSIFICATION:
+    if answers != "label":
         return
+    if task.kind != CLASSIFICATION:
+        raise LearningError(
+            f"answers=label is for classifications, and task {task.name!r} is a {task.kind}, which is always answered "
+            "in words; leave it out."
+        )
     if not isinstance(encoder, TextToText):
         raise LearningError(
             f"answers=label asks how probable the backbone finds a label's text, but {encoder.name!r} is an encoder, "
@@ -161,3 +166,17 @@ def check_texts(texts: Sequence[str], pairs: Sequence[str] | None) -> None:
         raise LearningError(
             f"{len(texts)} texts came with {len(pairs)} second texts; give one second text for each text."
         )
+
+
+def writer_of(encoder: Encoder) -> TextToText:
+    """The backbone, where it can translate.
+
+    Raises:
+        LearningError: It writes nothing.
+    """
+    if not isinstance(encoder, TextToText):
+        raise LearningError(
+            f"The backbone {encoder.name!r} is an encoder, which writes nothing; use one that does, such as "
+            "backbone=seq2seq."
+        )
+    return encoder

@@ -6,49 +6,33 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
 from continual.answers import Evaluation, Prediction, Translation, TranslationEvaluation, prediction
 from continual.backbone import BACKBONES
 from continual.backbone.encoder import Encoder
-from continual.backbone.frozen import FrozenCache, FrozenView
+from continual.backbone.frozen import FrozenCache
 from continual.backbone.readout import Readout
-from continual.backbone.text_to_text import TextToText
-from continual.backbone.texts import EncodedTexts
-from continual.checks import check_learning, check_pairs, check_texts
+from continual.checks import check_learning, check_pairs, check_texts, writer_of
 from continual.construction import construct_named
-from continual.errors import LearningError, PoolError
+from continual.directory import Directory
+from continual.errors import LearningError
 from continual.evaluation.kinds import CLASSIFICATION, TRANSLATION
+from continual.lessons import Lessons
 from continual.methods import METHODS
-from continual.methods.base import Learned, Lesson, Method, Source
-from continual.pool.clusters import spherical_kmeans
-from continual.pool.prompt import Prompt, PromptRecord
-from continual.pool.search import Hit
+from continual.methods.base import Learned, Lesson, Method
+from continual.pool.prompt import PromptRecord
 from continual.pool.store import PromptPool
 from continual.predictor import Predictor
-from continual.registry import suggestion
-from continual.router import Route, route
-from continual.seeding import seed_of
 from continual.settings import LearnerSettings
-from continual.storing import DIRECTION, RECORDED, Storing, kind_of, serves, shared_name
-from continual.training.checkpoint import Checkpoints, NoCheckpoints
-from continual.training.examples import Examples, Material
-from continual.training.ground import Ground, lay_ground
-from continual.training.label_model import Worded
-from continual.training.pairs import Pairs
-from continual.training.watch import Silent, Watcher
+from continual.storing import DIRECTION, RECORDED, Storing
+from continual.training.checkpoint import Checkpoints
+from continual.training.watch import Watcher
 from continual.transfer import TRANSFERABILITY
-from continual.transfer.probe import probe_version
-from continual.transfer.signature import Prober, stored_signature
 from continual.translator import NO_READOUT, Sources, Translator
-from continual.tuning import build_tuning, stored_tuning
-from continual.tuning.base import trained_tensors
+from continual.tuning import build_tuning
 from continual.tuning.head import Head
+from continual.views import Views
 
 if TYPE_CHECKING:
-    from datasets import Dataset
-
     from continual.growth.capacity import Verdict
     from streams import Task
 
@@ -67,6 +51,14 @@ class Learner:
         pool: A pool, or the folder of one, which is created where there is none.
         backbone: A loaded encoder, or a name of `continual ls backbones`.
         settings: How tasks are learned.
+
+    Attributes:
+        encoder: The frozen backbone.
+        method: What learns a task.
+        tuning: What is trained for a task.
+        views: Texts as the backbone reads them.
+        lessons: Lays out what a method may use to learn a task.
+        directory: Finds the prompts that answer.
 
     Raises:
         PoolError: The pool belongs to another backbone, or is damaged.
@@ -95,17 +87,17 @@ class Learner:
         self.method: Method = construct_named(METHODS, self.settings.method, "method")
         TRANSFERABILITY.entry(self.settings.transfer.metric)
         self.tuning = build_tuning(self.settings.tuning)
-        self.entry = self.tuning.entry(self.encoder)
-        self.readout = self.settings.readout if self.settings.answers == "head" else NO_READOUT
+        self.method.check_tuning(self.tuning)
         if self.settings.training.perturbs:
             self.encoder.check_perturbed()
         if isinstance(pool, PromptPool):
             self.pool = pool
         else:
             self.pool = PromptPool(pool, self.encoder.fingerprint, backbone_name=self.encoder.name)
-        self.cache = FrozenCache(self.encoder, self.settings.cache_mb)
+        self.views = self._views()
+        self.lessons = Lessons(self.views, self.pool, self.settings, self.method, self.tuning)
+        self.directory = Directory(self.pool, self.encoder)
         self.use(self.pool)
-        self._prober: Prober | None = None
 
     def use(self, pool: PromptPool) -> None:
         """From now on the prompts that answer are read from `pool`, which is the learner's own on disk."""
@@ -142,13 +134,13 @@ class Learner:
             )
         check_learning(self.method, self.tuning, self.settings.answers, self.encoder, task)
         started = time.monotonic()
-        train, dev = self.fingerprint(task)
-        ground = self.ground(task, train, dev)
+        train, dev = self.lessons.material(task)
+        ground = self.lessons.ground(task, train, dev)
         if ground is not None:
             train, dev = ground.train, ground.dev
-        keys = self.keys(train)
-        hits = self.recall(keys)
-        lesson = self.lesson(task, train, dev, keys, hits, checkpoints, watcher)
+        keys = self.lessons.keys(train)
+        hits = self.lessons.recall(keys)
+        lesson = self.lessons.lesson(task, train, dev, keys, hits, checkpoints, watcher)
         learned = self.method.learn(lesson)  # ranks its sources and adapts them
         provenance |= {CAPACITY: self.capacity(lesson, learned).to_json()} if examine else {}
         earlier = sum(stage.earlier_seconds for stage in lesson.stages)
@@ -159,107 +151,16 @@ class Learner:
             lesson, learned, None if ground is None else ground.final(self.settings.training.refit), facts | provenance
         )
         for view in (*train.views, *dev.views):
-            self.cache.drop(view.texts)
+            self.views.cache.drop(view.texts)
         return record
-
-    def fingerprint(self, task: "Task") -> tuple[Material, Material]:
-        """The frozen backbone reads the task's train and dev texts."""
-        if task.kind == TRANSLATION:
-            return self._pairs(task.train), self._pairs(task.dev)
-        train, dev = (self._examples(split, len(task.labels)) for split in (task.train, task.dev))
-        if self.settings.answers == "head":
-            return train, dev
-        words = self.writer.tokenize_targets(task.labels)
-        return tuple(Worded(part.view, part.labels, part.ground, words) for part in (train, dev))
-
-    def ground(self, task: "Task", train: Material, dev: Material) -> Ground | None:
-        """What is known of a classification without a prompt; None where the method does without."""
-        if not (self.method.grounded and isinstance(train, Examples) and isinstance(dev, Examples)):
-            return None
-        if self.settings.answers == "label":
-            return None
-        return lay_ground(train, dev, len(task.labels), seed_of(self.settings.seed, task.name), self.cache)
-
-    def keys(self, train: Material) -> Tensor:
-        """The search keys of a task: unit centroids of its texts, [keys, width]."""
-        embedding = train.view.embedding.numpy()
-        return torch.from_numpy(spherical_kmeans(embedding, self.settings.routing.keys, self.settings.seed))
-
-    def recall(self, keys: Tensor) -> list[Hit]:
-        """The prompts of the pool whose keys are nearest to a new task's keys, nearest first."""
-        wanted = self.settings.transfer.recalled(len(self.pool))
-        if not wanted:
-            return []
-        best: dict[str, float] = {}
-        for hits in self.pool.search(keys, wanted, self.pool.superseded()):
-            for hit in hits:
-                best[hit.prompt_id] = max(hit.score, best.get(hit.prompt_id, -1.0))
-        ordered = sorted(best.items(), key=lambda item: (-item[1], item[0]))
-        return [Hit(prompt, score) for prompt, score in ordered[:wanted]]
-
-    def lesson(
-        self,
-        task: "Task",
-        train: Material,
-        dev: Material,
-        keys: Tensor,
-        hits: Sequence[Hit],
-        checkpoints: Checkpoints | None = None,
-        watcher: Watcher | None = None,
-    ) -> Lesson:
-        """Lays out everything that the method may use."""
-        return Lesson(
-            task=task.name,
-            labels=tuple(task.labels),
-            train=train,
-            dev=dev,
-            encoder=self.encoder,
-            tuning=self.tuning,
-            training=self.settings.training,
-            metric=self.settings.transfer.metric,
-            sources=[source for hit in hits if (source := self._source(hit.prompt_id)) is not None],
-            keys=keys,
-            prober=self.prober,
-            seed=self.settings.seed,
-            checkpoints=checkpoints or NoCheckpoints(),
-            watcher=watcher or Silent(),
-            earlier=self.earlier(task) if self.method.builds else (),
-        )
-
-    def earlier(self, task: "Task") -> list[Prompt]:
-        """What the method has learned before, newest first: its shared model, or the newest prompt of each other task.
-
-        Args:
-            task: What is to be learned; a prompt that it has already is replaced and not built on.
-
-        Raises:
-            LearningError: The shared model is of another kind of task.
-        """
-        if self.method.shared:
-            record = self.pool.latest(shared_name(self.method.name))
-            if record is not None and kind_of(record) != task.kind:
-                raise LearningError(
-                    f"method={self.method.name} has one model for all tasks, and that in {self.pool.path} is of "
-                    f"{kind_of(record)} tasks; learn {task.kind} tasks in a pool of their own."
-                )
-            return [] if record is None else [self.pool.get(record.id)]
-        newest = [self.pool.latest(name) for name in reversed(self.pool.tasks()) if name != task.name]
-        return [
-            self.pool.get(record.id) for record in newest if record is not None and self._built_on(record, task.kind)
-        ]
-
-    def _built_on(self, record: PromptRecord, kind: str) -> bool:
-        same = record.method == self.method.name and kind_of(record) == kind
-        return same and stored_tuning(record.tuning).base.spec() == self.tuning.spec()
 
     def capacity(self, lesson: Lesson, learned: Learned) -> "Verdict":
         """Tests whether prompts can hold the task; see `continual/growth/capacity.py`."""
         from continual.growth.capacity import examine
 
         nothing = Readout("none", terms=0)
-        return examine(
-            lesson, learned, self.settings.growth, lambda texts, layer: self.cache.view(texts, layer, nothing)
-        )
+        cache = self.views.cache
+        return examine(lesson, learned, self.settings.growth, lambda texts, layer: cache.view(texts, layer, nothing))
 
     def store(self, lesson: Lesson, learned: Learned, ground: Head | None, facts: dict[str, Any]) -> PromptRecord:
         """Puts what was learned into the pool, whole or not at all."""
@@ -287,7 +188,7 @@ class Learner:
                 or was learned on pairs and single texts were given, or the other way round.
         """
         check_texts(texts, pairs)
-        told = self._told(task, CLASSIFICATION)
+        told = self.directory.told(task, CLASSIFICATION)
         if told is not None:
             check_pairs(told, pairs)
         predictions: list[Prediction] = []
@@ -311,7 +212,7 @@ class Learner:
             LearningError: A text is not a string, the backbone writes nothing, or the told task is no translation.
         """
         check_texts(texts, None)
-        told = self._told(task, TRANSLATION)
+        told = self.directory.told(task, TRANSLATION)
         translations = [Translation("")] * len(texts)
         filled = [place for place, text in enumerate(texts) if text.strip()]
         for start in range(0, len(filled), PREDICTED_AT_ONCE):
@@ -319,14 +220,6 @@ class Learner:
             for place, item in zip(some, self._translate([texts[place] for place in some], told, task), strict=True):
                 translations[place] = item
         return translations
-
-    def kinds(self, task: str | None = None) -> set[str]:
-        """The kinds of tasks that the pool's prompts answer, or that of a task that is told."""
-        if task is not None:
-            return {kind_of(self.prompt_of(task))}
-        if not isinstance(self.encoder, TextToText):
-            return {CLASSIFICATION}
-        return {kind_of(record) for record in self.pool.records()}
 
     def evaluate(self, task: "Task", told: bool = True) -> Evaluation | TranslationEvaluation:
         """Scores the pool on a task's test split: by what is measured of its kind of task.
@@ -339,76 +232,6 @@ class Learner:
 
         return evaluate_task(self, task, told)
 
-    def view(self, texts: EncodedTexts, keep: bool = True, readout: Readout | None = None) -> FrozenView:
-        """What the frozen backbone makes of texts; kept in the cache where they will be used again."""
-        cache = self.cache if keep else FrozenCache(self.encoder, self.settings.cache_mb)
-        return cache.view(texts, self.entry, readout or self.readout)
-
-    def routes(self, embedding: Tensor, told: PromptRecord | None = None, kind: str = CLASSIFICATION) -> list[Route]:
-        """Which prompt each text goes to: the one of the told task, or the nearest of a kind of task.
-
-        Args:
-            embedding: Unit vectors of the texts, [texts, width], see `FrozenView`.
-            told: The told task's prompt.
-            kind: The kind of task, where none is told.
-        """
-        if not len(embedding):
-            return []
-        if told is None:
-            return route(self.pool, embedding, self.closed_to(kind))
-        keys = self.pool.get(told.id).tensors["keys"]
-        nearest = (embedding @ keys.T).amax(dim=1)
-        return [Route(told.id, float(similarity), True) for similarity in nearest]
-
-    def closed_to(self, kind: str) -> frozenset[str]:
-        """Ids of the prompts that no text of a kind of task is routed to: superseded ones, and those of other kinds."""
-        superseded = self.pool.superseded()
-        if not isinstance(self.encoder, TextToText):  # whose prompts are all of classifications
-            return superseded
-        return superseded | {record.id for record in self.pool.records() if kind_of(record) != kind}
-
-    def find(self, task: str) -> PromptRecord | None:
-        """The newest prompt of a task, or the newest shared one that serves it; None without any."""
-        own = self.pool.latest(task)
-        if own is not None:
-            return own
-        shared = [self.pool.latest(shared_name(method)) for method in METHODS.names()]
-        serving = [record for record in shared if record is not None and serves(record, task)]
-        return max(serving, key=lambda record: record.created, default=None)
-
-    def prompt_of(self, task: str) -> PromptRecord:
-        """The newest prompt that answers for a task.
-
-        Raises:
-            PoolError: The pool has none.
-        """
-        record = self.find(task)
-        if record is None:
-            tasks = self.pool.tasks()
-            raise PoolError(
-                f"The pool {self.pool.path} has no prompt for the task {task!r}{suggestion(task, tasks)}; "
-                f"it knows: {', '.join(tasks)}."
-            )
-        return record
-
-    @property
-    def _storing(self) -> Storing:
-        return Storing(self.encoder, self.pool, self.settings, self.method)
-
-    @property
-    def writer(self) -> TextToText:
-        """The backbone, where it can translate.
-
-        Raises:
-            LearningError: It writes nothing.
-        """
-        if not isinstance(self.encoder, TextToText):
-            raise LearningError(
-                f"The backbone {self.encoder.name!r} is an encoder, which writes nothing; use one that does, such as "
-                "backbone=seq2seq."
-            )
-        return self.encoder
-
     @property
     def translator(self) -> Translator:
         """Applies stored prompts to sources.
@@ -417,46 +240,23 @@ class Learner:
             LearningError: The backbone writes nothing.
         """
         if self._translator is None:
-            self._translator = Translator(self.writer, self.settings.decoding, self._answering)
+            self._translator = Translator(writer_of(self.encoder), self.settings.decoding, self._answering)
         return self._translator
 
     @property
-    def prober(self) -> Prober:
-        """Makes signatures on this backbone."""
-        if self._prober is None:
-            self._prober = Prober(self.encoder)
-        return self._prober
+    def _storing(self) -> Storing:
+        return Storing(self.encoder, self.pool, self.settings, self.method)
 
-    def _examples(self, split: "Dataset", labels: int) -> Examples:
-        pairs = list(split["text_pair"]) if "text_pair" in split.column_names else None
-        texts = self.encoder.tokenize(list(split["text"]), pairs)
-        return Examples.bare(self.view(texts), torch.tensor(list(split["label"]), dtype=torch.long), labels)
-
-    def _pairs(self, split: "Dataset") -> Pairs:
-        backbone = self.writer
-        sources = backbone.tokenize(list(split["text"]))
-        pairs = backbone.parallel(sources, backbone.tokenize_targets(list(split["target"])))
-        view = self.view(sources, readout=NO_READOUT)
-        read = view if pairs.texts is sources else self.view(pairs.texts, readout=NO_READOUT)
-        return Pairs(view, read, pairs.targets)
-
-    def _told(self, task: str | None, kind: str) -> PromptRecord | None:
-        """The prompt of a task that is told; refuses what the pool cannot answer."""
-        if task is None:
-            if not len(self.pool):
-                raise PoolError(f"The pool {self.pool.path} holds no prompt yet; learn a task first.")
-            if kind not in self.kinds():
-                raise PoolError(f"The pool {self.pool.path} holds no prompt of a {kind}; learn such a task first.")
-            return None
-        told = self.prompt_of(task)
-        if kind_of(told) != kind:
-            raise LearningError(f"The task {task!r} is a {kind_of(told)} and no {kind}; ask for what it answers.")
-        return told
+    def _views(self) -> Views:
+        readout = self.settings.readout if self.settings.answers == "head" else NO_READOUT
+        megabytes = self.settings.cache_mb
+        entry = self.tuning.entry(self.encoder)
+        return Views(self.encoder, entry, readout, FrozenCache(self.encoder, megabytes), megabytes)
 
     def _translate(self, texts: Sequence[str], told: PromptRecord | None, task: str | None) -> list[Translation]:
-        sources = Sources.of(self.writer, texts)
-        view = self.view(sources.pieces, False, NO_READOUT)
-        routes = self.routes(sources.embedding(view), told, TRANSLATION)
+        sources = Sources.of(writer_of(self.encoder), texts)
+        view = self.views.of(sources.pieces, keep=False, readout=NO_READOUT)
+        routes = self.directory.routes(sources.embedding(view), told, TRANSLATION)
         written = self.translator.translate(sources, range(len(texts)), [item.prompt for item in routes], view)
         tasks = {prompt: self.pool.record(prompt).task for prompt in {item.prompt for item in routes}}
         return [
@@ -467,25 +267,10 @@ class Learner:
     def _predict(
         self, texts: Sequence[str], pairs: Sequence[str] | None, told: PromptRecord | None, task: str | None
     ) -> list[Prediction]:
-        view = self.view(self.encoder.tokenize(texts, pairs), keep=False)
-        routes = self.routes(view.embedding, told)
+        view = self.views.of(self.encoder.tokenize(texts, pairs), keep=False)
+        routes = self.directory.routes(view.embedding, told)
         logits = self.predictor.logits(view, range(len(view)), [item.prompt for item in routes])
         records = {prompt: self.pool.record(prompt) for prompt in {item.prompt for item in routes}}
         return [
             prediction(item, records[item.prompt], scores, task) for item, scores in zip(routes, logits, strict=True)
         ]
-
-    def _source(self, prompt_id: str) -> Source | None:
-        """A stored prompt as a source; None when it is of another kind than what is being trained.
-
-        Nor can a prompt be compared whose signature was made with other probe texts.
-        """
-        prompt = self.pool.get(prompt_id)
-        tuning = stored_tuning(prompt.tuning)
-        if tuning.base.spec() != self.tuning.spec() or prompt.provenance.get("probe") != probe_version():
-            return None
-        lent = tuning.lent(trained_tensors(prompt.tensors))
-        if lent is None:
-            return None
-        signature = stored_signature(tuning.base, lent, prompt.tensors)
-        return Source(prompt_id, lent, signature, prompt.provenance.get("train_examples", 0))

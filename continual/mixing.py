@@ -15,6 +15,7 @@ from torch import Tensor
 from continual.errors import PoolError
 from continual.pool.prompt import Prompt, PromptRecord, next_to
 from continual.pool.store import PromptPool
+from continual.storing import DEV_ACCURACY
 from continual.tuning import stored_tuning
 from continual.tuning.base import TRAINED, Tensors, trained_tensors
 from continual.tuning.composed.attention import SOURCES, Attention
@@ -93,5 +94,7 @@ def _lent(pool: PromptPool, name: str, tuning: Attention, stacks: Tensors) -> Te
 
 def _version(pool: PromptPool, prompt: Prompt, sources: dict[str, Tensor], facts: dict[str, Any]) -> Prompt:
     news = {f"{TRAINED}{name}": value.contiguous() for name, value in sources.items()}
-    provenance = prompt.provenance | facts | {REMIXED: prompt.id}
+    # The classifier was not asked about dev texts with these sources.
+    known = {key: value for key, value in prompt.provenance.items() if key != DEV_ACCURACY}
+    provenance = known | facts | {REMIXED: prompt.id}
     return next_to(prompt, pool.next_version(prompt.task), tensors=prompt.tensors | news, provenance=provenance)

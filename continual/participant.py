@@ -192,9 +192,10 @@ def check_settings(settings: "LearnerSettings", encoder: "Encoder") -> None:
         _check_noise(settings, encoder)
         construct_named(BASELINES, settings.method, "method").check(encoder)
         return
-    construct_named(METHODS, settings.method, "method")
+    tuning = build_tuning(settings.tuning)
+    construct_named(METHODS, settings.method, "method").check_tuning(tuning)
     TRANSFERABILITY.entry(settings.transfer.metric)
-    build_tuning(settings.tuning).entry(encoder)
+    tuning.entry(encoder)
     check_growth(settings, encoder)
 
 

@@ -15,6 +15,7 @@ from continual.learner import Learner
 from continual.participant import LearnedTask, SplitScore, TaskScores, guess
 from continual.pool.prompt import PromptRecord, next_to
 from continual.settings import LearnerSettings
+from continual.storing import DEV_ACCURACY
 from continual.training.checkpoint import Checkpoints, Named
 from continual.training.watch import Watcher
 from continual.translation_assessment import TranslationAssessor, TranslationScore
@@ -129,7 +130,7 @@ class PooledParticipant:
         if GROWN not in facts or INSTEAD_OF in facts:
             return record
         first = pool.get(facts[GROWN])
-        if facts["dev_accuracy"] >= first.provenance["dev_accuracy"]:
+        if facts[DEV_ACCURACY] >= first.provenance[DEV_ACCURACY]:
             return record
         provenance = first.provenance | {GROWN: first.id, INSTEAD_OF: record.id}
         version = pool.next_version(first.task)
@@ -137,7 +138,7 @@ class PooledParticipant:
 
     def _own(self, task: "Task", position: int) -> PromptRecord | None:
         """The newest prompt that this run has learned for the task at a place of the stream."""
-        record = self._learner.find(task.name)
+        record = self._learner.directory.find(task.name)
         return None if record is None or self._own_position(record) != position else record
 
     def _told(self, record: PromptRecord, position: int) -> LearnedTask:
@@ -184,7 +185,10 @@ class PooledParticipant:
     def scores(self, task: "Task", learned: int) -> TaskScores:
         """See `Participant.scores`."""
         assessor = self._assessor_of(task)
-        return TaskScores(_score(assessor.aware(task)), _score(assessor.routed(task)))
+        aware, routed = _score(assessor.aware(task)), _score(assessor.routed(task))
+        if self._learner.method.shared:  # one model answers everything: there is no prompt of a text's own task
+            routed = replace(routed, prompts=None, own=None)
+        return TaskScores(aware, routed)
 
     def reread(self, tasks: "Iterable[Task]") -> None:
         """See `Participant.reread`."""
@@ -217,7 +221,7 @@ def _learned(record: PromptRecord) -> LearnedTask:
         seconds=facts["seconds"],
         examples_seen=epochs * facts["train_examples"],
         trained_parameters=facts["trained_parameters"],
-        dev_accuracy=facts["dev_accuracy"],
+        dev_accuracy=facts.get(DEV_ACCURACY),
         stages=facts["stages"],
         prompt=record.id,
         sources=facts["sources"],

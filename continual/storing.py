@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from continual.backbone.encoder import Encoder
+from continual.discriminant import Cloud
 from continual.evaluation.kinds import CLASSIFICATION
 from continual.methods.base import KEPT, TASKS, Learned, Lesson, Method, Revised, Shared
 from continual.pool.prompt import Prompt, PromptRecord, make_id, next_to
@@ -29,6 +30,9 @@ KIND = "kind"
 
 DIRECTION = "direction"
 """Where the provenance of a translation's prompt keeps from which language into which it translates."""
+
+DEV_ACCURACY = "dev_accuracy"
+"""Where a prompt's provenance keeps how it did on its task's dev texts; absent where that was not measured."""
 
 REVISES = "revises"
 """Where a prompt's provenance keeps which earlier prompts learning it has improved, and by how much."""
@@ -96,7 +100,7 @@ class Storing:
                 continue
             start = f"{_REVISION}{number}."
             news = {
-                f"{TRAINED}{name.removeprefix(start)}": value
+                name.removeprefix(start): value
                 for name, value in self.pool.get(record.id).tensors.items()
                 if name.startswith(start)
             }
@@ -104,7 +108,8 @@ class Storing:
 
     def _revised(self, old: Prompt, news: dict[str, Tensor], by: PromptRecord, item: Mapping[str, Any]) -> Prompt:
         others = {name: value for name, value in old.tensors.items() if not name.startswith((TRAINED, _REVISION))}
-        facts = {key: value for key, value in old.provenance.items() if key != REVISES}
+        # Nobody has asked the new version about dev texts, which are gone.
+        facts = {key: value for key, value in old.provenance.items() if key not in (REVISES, DEV_ACCURACY)}
         return next_to(
             old,
             self.pool.next_version(old.task),
@@ -119,10 +124,12 @@ class Storing:
         keys = lesson.keys if shared is None else shared.keys
         classifier = model.classifier if shared is None else shared.classifier
         tensors = {f"{TRAINED}{name}": value.detach() for name, value in model.tensors.items()} | {"keys": keys}
+        if shared is None:  # nothing is to be told apart where one model answers everything
+            tensors |= Cloud.of(lesson.train.view.embedding).tensors()
         if classifier is not None:
             weight, bias = classifier.folded()
             tensors |= {"head.weight": weight, "head.bias": bias}
-        tensors |= signature_tensors(replace(lesson.signature(model), keys=keys))
+        tensors |= signature_tensors(replace(lesson.signature(model, learned.origin), keys=keys))
         tensors |= {f"{KEPT}{name}": value for name, value in learned.kept.items()}
         tensors |= _revisions(learned.revised)
         if ground is not None:
@@ -155,7 +162,7 @@ class Storing:
             "sources": [{"prompt": item.prompt, "score": item.score} for item in learned.used],
             "candidates": [{"prompt": item.prompt, "scores": dict(item.scores)} for item in learned.ranked[:RECORDED]],
             "stages": [_stage(stage) for stage in lesson.stages],
-            "dev_accuracy": chosen.dev_accuracy,
+            DEV_ACCURACY: chosen.dev_accuracy,
             "trained_parameters": (learned.trained or learned.model.size) + (0 if ground is None else ground.size),
             THRESHOLD: stranger_threshold(keys, lesson.dev.view.embedding, quantile),
         } | ({REVISES: [_revision_facts(item) for item in learned.revised]} if learned.revised else {})
@@ -168,10 +175,13 @@ def _shared_facts(shared: Shared | None, lesson: Lesson) -> dict[str, Any]:
 
 
 def _revisions(revised: list[Revised]) -> dict[str, Tensor]:
+    """The tensors of new versions as they will be named there, behind the number of the version."""
     return {
         f"{_REVISION}{number}.{name}": torch.as_tensor(value).detach()
         for number, item in enumerate(revised)
-        for name, value in item.tensors.items()
+        for name, value in (
+            {f"{TRAINED}{key}": it for key, it in item.tensors.items()} | signature_tensors(item.signature)
+        ).items()
     }
 
 

@@ -1,22 +1,22 @@
 """Measures the pool on the tests of a stream of translations: one row of the matrices after each task."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from continual.answers import TranslationEvaluation
+from continual.checks import writer_of
 from continual.errors import RunError
 from continual.evaluation.kinds import TRANSLATION, metric_of
 from continual.evaluation.text_metrics import bleu, chrf
 from continual.files import read_json, write_json
 from continual.learner import Learner
-from continual.pool.prompt import PromptRecord
 from continual.pool.store import PromptPool
-from continual.router import Route, route
+from continual.router import Route
 from continual.storing import DIRECTION, serves
 from continual.translator import NO_READOUT, UNTUNED, Sources
 
@@ -79,12 +79,12 @@ class TranslationAssessor:
 
     def aware(self, task: "Task") -> TranslationScore:
         """The task is told: its newest prompt answers."""
-        record = self._learner.prompt_of(task.name)
+        record = self._learner.directory.prompt_of(task.name)
         return self._routed(task, [Route(record.id, 1.0, True)] * len(task.test))
 
     def routed(self, task: "Task") -> TranslationScore:
-        """The task is not told: every sentence goes to the prompt with the nearest key."""
-        return self._routed(task, self._learner.routes(self._test(task).embedding, kind=TRANSLATION))
+        """The task is not told: every sentence is routed, see `Router.route`."""
+        return self._routed(task, self._learner.directory.routes(self._test(task).embedding, kind=TRANSLATION))
 
     def unseen(self, task: "Task", hidden: Collection[str] = ()) -> TranslationScore | None:
         """A task that has not been learned, answered by the nearest prompts of its direction; None without any.
@@ -94,11 +94,11 @@ class TranslationAssessor:
             hidden: Ids of prompts that must not answer.
         """
         pool = self._learner.pool
-        strangers = {record.id for record in pool.records() if not _same_direction(record, task)}
-        exclude = strangers | self._learner.closed_to(TRANSLATION) | set(hidden)
+        strangers = {record.id for record in pool.records() if not same_direction(record.provenance, task.info)}
+        exclude = strangers | self._learner.directory.closed_to(TRANSLATION) | set(hidden)
         if len(exclude) == len(pool):
             return None
-        return self._routed(task, route(pool, self._test(task).embedding, exclude))
+        return self._routed(task, self._learner.directory.router.route(self._test(task).embedding, exclude))
 
     def reread(self, tasks: "Iterable[Task]") -> None:
         """Forgets what the tasks' own prompts wrote and opens the pool on disk anew.
@@ -106,7 +106,7 @@ class TranslationAssessor:
         The next `aware` scores are then measured on what is really stored, and not remembered.
         """
         for task in tasks:
-            self._written.pop(_key(task.name, self._learner.prompt_of(task.name).id), None)
+            self._written.pop(_key(task.name, self._learner.directory.prompt_of(task.name).id), None)
         encoder = self._learner.encoder
         self._learner.use(PromptPool(self._learner.pool.path, encoder.fingerprint, read_only=True))
 
@@ -136,7 +136,7 @@ class TranslationAssessor:
         missing = [row for row, prompt in enumerate(prompts) if known[prompt][row] is None]
         tokens, seconds = 0, 0.0
         if missing:
-            view = self._learner.view(test.sources.pieces, readout=NO_READOUT)
+            view = self._learner.views.of(test.sources.pieces, readout=NO_READOUT)
             wanted = [prompts[row] for row in missing]
             written = self._learner.translator.translate(test.sources, missing, wanted, view)
             tokens, seconds = written.tokens, written.seconds
@@ -151,8 +151,8 @@ class TranslationAssessor:
     def _test(self, task: "Task") -> _Test:
         """The task's test sentences, read by the frozen model once."""
         if task.name not in self._tests:
-            sources = Sources.of(self._learner.writer, list(task.test["text"]))
-            embedding = sources.embedding(self._learner.view(sources.pieces, readout=NO_READOUT))
+            sources = Sources.of(writer_of(self._learner.encoder), list(task.test["text"]))
+            embedding = sources.embedding(self._learner.views.of(sources.pieces, readout=NO_READOUT))
             self._tests[task.name] = _Test(sources, embedding)
         return self._tests[task.name]
 
@@ -181,9 +181,9 @@ def samples(task: "Task", hypotheses: Sequence[str]) -> list[tuple[str, str, str
     return [(sources[row], references[row], hypotheses[row]) for row in rows]
 
 
-def _same_direction(record: PromptRecord, task: "Task") -> bool:
-    """Whether a prompt translates between the task's languages, as far as that is known."""
-    directions = (record.provenance.get(DIRECTION), task.info.get("direction"))
+def same_direction(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two tasks, by their `info` or the provenance of their prompts, have the same languages or may have."""
+    directions = (one.get(DIRECTION), other.get(DIRECTION))
     return None in directions or directions[0] == directions[1]
 
 

@@ -109,10 +109,12 @@ class Translator:
         tokens = 0
         for numbers in groups.values():
             chosen = torch.tensor([rows[number][0] for number in numbers])
+            fitting = self._fitting(view, prompts[rows[numbers[0]][1]])
             for batch in by_length(sources.pieces.ids.lengths[chosen], _WRITTEN_AT_ONCE):
                 places = [rows[numbers[number]][1] for number in batch.tolist()]
                 ids, mask, _ = sources.pieces.batch(chosen[batch], self._backbone.pad_token)
-                steering = self._steering(view, chosen[batch], [prompts[place] for place in places])
+                ids, mask = (tensor.to(self._backbone.model.device) for tensor in (ids, mask))
+                steering = self._steering(fitting, chosen[batch], [prompts[place] for place in places])
                 written = self._backbone.generate(ids, mask, self._decoding, steering)
                 tokens += self._count(written)
                 for piece, place, text in zip(
@@ -126,15 +128,21 @@ class Translator:
         """What prompts have in common that can share a batch."""
         return None if prompt is UNTUNED else self._prompts[prompt].kind(self._backbone.stepwise)
 
+    def _fitting(self, view: FrozenView | None, prompt: str | None) -> FrozenView | None:
+        """The view at the layer where a prompt enters, and with it all others of its kind."""
+        if view is None or prompt is UNTUNED:
+            return None
+        entry = self._prompts[prompt].tuning.entry(self._backbone)
+        if entry == view.entry:
+            return view
+        return freeze(self._backbone, view.texts, entry, NO_READOUT, keep_states=False)
+
     def _steering(self, view: FrozenView | None, rows: Tensor, prompts: Sequence[str | None]) -> Steering:
         """What the prompts of a batch do; they are of one kind."""
         ready = [self._prompts[prompt] for prompt in prompts if prompt is not UNTUNED]
         if not ready or view is None:
             return UNSTEERED
-        base, entry = ready[0].tuning.base, ready[0].tuning.entry(self._backbone)
-        if entry != view.entry:
-            view = freeze(self._backbone, view.texts, entry, NO_READOUT, keep_states=False)
-        return base.steering(self._backbone, entering(ready, view.seen(rows)))
+        return ready[0].tuning.base.steering(self._backbone, entering(ready, view.seen(rows)))
 
     def _count(self, ids: Tensor) -> int:
         """Tokens up to the end of each target, [targets, longest]; what stands behind is padding."""

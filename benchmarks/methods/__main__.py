@@ -1,4 +1,4 @@
-"""All methods, modules and baselines on the same streams with the same budget: the README's table.
+"""All methods, modules and baselines on the same streams with the same budget: the README's table, and its pages.
 
     CONTINUAL_DATA=... python -m benchmarks.methods --runs-dir DIR [--jobs 2] [--seeds 0,1,2] [--only "panda;ewc"]
 
@@ -21,7 +21,8 @@ import numpy as np
 from benchmarks.common import save
 from benchmarks.methods.cells import Cell
 from benchmarks.methods.contestants import BUDGET, CONTESTANTS, SEARCHED_ON, SEEDS, STREAMS
-from benchmarks.methods.search import Setting, chosen, is_done, search
+from benchmarks.search import Setting, chosen, is_done, search
+from benchmarks.tables import pages
 from continual.evaluation.intervals import mean_interval
 
 
@@ -67,6 +68,7 @@ def write_table(runs: Path, jobs: int) -> None:
     searched = {"stream": SEARCHED_ON[0], "settings": SEARCHED_ON[1], "seed": SEARCHED_ON[2], "by": by}
     tables = {stream: _table(stream, runs) for stream in STREAMS}
     save("methods", {"budget": BUDGET, "caps": STREAMS, "searched": searched, "jobs": jobs, "streams": tables})
+    pages.write()
 
 
 def _measured(name: str, settings: tuple[Setting, ...], runs: Path) -> float | None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.methods.contestants import BUDGET, CONTESTANTS, SEARCHED_ON, STREAMS
-from benchmarks.methods.search import Setting
 from benchmarks.runs import opened
+from benchmarks.search import Setting
 from continual.config import compose
 from continual.evaluation.summary import Summary, load_summary
 from continual.files import read_json, write_json

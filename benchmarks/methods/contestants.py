@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from benchmarks.search import Knob
+
 SEEDS = (0, 1, 2)
 
 BUDGET = (
@@ -28,25 +30,6 @@ PLAIN = ("readout.layers=none", "readout.terms=0", "training.head_learning_rate=
 classifier on top of it."""
 
 
-@dataclass(frozen=True)
-class Knob:
-    """A setting that is searched.
-
-    Attributes:
-        setting: Its name.
-        values: What is tried first, rising.
-        lower: What is tried below while the lowest value is the best, falling.
-        higher: What is tried above while the highest value is the best, rising.
-        start: The value while other settings are searched before it.
-    """
-
-    setting: str
-    values: tuple[float, ...]
-    lower: tuple[float, ...] = ()
-    higher: tuple[float, ...] = ()
-    start: float | None = None
-
-
 _PROMPT_RATE = Knob("training.learning_rate", (0.003, 0.01, 0.03), (0.001,), (0.1,))
 _MODULE_RATE = Knob("training.learning_rate", (0.001, 0.003, 0.01), (0.0003,), (0.03, 0.1))
 _BODY_RATE = Knob("method.learning_rate", (5e-5, 1e-4, 3e-4), (2e-5, 1e-5), (1e-3,))
@@ -54,7 +37,7 @@ _HEAD_RATE = Knob("method.head_learning_rate", (3e-4, 1e-3, 3e-3), (1e-4,), (1e-
 _AGAINST_FORGETTING = {
     "ewc": Knob("method.ewc_lambda", (1e3, 1e4, 1e5), (1e2,), (1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12), start=1e3),
     "lwf": Knob("method.alpha", (0.3, 1.0, 3.0), (0.1,), (10.0,), start=1.0),
-    "olora": Knob("method.orthogonality", (0.05, 0.5, 5.0), (), (50.0,), start=0.5),
+    "olora": Knob("method.orthogonality", (0.05, 0.5, 5.0), (0.005, 5e-4), (50.0,), start=0.5),
 }
 """Weights of what some methods do against forgetting, searched after their rates."""
 
@@ -97,7 +80,9 @@ def _ground(name: str) -> Contestant:
 
 CONTESTANTS = {
     **{f"{name} + ground": _ground(name) for name in ("scratch", "panda")},
-    **{name: _prompts(name) for name in ("scratch", "spot", "panda", "vega", "attempt", "progressive", "cpt_rd")},
+    **{name: _prompts(name) for name in ("scratch", "spot", "panda", "attempt", "progressive", "cpt_rd")},
+    # Vega helps tasks from larger ones, and only these tasks differ in size.
+    "vega": Contestant(("method=vega", *PLAIN), streams=("fewshot16",)),
     **{name: _prompts(name, "shared") for name in ("l2p", "coda")},
     "olora": Contestant(
         ("method=olora", "tuning=lora", *PLAIN), "shared", (_MODULE_RATE, _AGAINST_FORGETTING["olora"])

@@ -50,7 +50,7 @@ def _mixed(learner: Learner, folder: str, count: int, repeats: int) -> Row:
     for prompt in variants(learned, CHUNK, learner.tuning.initial(learner.encoder, None, generator)):
         pool.add(prompt)
     texts = learner.encoder.tokenize(material.texts(count))
-    view = learner.view(texts)
+    view = learner.views.of(texts)
     # Batches are made by length, so that prompts are dealt out in that order: no batch has one twice.
     order, ids = torch.argsort(texts.ids.lengths, stable=True).tolist(), pool.ids()
     one, mixed = [ids[0]] * count, [""] * count
@@ -161,11 +161,11 @@ def _answers(learner: Learner, tasks: list[Task], told: bool) -> list[Prediction
 def _routing(learner: Learner, texts: list[str], repeats: int) -> Row:
     """What finding the prompt adds to the frozen pass that prediction needs anyway."""
     encoded = learner.encoder.tokenize(texts)
-    view = learner.view(encoded)
+    view = learner.views.of(encoded)
     found = alternately(
         {
-            "frozen pass": lambda: freeze(learner.encoder, encoded, learner.entry, learner.settings.readout),
-            "routing": lambda: learner.routes(view.embedding),
+            "frozen pass": lambda: freeze(learner.encoder, encoded, learner.views.entry, learner.settings.readout),
+            "routing": lambda: learner.directory.routes(view.embedding),
         },
         repeats,
     )

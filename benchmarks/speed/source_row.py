@@ -134,8 +134,8 @@ def _choose(folder: str, recall: int, target: Target) -> list[Ranked]:
     pool = PromptPool(folder, read_only=True)
     learner = Learner(pool, material.encoder(), _settings(recall))
     before = target.lesson
-    hits = learner.recall(before.keys)
-    lesson = learner.lesson(target.task, before.train, before.dev, before.keys, hits)
+    hits = learner.lessons.recall(before.keys)
+    lesson = learner.lessons.lesson(target.task, before.train, before.dev, before.keys, hits)
     pairs = ((source.prompt, source.signature) for source in lesson.sources)
     return rank(pairs, target.signature, learner.settings.transfer.metric)
 
@@ -178,7 +178,7 @@ def _fill(learner: Learner, folder: str, texts: int, count: int) -> Tensors:
     if idle:
         sys.exit(f"The prompts {', '.join(idle)} have learned nothing, so nothing could be derived from them.")
     pool = PromptPool(folder, learner.encoder.fingerprint)
-    for prompt in variants(learned, count, initial, prober=learner.prober):
+    for prompt in variants(learned, count, initial, prober=learner.lessons.prober):
         pool.add(prompt)
     return initial
 
@@ -190,9 +190,9 @@ def _tasks(specs: tuple, texts: int) -> list[Task]:
 
 def _target(learner: Learner, task: Task) -> Target:
     """Learns a first prompt of a task, as methods do before they rank, and stores nothing."""
-    train, dev = learner.fingerprint(task)
-    ground = learner.ground(task, train, dev)
-    lesson = learner.lesson(task, ground.train, ground.dev, learner.keys(train), [])
+    train, dev = learner.lessons.material(task)
+    ground = learner.lessons.ground(task, train, dev)
+    lesson = learner.lessons.lesson(task, ground.train, ground.dev, learner.lessons.keys(train), [])
     return Target(task, lesson, lesson.signature(lesson.fit("probe", lesson.fresh())))
 
 

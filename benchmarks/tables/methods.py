@@ -20,17 +20,17 @@ _NOT_TOLD = ("naive", "ewc", "lwf", "replay", "agem", "l2p", "coda", "olora", "o
 
 
 def overview() -> str:
-    """One row for each contestant that takes part on all streams."""
+    """One row for each method; what else is trained by one, after a comma, stands in the tables of the streams."""
     value = result("methods")
     if value is None:
         return NOT_YET
     streams = value["streams"]
-    everywhere = [name for name in CONTESTANTS if CONTESTANTS[name].streams == tuple(STREAMS)]
+    methods = [name for name in CONTESTANTS if ", " not in name]
     heads = " | ".join(f"{stream}: told | not told" for stream in streams)
     lines = [f"| method | {heads} | trained numbers | CPU minutes |", f"|---|{'---|' * (2 * len(streams) + 2)}"]
     for kind, title in _KINDS.items():
         of_kind = [
-            name for name in everywhere if CONTESTANTS[name].kind == kind and any(name in it for it in streams.values())
+            name for name in methods if CONTESTANTS[name].kind == kind and any(name in it for it in streams.values())
         ]
         if of_kind:
             lines.append(f"| *{title}* |{' |' * (2 * len(streams) + 2)}")

@@ -88,7 +88,7 @@ class Causal(TextToText):
         return Ragged.from_lists([[*ids, self.tokenizer.eos_token_id] for ids in encoded["input_ids"]])
 
     def parallel(self, sources: EncodedTexts, targets: Ragged) -> Parallel:
-        """See `TextToText.examples`."""
+        """See `TextToText.parallel`."""
         return Parallel(EncodedTexts(appended(sources.ids, targets), None, sources.pairs), targets)
 
     def logits(self, hidden: Tensor, mask: Tensor, targets: Tensor, steering: Steering = UNSTEERED) -> Tensor:

@@ -147,9 +147,14 @@ class Encoder:
         copy.exact = False
         return copy
 
+    @property
+    def characters_read(self) -> int:
+        """How much of a single text is tokenised at all; what stands behind could hardly be within `max_length`."""
+        return self.max_length * _CHARACTERS_PER_TOKEN
+
     def tokenize(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> EncodedTexts:
         """Token ids of `texts`, each followed by its second text where `pairs` are given, cut to `max_length`."""
-        limit = self.max_length * (_CHARACTERS_PER_TOKEN if pairs is None else _CHARACTERS_PER_TOKEN_OF_PAIRS)
+        limit = self.characters_read if pairs is None else self.max_length * _CHARACTERS_PER_TOKEN_OF_PAIRS
         first = [_whole_characters(text[:limit]) for text in texts]
         second = None if pairs is None else [_whole_characters(text[:limit]) for text in pairs]
         if not first:

@@ -70,7 +70,11 @@ class Reader(ABC):
                 hidden = layer(hidden, **arguments)
                 hidden = hidden[0] if isinstance(hidden, tuple) else hidden
         if self.final_norm is not None and start < stop == self.depth:
-            hidden = getattr(self.stack, self.final_norm)(hidden)
+            hidden = self._last(getattr(self.stack, self.final_norm)(hidden))
+        return hidden
+
+    def _last(self, hidden: Tensor) -> Tensor:
+        """What becomes of the states behind the last norm."""
         return hidden
 
     def _stack(self, model: nn.Module) -> nn.Module:
@@ -89,7 +93,7 @@ class MarianReader(Reader):
     def embed(self, ids: Tensor, mask: Tensor, types: Tensor | None = None) -> Tensor:
         """See `Body.embed`."""
         stack = self.stack
-        return stack.embed_tokens(ids) * stack.embed_scale + stack.embed_positions(ids.shape)
+        return _dropped(stack, stack.embed_tokens(ids) * stack.embed_scale + stack.embed_positions(ids.shape))
 
 
 class BartReader(Reader):
@@ -98,7 +102,7 @@ class BartReader(Reader):
     def embed(self, ids: Tensor, mask: Tensor, types: Tensor | None = None) -> Tensor:
         """See `Body.embed`."""
         stack = self.stack
-        return stack.layernorm_embedding(stack.embed_tokens(ids) + stack.embed_positions(ids))
+        return _dropped(stack, stack.layernorm_embedding(stack.embed_tokens(ids) + stack.embed_positions(ids)))
 
 
 class MBartReader(BartReader):
@@ -115,7 +119,10 @@ class T5Reader(Reader):
 
     def embed(self, ids: Tensor, mask: Tensor, types: Tensor | None = None) -> Tensor:
         """See `Body.embed`."""
-        return self.stack.embed_tokens(ids)
+        return self.stack.dropout(self.stack.embed_tokens(ids))
+
+    def _last(self, hidden: Tensor) -> Tensor:
+        return self.stack.dropout(hidden)
 
     def _arguments(self, hidden: Tensor, mask: Tensor, soft: int) -> dict[str, Any]:
         length = hidden.shape[1] - soft
@@ -164,7 +171,7 @@ class Gpt2Reader(CausalReader):
 
     def embed(self, ids: Tensor, mask: Tensor, types: Tensor | None = None) -> Tensor:
         """See `Body.embed`."""
-        return self.words(ids) + self.stack.wpe(self.positions(mask))
+        return self.stack.drop(self.words(ids) + self.stack.wpe(self.positions(mask)))
 
     def words(self, ids: Tensor) -> Tensor:
         """See `CausalReader.words`."""
@@ -196,6 +203,11 @@ class LlamaReader(CausalReader):
         positions = self.positions(mask, mask[:, :soft].sum(1, keepdim=True))
         rotary = self.stack.rotary_emb(hidden, position_ids=positions)
         return {**super()._arguments(hidden, mask, soft), "position_embeddings": rotary}
+
+
+def _dropped(stack: nn.Module, states: Tensor) -> Tensor:
+    """Embeddings as the model itself trains on them; a frozen model, which is in evaluation mode, drops nothing."""
+    return nn.functional.dropout(states, stack.dropout, stack.training)
 
 
 SEQ2SEQ_READERS: dict[str, type[Reader]] = {

@@ -50,7 +50,7 @@ class Seq2Seq(TextToText):
         return Ragged.from_lists(encoded["input_ids"])
 
     def parallel(self, sources: EncodedTexts, targets: Ragged) -> Parallel:
-        """See `TextToText.examples`."""
+        """See `TextToText.parallel`."""
         return Parallel(sources, targets)
 
     def encode(self, hidden: Tensor, mask: Tensor, steering: Steering = UNSTEERED) -> tuple[Tensor, Tensor]:

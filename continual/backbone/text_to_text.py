@@ -100,7 +100,10 @@ class TextToText(Encoder, ABC):
 
     def fits(self, text: str) -> bool:
         """Whether all of a source is read, and nothing of it cut off."""
-        ids = self.tokenizer(f"{self.prefix}{text}", return_attention_mask=False, verbose=False)["input_ids"]
+        whole = f"{self.prefix}{text}"
+        if len(whole) > self.characters_read:
+            return False
+        ids = self.tokenizer(whole, return_attention_mask=False, verbose=False)["input_ids"]
         return len(ids) <= self.source_room
 
     @property
@@ -122,6 +125,10 @@ class TextToText(Encoder, ABC):
     @abstractmethod
     def parallel(self, sources: EncodedTexts, targets: Ragged) -> Parallel:
         """Pairs of source and target; one target for each source."""
+
+    def parallel_texts(self, sources: Sequence[str], targets: Sequence[str]) -> Parallel:
+        """The same of texts."""
+        return self.parallel(self.tokenize(sources), self.tokenize_targets(targets))
 
     @abstractmethod
     def logits(self, hidden: Tensor, mask: Tensor, targets: Tensor, steering: Steering = UNSTEERED) -> Tensor:

@@ -18,6 +18,7 @@ from avalanche.benchmarks.utils.classification_dataset import TaskAwareSupervise
 from continual.backbone.encoder import Encoder
 from continual.backbone.texts import EncodedTexts, Ragged
 from continual.errors import LearningError
+from continual.views import texts_of
 
 if TYPE_CHECKING:
     from streams import StreamManager, Task
@@ -163,9 +164,7 @@ def tokenised(task: "Task", split: str, encoder: Encoder) -> EncodedTexts:
             f"Task {task.name!r} is of kind {task.kind!r}, and baselines learn classification tasks only; choose "
             "another stream."
         )
-    dataset = task.split(split)
-    pairs = list(dataset["text_pair"]) if "text_pair" in dataset.column_names else None
-    return encoder.tokenize(list(dataset["text"]), pairs)
+    return texts_of(task.split(split), encoder)
 
 
 def padded(texts: EncodedTexts, rows: Tensor, pad: int) -> Tensor:

@@ -332,8 +332,7 @@ class Osf(SharedModel):
 class PerTask(Baseline):
     """A copy of the backbone for each task, fine-tuned on it alone: nothing is shared and nothing forgotten.
 
-    A text whose task is not told is answered by the model of the nearest keys, which are made and searched as those of
-    the pool are.
+    A text whose task is not told is routed to one of the models as texts are to prompts of a pool.
 
     Args:
         learning_rate: Peak learning rate of all weights (AdamW).
@@ -363,7 +362,7 @@ class LinearProbe(Baseline):
     """The frozen backbone with a regularised logistic regression on the text's vector for each task.
 
     It is solved to its optimum, so it has neither rates nor epochs; its penalty is chosen by the log-loss on dev. Where
-    the task is not told, the nearest keys decide, as for `per_task`.
+    the task is not told, texts are routed as by `per_task`.
     """
 
     name = "linear_probe"

@@ -2,12 +2,11 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from continual.backbone.frozen import FrozenView, freeze
@@ -15,26 +14,23 @@ from continual.backbone.readout import Readout
 from continual.backbone.texts import EncodedTexts
 from continual.baselines.base import Baseline, Bench
 from continual.baselines.export import tokenised
+from continual.baselines.places import Places
 from continual.baselines.scoring import answers, split_score
 from continual.baselines.states import States
 from continual.participant import LearnedTask, SplitScore, TaskScores, guess
-from continual.pool.clusters import spherical_kmeans
-from continual.router import stranger_threshold
 from continual.training.checkpoint import Checkpoints
 from continual.training.watch import Watcher
 
 if TYPE_CHECKING:
     from streams import Task
 
-_KEYS = "keys"
 _VECTOR = Readout("last", ("pool",), terms=0)
 
 
 class ModelForEachTask(ABC):
     """See `Participant`.
 
-    Keys, routing and the mark of strangers are those of the pool: spherical k-means of the frozen model's vectors, the
-    nearest key, and a low quantile over dev texts.
+    Routing and the mark of strangers are those of the pool, see `places.Places`.
 
     Args:
         baseline: Its options.
@@ -51,7 +47,7 @@ class ModelForEachTask(ABC):
         self._states = States(bench.folder)
         self._tests: dict[str, FrozenView] = {}
         self._answers: dict[tuple[int, str], np.ndarray] = {}
-        self._keys: dict[int, tuple[Tensor, dict[str, Any]]] = {}
+        self._places = Places(self._states, bench.settings)
 
     @abstractmethod
     def _fit(
@@ -94,13 +90,10 @@ class ModelForEachTask(ABC):
         """See `Participant.learn`."""
         started = time.monotonic()
         train, dev = (self._view(tokenised(task, split, self._bench.encoder)) for split in ("train", "dev"))
-        routing, seed = self._bench.settings.routing, self._bench.settings.seed
-        keys = torch.from_numpy(spherical_kmeans(train.embedding.numpy(), routing.keys, seed))
-        threshold = stranger_threshold(keys, dev.embedding, routing.unknown_quantile)
         tensors, learned = self._fit(task, train, dev, checkpoints, watcher)
         learned = replace(learned, seconds=learned.seconds + time.monotonic() - started)
-        # The model comes last: where it is, its keys are too.
-        self._states.save(position + 1, {_KEYS: keys}, {"unknown_below": threshold}, _KEYS)
+        # The model comes last: where it is, its place is known too.
+        self._places.keep(position, train.embedding, dev.embedding)
         self._states.save(position + 1, tensors, asdict(learned))
         return learned
 
@@ -114,7 +107,7 @@ class ModelForEachTask(ABC):
         able = [place for place in range(learned) if set(self._task(place).labels) == labels]
         if not able:
             return None
-        score = self._routed(task, able)
+        score = self._routed(task, able, learned)
         return TaskScores(score, score)
 
     def scores(self, task: "Task", learned: int) -> TaskScores:
@@ -122,12 +115,12 @@ class ModelForEachTask(ABC):
         own = self._names.index(task.name)
         prompts = [task.name] * len(task.test)
         aware = split_score(task, self._answered(own, task), prompts=prompts, own=1.0, unknown=0.0)
-        return TaskScores(aware, self._routed(task, list(range(learned))))
+        return TaskScores(aware, self._routed(task, range(learned), learned))
 
     def reread(self, tasks: "Iterable[Task]") -> None:
         """See `Participant.reread`."""
         self._answers.clear()
-        self._keys.clear()
+        self._places.clear()
 
     def save(self) -> None:  # noqa: B027  (there is nothing to write)
         """See `Participant.save`: answers are computed for whole splits, so they are the same whenever they are."""
@@ -136,13 +129,10 @@ class ModelForEachTask(ABC):
         """See `Participant.finish`."""
         self._states.clear()
 
-    def _routed(self, task: "Task", places: list[int]) -> SplitScore:
-        """Every text is answered by the model whose keys are nearest, among those at some places of the stream."""
-        # In double precision, so that a tie is one and goes to the first.
-        vectors = self._test(task).embedding.double()
-        nearest = torch.stack([(vectors @ self._key(place)[0].double().T).amax(1) for place in places], dim=1)
-        similarity, chosen = nearest.max(1)
-        thresholds = torch.tensor([self._key(place)[1]["unknown_below"] for place in places])
+    def _routed(self, task: "Task", places: Sequence[int], learned: int) -> SplitScore:
+        """Every text is answered by one of the models at some places of the stream, of `learned` ones."""
+        vectors = self._test(task).embedding
+        chosen, unknown = self._places.route(vectors, places, learned)
         found = np.empty(len(vectors), dtype=np.int64)
         for number in chosen.unique().tolist():
             rows = (chosen == number).numpy()
@@ -153,7 +143,7 @@ class ModelForEachTask(ABC):
             found,
             prompts=prompts,
             own=float(np.mean([name == task.name for name in prompts])),
-            unknown=float((similarity < thresholds[chosen]).double().mean()),
+            unknown=unknown,
         )
 
     def _answered(self, place: int, task: "Task") -> np.ndarray:
@@ -165,12 +155,6 @@ class ModelForEachTask(ABC):
             logits = self._logits(self._states.load(place + 1)[0], self._test(task))
             self._answers[key] = answers(logits, units, labels, task.labels)
         return self._answers[key]
-
-    def _key(self, place: int) -> tuple[Tensor, dict[str, Any]]:
-        if place not in self._keys:
-            tensors, facts = self._states.load(place + 1, _KEYS)
-            self._keys[place] = (tensors[_KEYS], facts)
-        return self._keys[place]
 
     def _test(self, task: "Task") -> FrozenView:
         if task.name not in self._tests:

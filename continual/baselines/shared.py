@@ -160,7 +160,7 @@ class SharedParticipant:
             task=task.name,
             dev=_joined(dev),
             targets=torch.tensor([units[other.labels[label]] for other in tasks for label in other.dev["label"]]),
-            config=settings.training,
+            config=settings.training.for_tasks(len(tasks)),
             rates=self._baseline.rates,
             seed=settings.seed,
             checkpoints=checkpoints,

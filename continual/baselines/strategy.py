@@ -20,6 +20,7 @@ from continual.baselines.export import unpadded
 from continual.errors import LearningError
 from continual.learner import Learner
 from continual.pool.prompt import PromptRecord
+from continual.storing import labels_for
 
 NO_ANSWER = -1000.0
 """The logit of a label that the chosen prompt does not have, as Avalanche masks outputs."""
@@ -87,9 +88,8 @@ class PromptPoolStrategy(SupervisedTemplate):
     def _before_eval_exp(self, **kwargs: Any) -> None:
         super()._before_eval_exp(**kwargs)
         task = _task_of(self.experience)
-        known = task.name in self.learner.pool.tasks()
-        told = self.learner.prompt_of(task.name) if self._told and known else None
-        self.model.begin(told, self.experience.units, "text_pair" in task.test.column_names)
+        told = self.learner.directory.find(task.name) if self._told else None
+        self.model.begin(told, task.name, self.experience.units, "text_pair" in task.test.column_names)
 
 
 class PoolModel(nn.Module):
@@ -108,18 +108,21 @@ class PoolModel(nn.Module):
         self._learner = (learner,)
         self.units: dict[str, int] = {}
         self._told: PromptRecord | None = None
+        self._task = ""
         self._columns: Mapping[str, int] = {}
         self._pairs = False
 
-    def begin(self, told: PromptRecord | None, units: Mapping[str, int], pairs: bool) -> None:
+    def begin(self, told: PromptRecord | None, task: str, units: Mapping[str, int], pairs: bool) -> None:
         """Says what the next texts are.
 
         Args:
-            told: The prompt of their task, where that is told.
+            told: The prompt that answers for their task, where that is told.
+            task: The name of the task.
             units: The outputs of the labels that they may have.
             pairs: Whether they are pairs.
         """
-        self._told, self._columns, self._pairs = told, self.units | dict(units), pairs
+        self._told, self._task, self._pairs = told, task, pairs
+        self._columns = self.units | dict(units)
 
     @torch.no_grad()
     def forward(self, tokens: Tensor) -> Tensor:
@@ -131,13 +134,15 @@ class PoolModel(nn.Module):
         learner = self._learner[0]
         if not len(learner.pool):
             raise LearningError("The pool holds no prompt yet; call train() before eval().")
-        view = learner.view(unpadded(tokens, self._pairs), keep=False)
-        routes = learner.routes(view.embedding, self._told)
+        view = learner.views.of(unpadded(tokens, self._pairs), keep=False)
+        routes = learner.directory.routes(view.embedding, self._told)
         found = torch.full((len(view), max(self._columns.values()) + 1), NO_ANSWER)
         answers = learner.predictor.logits(view, range(len(view)), [route.prompt for route in routes])
         for row, (route, logits) in enumerate(zip(routes, answers, strict=True)):
-            for label, value in zip(learner.pool.record(route.prompt).labels, logits, strict=True):
-                if label in self._columns:  # a pool may hold prompts of other streams
+            labels = learner.pool.record(route.prompt).labels
+            allowed = labels if self._told is None else labels_for(self._told, self._task)
+            for label, value in zip(labels, logits, strict=True):
+                if label in allowed and label in self._columns:  # a pool may hold prompts of other streams
                     found[row, self._columns[label]] = value
         return found
 

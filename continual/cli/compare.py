@@ -21,19 +21,23 @@ _COMPARED = (
     "fwt",
     "macro_f1",
     "chrf",
+    "own_metric",
+    "routed_own_metric",
     "trainable_parameters_per_task",
     "total_seconds",
 )
 _HEADS = {
     "routed_average": "routed",
     "routed_forgetting": "routed forgetting",
+    "own_metric": "own metric",
+    "routed_own_metric": "routed own metric",
     "trainable_parameters_per_task": "parameters",
     "total_seconds": "seconds",
 }
 _MARKDOWN = (
     "n",
     *("average", "routed_average", "forgetting", "routed_forgetting", "bwt", "routed_bwt", "fwt", "routed_fwt"),
-    *("macro_f1", "routed_macro_f1", "chrf", "routed_chrf"),
+    *("macro_f1", "routed_macro_f1", "chrf", "routed_chrf", "own_metric", "routed_own_metric"),
     *("trainable_parameters_per_task", "train_seconds", "total_seconds"),
 )
 _TESTED = (

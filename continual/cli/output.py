@@ -72,7 +72,7 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    table = Table(header_style="bold", box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
@@ -80,6 +80,8 @@ def print_table(
     console = Console()
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console = Console(width=_WIDE)  # a file has no width at which cells have to be broken
+    if title is not None:  # as a line of its own: as the table's title it would be broken at the width of the table
+        console.print(Text(title, style="italic"), soft_wrap=True)
     console.print(table)
 
 

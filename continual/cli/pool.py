@@ -32,6 +32,8 @@ def pool() -> None:
 @format_option
 def list_prompts(path: Path, form: str) -> None:
     """Lists the prompts of a pool."""
+    from continual.storing import DEV_ACCURACY
+
     rows = [
         {
             "prompt": record.id,
@@ -40,7 +42,7 @@ def list_prompts(path: Path, form: str) -> None:
             "method": record.method,
             "tuning": record.tuning.get("name"),
             "sources": ", ".join(source["prompt"] for source in record.provenance.get("sources", [])),
-            "dev_accuracy": record.provenance.get("dev_accuracy"),
+            "dev_accuracy": record.provenance.get(DEV_ACCURACY),
             "created": record.created[:19],
         }
         for record in open_pool(path).records()

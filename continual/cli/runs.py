@@ -80,7 +80,7 @@ def predict(
     if not given:  # an empty file
         show(form, [], lambda: None)
         return
-    kinds = learner.kinds(task)
+    kinds = learner.directory.kinds(task)
     if len(kinds) > 1:
         raise PoolError(f"{path} holds prompts that {' and '.join(sorted(kinds))} need; tell which by --task NAME.")
     if "translation" in kinds:
@@ -218,7 +218,7 @@ def _progress(silent: bool) -> "Progress":
 
     from continual.progress import Progress
 
-    return Progress(None if silent else Console(stderr=True, highlight=False))
+    return Progress(None if silent else Console(stderr=True, highlight=False, soft_wrap=True))
 
 
 def _print_summary(summary: dict[str, Any], folder: Path) -> None:

@@ -58,7 +58,7 @@ def sweep(
 
     backend = _backend(place, jobs, ray_address)
     folder = runs_dir / (sweep_name or _name_of(name, overrides))
-    planned = Sweep.plan(folder, name, overrides, backend.threads)
+    planned = Sweep.plan(folder, name, overrides, backend.threads, reference)
     known = sum(planned.is_finished(cell) for cell in planned.chosen)
     with _shown(planned.folder) as watch:
         watch.console.print(f"{planned.folder}: {len(planned.chosen)} cells, {known} finished before", markup=False)

@@ -48,14 +48,19 @@ MEASURES: dict[str, Reading] = {
 _OF_ONE_KIND = ("macro_f1", "chrf")
 """What is measured of one kind of task only."""
 
+_OWN = "own_metric"
+
 
 def worth_showing(columns: Iterable[str], rows: Sequence[Row]) -> list[str]:
-    """The columns without those of a kind of task that no row is about."""
-    return [
-        name
-        for name in columns
-        if name.removeprefix("routed_") not in _OF_ONE_KIND or any(row.get(name) is not None for row in rows)
-    ]
+    """The columns without those of a kind of task that no row is about, or that repeat the average."""
+    return [name for name in columns if _tells(name, rows)]
+
+
+def _tells(name: str, rows: Sequence[Row]) -> bool:
+    measure = name.removeprefix("routed_")
+    if measure == _OWN:
+        return any(row.get(name) != row.get(name.replace(_OWN, "average")) for row in rows)
+    return measure not in _OF_ONE_KIND or any(row.get(name) is not None for row in rows)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from continual.evaluation.groups import setting_text, short_keys
 Row = Mapping[str, Any]
 
 _SCORES = ("average", "learning", "anytime", "forgetting", "bwt", "fwt", "chrf", "own_metric", "difference")
+_COUNTS = ("trainable_parameters_per_task",)
 
 
 def for_people(rows: Sequence[Row], metrics: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
@@ -81,6 +82,7 @@ def cell_text(row: Row, name: str, digits: int = 3) -> str:
         return ", ".join(map(str, value))
     if not isinstance(value, int | float):
         return str(value)
+    digits = 0 if name in _COUNTS else digits
     text = _rounded(value, digits)
     if low is None or high is None or isinstance(value, int):  # a whole number was counted, and is the same for all
         return text
@@ -98,7 +100,7 @@ def _rounded(value: float, digits: int) -> str:
     if isinstance(value, int):
         return f"{value:,}" if abs(value) >= 10_000 else str(value)
     # Seconds and megabytes need no thousandths.
-    text = f"{value:.{digits}f}" if abs(value) < 100 else f"{value:,.1f}"
+    text = f"{value:.{digits}f}" if abs(value) < 100 else f"{value:,.{min(digits, 1)}f}"
     return text.removeprefix("-") if float(text.replace(",", "")) == 0 else text
 
 

@@ -33,7 +33,7 @@ def pairs_with(groups: Sequence[Group], reference: str) -> tuple[list[Pair], lis
     Raises:
         ConfigError: The words choose no group, or more than one for the same group.
     """
-    words = [word.strip() for word in re.split(r",(?![^\[{]*[\]}])", reference) if word.strip()]
+    words = words_of(reference)
     chosen = {index: keys for index in range(len(groups)) if (keys := _named_by(index, groups, reference, words))}
     if not chosen:
         known = dict.fromkeys(short_labels(groups))
@@ -55,6 +55,29 @@ def pairs_with(groups: Sequence[Group], reference: str) -> tuple[list[Pair], lis
         pairs += [(group, other) for other in found]
         notes += [] if found else [f"{group.label} has no counterpart among the groups of {reference}."]
     return pairs, notes
+
+
+def words_of(reference: str) -> list[str]:
+    """The words of a reference: what stands between commas outside of brackets."""
+    return [word.strip() for word in re.split(r",(?![^\[{]*[\]}])", reference) if word.strip()]
+
+
+def key_saying(word: str, facts: Mapping[str, Any]) -> str | None:
+    """The fact that `key=value` speaks of, by its dotted name or the last part of it; None without any."""
+    name, _, value = word.partition("=")
+    named = (key for key in facts if name in (key, key.rsplit(".", 1)[-1]))
+    return next((key for key in named if _same(facts[key], value)), None)
+
+
+def _same(own: Any, given: str) -> bool:
+    import yaml
+
+    if setting_text(own) == given:
+        return True
+    try:
+        return bool(yaml.safe_load(given) == own)
+    except yaml.YAMLError:
+        return False
 
 
 def paired_row(first: Group, second: Group) -> dict[str, Any] | None:
@@ -84,25 +107,9 @@ def _named_by(index: int, groups: Sequence[Group], reference: str, words: Sequen
 
 def _key_of(word: str, group: Group) -> str | None:
     """The key whose value a word names in a group: `scratch`, `learning_rate=0.01`."""
-    name, equals, value = word.partition("=")
-    if not equals:
-        return next((key for key, own in group.shared.items() if own == word), None)
-    facts = {**group.shared, **group.settings}
-    for key, own in facts.items():
-        if name in (key, key.rsplit(".", 1)[-1]) and _same(own, value):
-            return key
-    return None
-
-
-def _same(own: Any, given: str) -> bool:
-    import yaml
-
-    if setting_text(own) == given:
-        return True
-    try:
-        return bool(yaml.safe_load(given) == own)
-    except yaml.YAMLError:
-        return False
+    if "=" in word:
+        return key_saying(word, {**group.shared, **group.settings})
+    return next((key for key, own in group.shared.items() if own == word), None)
 
 
 def _counterparts(group: Group, chosen: Sequence[tuple[Group, set[str]]]) -> list[Group]:

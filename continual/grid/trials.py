@@ -27,6 +27,7 @@ from continual.training.examples import Examples
 from continual.training.ground import Ground, lay_ground
 from continual.training.model import PromptModel
 from continual.tuning.head import Evidence, Head
+from continual.views import texts_of
 from streams import build_stream
 
 if TYPE_CHECKING:
@@ -91,32 +92,31 @@ class Trials:
 
     def _prepared(self, name: str, sources: Sequence[str] = ()) -> tuple[Lesson, Ground, Examples]:
         """The task as a lesson with these sources, its ground, and its test texts."""
-        learner, task = self._learner, self._stream.task(name)
+        learner, lessons, task = self._learner, self._learner.lessons, self._stream.task(name)
         if task.kind != CLASSIFICATION:
             raise LearningError(
                 f"Task {name!r} is a {task.kind}, but a grid measures transfer between classifications; choose another "
                 "stream."
             )
-        train, dev = learner.fingerprint(task)
-        ground = lay_ground(train, dev, len(task.labels), seed_of(self._seed, name), learner.cache)
+        train, dev = lessons.material(task)
+        ground = lay_ground(train, dev, len(task.labels), seed_of(self._seed, name), learner.views.cache)
         checkpoints = FolderCheckpoints(self._folder / "own" / f"{self._stream.names.index(name):04d}")
-        hits = [Hit(learner.prompt_of(source).id, 1.0) for source in sources]
+        hits = [Hit(learner.directory.prompt_of(source).id, 1.0) for source in sources]
         watcher = self._progress.watcher(name, NullTracker())
-        lesson = learner.lesson(task, ground.train, ground.dev, learner.keys(train), hits, checkpoints, watcher)
+        lesson = lessons.lesson(task, ground.train, ground.dev, lessons.keys(train), hits, checkpoints, watcher)
         if len(lesson.sources) < len(sources):
             raise RunError(f"The prompts in {learner.pool.path} were made by another version; start a new grid.")
         return lesson, ground, self._test(task.test, ground.head())
 
     def _test(self, split: "Dataset", head: Head) -> Examples:
-        pairs = list(split["text_pair"]) if "text_pair" in split.column_names else None
-        view = self._learner.view(self._learner.encoder.tokenize(list(split["text"]), pairs))
+        view = self._learner.views.of(texts_of(split, self._learner.encoder))
         ground = head.logits(Evidence(view.features, head.dictionary.bags(view.terms)))
         return Examples(view, torch.tensor(list(split["label"]), dtype=torch.long), ground)
 
     def _forget(self, lesson: Lesson, test: Examples) -> None:
         """What the frozen backbone made of the texts is not needed any more."""
         for part in (lesson.train, lesson.dev, test):
-            self._learner.cache.drop(part.view.texts)
+            self._learner.views.cache.drop(part.view.texts)
 
 
 @dataclass

@@ -16,8 +16,9 @@ from typing import Any
 from continual.errors import PoolError
 from continual.files import read_json, replacing, write_json
 from continual.growth.maps import GrowthMap
+from continual.pool.layout import LINEAGE_FILES
 
-LINEAGE, MAPS = "growth.json", "growth.safetensors"
+LINEAGE, MAPS = LINEAGE_FILES
 BACKBONE = "backbone"
 """Where `Lineage.origin` of a pool keeps how its backbone is opened, see `models.opening`."""
 

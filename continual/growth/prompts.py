@@ -9,6 +9,7 @@ from torch import Tensor
 
 from continual.backbone.encoder import Encoder
 from continual.backbone.readout import Readout
+from continual.discriminant import CLOUD
 from continual.errors import LearningError
 from continual.growth.carrying import carried_tuning
 from continual.growth.maps import GrowthMap
@@ -71,6 +72,10 @@ def _other(prompt: str, name: str, value: Tensor, plan: GrowthMap, readout: Read
     wide = plan.residual
     if name == "keys":
         return torch.nn.functional.normalize(wide.copied(value, 1), dim=1)
+    if name in (f"{CLOUD}mean", f"{CLOUD}spread"):
+        return wide.copied(value, 0) * (wide.old / len(wide)) ** 0.5  # unit vectors stay unit vectors
+    if name == f"{CLOUD}variances":
+        return value
     if name == "head.weight":
         return _read(value, plan)
     if name in (f"{SIGNATURE}shift", f"{SIGNATURE}state"):

@@ -199,7 +199,7 @@ class Growing:
         prober = Prober(new)
         teaching, judging = [], []
         for remembered in self._memory.all():
-            old = learner.pool.get(learner.prompt_of(remembered.task).id)
+            old = learner.pool.get(learner.directory.prompt_of(remembered.task).id)
             pair = Pair(old, carried_prompt(old, plan, new, prober))
             for known, half in zip((teaching, judging), remembered.halves(), strict=True):
                 if half.texts:

@@ -28,11 +28,16 @@ def plan(model: nn.Module, expansion: Expansion, amount: Amount, seed: int = 0) 
     """Decides what is copied when a model grows.
 
     Raises:
-        BackboneError: Models of its family cannot grow.
+        BackboneError: Models of its family cannot grow, or this one cannot have more layers.
         ConfigError: The expansion cannot make a model of that size.
     """
     family = family_of(model)
     name = model.config.model_type
+    if amount.layers and getattr(model.config, "scale_attn_by_inverse_layer_idx", False):
+        raise BackboneError(
+            "The model divides attention by its layers' numbers (scale_attn_by_inverse_layer_idx), so what stands "
+            "behind a new layer would compute something else; grow its width alone."
+        )
     return expansion.map(name, family.sizes(model.config), amount, seed, family.one_head_map)
 
 

@@ -2,6 +2,7 @@
 
 from continual.errors import ConfigError
 from continual.methods.base import Learned, Lesson, Method
+from continual.tuning.base import Tuning
 from continual.tuning.composed.attention import Attention, mixture
 
 
@@ -42,6 +43,10 @@ class Attempt(Method):
         self.sources, self.start = sources, start
         self.options = {"bottleneck": bottleneck, "temperature": temperature, "attention_pace": attention_pace}
         Attention({"name": "deep"}, **self.options)  # refuses bad options before anything is learned
+
+    def check_tuning(self, tuning: Tuning) -> None:
+        """See `Method.check_tuning`."""
+        Attention(tuning.spec(), **self.options)
 
     def learn(self, lesson: Lesson) -> Learned:
         """See `Method.learn`."""

@@ -88,13 +88,18 @@ class Lesson:
     earlier: Sequence[Prompt] = ()
     stages: list[FitResult] = field(default_factory=list)
 
-    def fresh(self) -> dict[str, Tensor]:
+    def fresh(self, own: bool = False) -> dict[str, Tensor]:
         """The prompt from which every training that transfers nothing starts.
 
         The randomness is the run's and not the task's: where the kind of prompt allows it, all tasks start from the
         same tensors, so that a difference between two prompts is a difference in what was learned.
+
+        Args:
+            own: The task's own randomness instead, for what stands beside the prompts of other tasks in one network:
+                a second copy of what is there already would say nothing new.
         """
-        generator = torch.Generator().manual_seed(seed_of(self.seed, "initial prompt"))
+        shared = torch.Generator().manual_seed(seed_of(self.seed, "initial prompt"))
+        generator = self.generator("initial prompt") if own else shared
         return self.tuning.initial(self.encoder, self.train.view.states, generator)
 
     def generator(self, *purpose: str) -> torch.Generator:
@@ -149,11 +154,16 @@ class Lesson:
         pairs = ((source.prompt, source.signature) for source in self.sources)
         return rank(pairs, self.signature(model), self.metric)
 
-    def signature(self, model: SteeredModel) -> Signature:
-        """What transferability metrics compare of a model: of what it lends to other tasks, if it lends anything."""
+    def signature(self, model: SteeredModel, origin: Tensors | None = None) -> Signature:
+        """What transferability metrics compare of a model: of what it lends to other tasks, if it lends anything.
+
+        Args:
+            model: The model.
+            origin: What its training started from; `fresh` if None.
+        """
         tensors = {name: value.detach() for name, value in model.tensors.items()}
-        lent, fresh = model.tuning.lent(tensors), self.fresh()
-        return self.prober.signature(model.tuning.base, fresh if lent is None else lent, fresh, self.keys)
+        lent, start = model.tuning.lent(tensors), self.fresh() if origin is None else origin
+        return self.prober.signature(model.tuning.base, start if lent is None else lent, start, self.keys)
 
     def tensors_of(self, prompt: str) -> Tensors:
         """The tensors of a recalled source."""
@@ -176,6 +186,7 @@ class Learned:
         kept: Tensors that the method keeps with the prompt for tasks to come, under names of its own.
         shared: Where one model serves all tasks: what it knows of the others.
         revised: New versions of earlier prompts.
+        origin: What the prompt that it lends to others started from, where that is not `Lesson.fresh`.
         trained: How many numbers were trained for it, where they are more than the model has.
     """
 
@@ -186,6 +197,7 @@ class Learned:
     kept: dict[str, Tensor] = field(default_factory=dict)
     shared: "Shared | None" = None
     revised: list["Revised"] = field(default_factory=list)
+    origin: Tensors | None = None
     trained: int | None = None
 
 
@@ -213,13 +225,15 @@ class Revised:
     Attributes:
         prompt: The id of the version that it follows.
         tuning: What `tensors` are of.
-        tensors: The tensors of the new version; everything else is that of the old.
+        tensors: The tensors of the new version; head, keys and all else are those of the old.
+        signature: Of what the new version lends to others.
         evidence: JSON-able facts: by what measure it is better, before and after.
     """
 
     prompt: str
     tuning: Tuning
     tensors: Tensors
+    signature: Signature
     evidence: Mapping[str, float]
 
 
@@ -247,6 +261,13 @@ class Method(ABC):
 
     builds: ClassVar[bool] = False
     """Whether it needs what it has learned before, as `Lesson.earlier`."""
+
+    def check_tuning(self, tuning: Tuning) -> None:  # noqa: B027 - most methods take every tuning
+        """Refuses a tuning that it cannot train, before anything is learned.
+
+        Raises:
+            ConfigError: It is such a tuning.
+        """
 
     @abstractmethod
     def learn(self, lesson: Lesson) -> Learned:

@@ -7,14 +7,12 @@ from continual.errors import ConfigError
 from continual.methods.base import Learned, Lesson, Method
 from continual.methods.shared import Before
 from continual.training.steered import SteeredModel
-from continual.tuning.base import Tensors
-from continual.tuning.composed.base import OWN, part
+from continual.tuning.base import Tensors, Tuning
+from continual.tuning.composed.base import EARLIER, OWN, part, resized
 from continual.tuning.composed.components import (
     ATTENTION,
-    EARLIER,
     KEYS,
     Components,
-    not_orthogonal,
     orthogonal_to,
 )
 
@@ -49,16 +47,19 @@ class Coda(Method):
         self.size, self.length, self.orthogonality = size, length, orthogonality
         Components({"name": "deep"}, size)  # refuses bad options before anything is learned
 
+    def check_tuning(self, tuning: Tuning) -> None:
+        """See `Method.check_tuning`."""
+        self._composed(tuning)
+
     def learn(self, lesson: Lesson) -> Learned:
         """See `Method.learn`."""
         before = Before.of(lesson)
-        spec = lesson.tuning.spec()
-        tuning = Components(spec | ({"length": self.length} if "length" in spec else {}), self.size)
+        tuning = self._composed(lesson.tuning)
         earlier = tuning.joined(before.tensors) if before.tensors else {}
         tensors = part(EARLIER, earlier) | part(OWN, self._fresh(lesson, tuning, earlier))
 
         def penalty(model: SteeredModel, rows: Tensor) -> Tensor:
-            return self.orthogonality * sum(not_orthogonal(value) for value in tuning.joined(model.tensors).values())
+            return self.orthogonality * tuning.not_orthogonal(model.tensors)
 
         model = lesson.fit(
             "student",
@@ -69,6 +70,9 @@ class Coda(Method):
         )
         shared, kept = before.after(lesson, model)
         return Learned(model, "student", kept=kept, shared=shared)
+
+    def _composed(self, tuning: Tuning) -> Components:
+        return Components(resized(tuning, self.length), self.size)
 
     def _fresh(self, lesson: Lesson, tuning: Components, earlier: Tensors) -> dict[str, Tensor]:
         """New components, keys and attention vectors, orthogonal to the earlier ones."""

@@ -11,12 +11,13 @@ from torch.nn import functional as F
 from continual.errors import ConfigError
 from continual.evaluation.kinds import CLASSIFICATION
 from continual.methods.base import Learned, Lesson, Method, Revised, kept_tensors
+from continual.pool.keys import nearest_key
 from continual.pool.prompt import Prompt
 from continual.seeding import seed_of
 from continual.training.loop import Penalty
 from continual.training.model import PromptModel
-from continual.training.statistics import Statistics
-from continual.tuning.base import Tensors, trained_tensors
+from continual.training.statistics import DRAWN, Statistics
+from continual.tuning.base import Tensors, Tuning, trained_tensors
 from continual.tuning.composed.base import OWN, of_part, part
 from continual.tuning.composed.chain import Chain, chained
 from continual.tuning.composed.generated import EMBEDDING, NETWORK, SHARED, START, Generated
@@ -40,8 +41,9 @@ class CptRd(Method):
 
     (von Oswald et al. 2020, arXiv 1906.00695). Forward transfer comes from the shared prompt, from h and from the
     initialisation. Backward transfer: what h now writes for an old domain becomes a new version of its prompt only if
-    it is better on statistics kept of that domain: a loss that is lower by two standard errors and no more errors, on
-    token states drawn from them (`continual/training/statistics.py`). The old version stays in the pool.
+    it is better on statistics kept of that domain: a loss that is lower by two standard errors over the clusters of its
+    texts and no more errors, on token states drawn from them (`continual/training/statistics.py`). The old version
+    stays in the pool.
 
     Only the abstract of the publication could be verified: the decoupling, the strategies of initialisation, the
     hypernetwork and that prompts are stored for each domain. The network's shape, the regulariser, the starts on which
@@ -49,7 +51,8 @@ class CptRd(Method):
 
     Args:
         start: What a domain's prompt starts from: `random`, `previous` (the last domain's), `mean` (of all), `similar`
-            (the one that does best on the new domain's dev texts), `hypernetwork` (what h writes for the mean of all
+            (the one that does best on the new domain's dev texts; among domains of other labels, the one whose texts
+            are nearest), `hypernetwork` (what h writes for the mean of all
             embeddings so far).
         consolidation: Weight of the hypernetwork's memory of earlier domains.
         embedding: Size of a domain's embedding.
@@ -77,6 +80,10 @@ class CptRd(Method):
         self.sizes = {"embedding": embedding, "hidden": hidden}
         Generated({"name": "deep"}, **self.sizes)  # refuses bad options before anything is learned
 
+    def check_tuning(self, tuning: Tuning) -> None:
+        """See `Method.check_tuning`."""
+        Generated(tuning.spec(), **self.sizes)
+
     def learn(self, lesson: Lesson) -> Learned:
         """See `Method.learn`."""
         domains = [Domain.of(prompt) for prompt in lesson.earlier]
@@ -89,7 +96,8 @@ class CptRd(Method):
         statistics = Statistics.of(lesson.train, seed_of(lesson.seed, lesson.task, "statistics"))
         kept = trained | part(_STATISTICS, statistics.tensors())
         revised = self._backward(lesson, tuning, trained, domains) if self.backward else []
-        return Learned(final, "student", kept=kept, revised=revised, trained=model.size)
+        origin = of_part(START, trained) if domains and self.start == "random" else None
+        return Learned(final, "student", kept=kept, revised=revised, origin=origin, trained=model.size)
 
     def _begin(self, lesson: Lesson, tuning: Generated, domains: Sequence["Domain"]) -> dict[str, Tensor]:
         """Where the training of a domain starts."""
@@ -109,11 +117,11 @@ class CptRd(Method):
 
     def _start(self, lesson: Lesson, domains: Sequence["Domain"]) -> Tensors:
         if self.start == "random":
-            return lesson.fresh()
+            return lesson.fresh(own=True)
         if self.start == "previous":
             return domains[0].own
         if self.start == "similar":
-            return min(domains, key=lambda domain: domain.loss_on(lesson)).own
+            return min(domains, key=lambda domain: (domain.loss_on(lesson), -domain.likeness(lesson))).own
         parts = [domain.own if self.start == "mean" else of_part(START, domain.kept) for domain in domains]
         return {name: torch.stack([one[name] for one in parts]).mean(0) for name in parts[0]}
 
@@ -149,7 +157,11 @@ class CptRd(Method):
             if evidence["gain"] > _SURE * evidence["standard_error"] and (
                 evidence["accuracy_after"] >= evidence["accuracy_before"]
             ):
-                revised.append(Revised(domain.prompt.id, Chain(lesson.tuning.spec()), tensors, evidence))
+                origin = of_part(START, domain.kept) if self.start == "random" else lesson.fresh()
+                keys = domain.prompt.tensors["keys"]
+                signature = lesson.prober.signature(lesson.tuning, written, origin, keys)
+                chain = Chain(lesson.tuning.spec())
+                revised.append(Revised(domain.prompt.id, chain, tensors, signature, evidence))
         return revised
 
 
@@ -182,6 +194,10 @@ class Domain:
         logits = lesson.dev.ground + raw @ self.prompt.tensors["head.weight"].T + self.prompt.tensors["head.bias"]
         return float(F.cross_entropy(logits, lesson.dev.labels))
 
+    def likeness(self, lesson: Lesson) -> float:
+        """How near the domain's texts are to a new one's: the mean cosine of the new keys with the nearest old one."""
+        return float(nearest_key(lesson.keys, self.prompt.tensors["keys"]).mean())
+
     def compare(self, lesson: Lesson, tensors: Tensors) -> dict[str, float]:
         """The stored prompt against `tensors` on the domain's statistics."""
         statistics = Statistics.stored(of_part(_STATISTICS, self.kept))
@@ -191,7 +207,8 @@ class Domain:
             statistics.losses(lesson.encoder, chain, values, weight, bias, seed)
             for values in (trained_tensors(self.prompt.tensors), tensors)
         )
-        gain = before - after
+        # What is drawn around one cluster is no evidence of its own: clusters are what the domain was seen to vary by.
+        gain = (before - after).view(DRAWN, -1).mean(0)
         return {
             "loss_before": float(before.mean()),
             "loss_after": float(after.mean()),

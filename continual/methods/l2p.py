@@ -6,6 +6,8 @@ from continual.errors import ConfigError
 from continual.methods.base import Learned, Lesson, Method
 from continual.methods.shared import Before
 from continual.training.steered import SteeredModel
+from continual.tuning.base import Tuning
+from continual.tuning.composed.base import resized
 from continual.tuning.composed.selection import Selection
 
 
@@ -41,10 +43,14 @@ class L2P(Method):
         self.size, self.top, self.length, self.pull = size, top, length, pull
         Selection({"name": "deep"}, size, top)  # refuses bad options before anything is learned
 
+    def check_tuning(self, tuning: Tuning) -> None:
+        """See `Method.check_tuning`."""
+        self._composed(tuning)
+
     def learn(self, lesson: Lesson) -> Learned:
         """See `Method.learn`."""
         before = Before.of(lesson)
-        tuning = Selection(lesson.tuning.spec() | {"length": self.length}, self.size, self.top)
+        tuning = self._composed(lesson.tuning)
         fresh = lesson.generator("pool")
         tensors = before.tensors or tuning.initial(lesson.encoder, lesson.train.view.states, fresh)
 
@@ -54,3 +60,6 @@ class L2P(Method):
         model = lesson.fit("student", tensors, tuning=tuning, penalty=pull, classifier=before.start(lesson))
         shared, kept = before.after(lesson, model)
         return Learned(model, "student", kept=kept, shared=shared)
+
+    def _composed(self, tuning: Tuning) -> Selection:
+        return Selection(resized(tuning, self.length), self.size, self.top)

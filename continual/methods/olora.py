@@ -6,8 +6,9 @@ from continual.errors import ConfigError
 from continual.methods.base import Learned, Lesson, Method
 from continual.methods.shared import Before
 from continual.training.steered import SteeredModel
-from continual.tuning.composed.base import OWN, part
-from continual.tuning.composed.low_rank_sum import EARLIER, LowRankSum
+from continual.tuning.base import Tuning
+from continual.tuning.composed.base import EARLIER, OWN, part
+from continual.tuning.composed.low_rank_sum import LowRankSum
 
 
 class OLora(Method):
@@ -19,7 +20,8 @@ class OLora(Method):
         loss = cross-entropy + orthogonality * sum_{i<t} sum |A_i^T A_t| + decay * |A_t, B_t|^2
 
     One classifier serves all tasks; outputs of other tasks' labels are left out in training. Needs `tuning=lora`.
-    The released code's usual weights are 0.5 and 0.
+    The released code's usual weights are 0.5 and 0; its decay is that of the norms themselves, ours of their squares.
+    A task's A starts from noise of its own, nearly orthogonal to the earlier ones, and its B from zero.
 
     Args:
         orthogonality: Weight of the overlap with earlier input directions.
@@ -37,15 +39,19 @@ class OLora(Method):
                 raise ConfigError(f"method.{name} is {value}, expected 0 or more.")
         self.orthogonality, self.decay = orthogonality, decay
 
+    def check_tuning(self, tuning: Tuning) -> None:
+        """See `Method.check_tuning`."""
+        LowRankSum(tuning.spec())
+
     def learn(self, lesson: Lesson) -> Learned:
         """See `Method.learn`."""
         before = Before.of(lesson)
         tuning = LowRankSum(lesson.tuning.spec())
         earlier = tuning.joined(before.tensors) if before.tensors else {}
-        tensors = part(EARLIER, earlier) | part(OWN, lesson.fresh())
+        tensors = part(EARLIER, earlier) | part(OWN, lesson.fresh(own=True))
 
         def penalty(model: SteeredModel, rows: Tensor) -> Tensor:
-            size = sum((value**2).sum() for value in model.prompt.values())
+            size = sum((value**2).sum() for value in model.prompt.values()) if self.decay else 0.0
             return self.orthogonality * tuning.overlap(model.tensors) + self.decay * size
 
         model = lesson.fit("student", tensors, tuning=tuning, penalty=penalty, classifier=before.start(lesson))

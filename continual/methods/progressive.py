@@ -2,7 +2,7 @@
 
 from continual.errors import ConfigError
 from continual.methods.base import Learned, Lesson, Method
-from continual.tuning.base import trained_tensors
+from continual.tuning.base import Tuning, trained_tensors
 from continual.tuning.composed.base import OWN, of_part
 from continual.tuning.composed.chain import Chain, chained
 from continual.tuning.composed.reparametrised import Reparametrised
@@ -12,7 +12,8 @@ class Progressive(Method):
     """`[P_k ; P_{k-1} ; ... ; P_1 ; text]`, of which `P_k` is trained (Razdaibiedina et al. 2023, arXiv 2301.12314).
 
     The task must be known at prediction, or found by routing as for all prompts of a pool: every task keeps the chain
-    that it was learned with. A chain grows with the stream, so memory and time of the k-th task grow with k.
+    that it was learned with. A chain grows with the stream, so memory and time of the k-th task grow with k. Each
+    prompt starts from randomness of its task's own, as the published ones do from words drawn at random.
 
     Args:
         reparametrise: Units of a residual network through which the new prompt is seen in training and which is then
@@ -29,16 +30,21 @@ class Progressive(Method):
                 raise ConfigError(f"method.{name} is {value}, expected 0 or more.")
         self.reparametrise, self.links = reparametrise, links
 
+    def check_tuning(self, tuning: Tuning) -> None:
+        """See `Method.check_tuning`."""
+        Chain(tuning.spec())
+
     def learn(self, lesson: Lesson) -> Learned:
         """See `Method.learn`."""
         spec = lesson.tuning.spec()
         chain = Chain(spec)
         own = [of_part(OWN, trained_tensors(prompt.tensors)) for prompt in lesson.earlier]
-        tensors = chained(lesson.fresh(), own[: self.links or None])
+        start = lesson.fresh(own=True)
+        tensors = chained(start, own[: self.links or None])
         if not self.reparametrise:
-            return Learned(lesson.fit("student", tensors, tuning=chain), "student")
+            return Learned(lesson.fit("student", tensors, tuning=chain), "student", origin=start)
         tuning = Reparametrised(spec, self.reparametrise)
         network = tuning.network(lesson.encoder.width, lesson.generator("reparametrisation"))
         model = lesson.fit("student", tensors | network, tuning=tuning)
         folded = lesson.begin(tuning.folded(model.tensors), chain, model.classifier)
-        return Learned(folded, "student", trained=model.size)
+        return Learned(folded, "student", origin=start, trained=model.size)

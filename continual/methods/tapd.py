@@ -13,6 +13,7 @@ from continual.evaluation.kinds import CLASSIFICATION
 from continual.methods.base import Learned, Lesson, Method
 from continual.training.examples import Examples
 from continual.training.loop import Objective, cross_entropy
+from continual.tuning.base import Tuning
 from continual.tuning.composed.base import OWN, part
 from continual.tuning.composed.templated import Templated
 
@@ -53,6 +54,11 @@ class Tapd(Method):
                 f"method.weight is {weight} and method.temperature {temperature}, expected 0 or more and above 0."
             )
         self.templates, self.weight, self.temperature = TEMPLATES[:templates], weight, temperature
+
+    def check_tuning(self, tuning: Tuning) -> None:
+        """See `Method.check_tuning`."""
+        for template in self.templates:
+            Templated(tuning.spec(), template)
 
     def learn(self, lesson: Lesson) -> Learned:
         """See `Method.learn`."""

@@ -31,7 +31,7 @@ class Vega(Method):
     name = "vega"
 
     def __init__(
-        self, low_resource: int = 500, larger: float = 1.0, weight: float = 1.0, decay: str = "linear"
+        self, low_resource: int = 500, larger: float = 2.0, weight: float = 1.0, decay: str = "linear"
     ) -> None:
         for name, value in (("low_resource", low_resource), ("larger", larger), ("weight", weight)):
             if value < 0:

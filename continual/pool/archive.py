@@ -1,6 +1,8 @@
 """Prompts on their way from one pool to another: a zip archive, or a folder that is a pool itself.
 
-An archive holds `pool.json` and `prompts/<id>/...` exactly as a pool does, so unpacking it gives a pool.
+An archive holds `pool.json` and `prompts/<id>/...` exactly as a pool does, so unpacking it gives a pool. Where its
+backbone has grown it holds the lineage too; an import leaves that aside, since the pool that takes the prompts has a
+history of its own.
 """
 
 import contextlib
@@ -13,7 +15,7 @@ from typing import Protocol
 from continual import files
 from continual.errors import PoolError
 from continual.pool.format import PROMPT_FILE, TENSORS_FILE, EncodedPrompt, verified
-from continual.pool.layout import HEADER_FILE, PROMPTS_FOLDER, Header
+from continual.pool.layout import HEADER_FILE, LINEAGE_FILES, PROMPTS_FOLDER, Header
 from continual.pool.prompt import PromptRecord, is_prompt_id
 from continual.pool.shelf import Shelf
 
@@ -48,7 +50,8 @@ def export_prompts(shelf: Shelf, header: Header, path: Path, ids: Collection[str
     """
     if path.suffix.lower() == ".zip":
         with files.replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-            _write_member(archive, HEADER_FILE, header.encode())
+            for name, data in _about(shelf, header).items():
+                _write_member(archive, name, data)
             for name in sorted(set(ids)):
                 encoded = shelf.read_encoded(name)
                 _write_member(archive, f"{PROMPTS_FOLDER}/{name}/{PROMPT_FILE}", encoded.json)
@@ -56,13 +59,22 @@ def export_prompts(shelf: Shelf, header: Header, path: Path, ids: Collection[str
         return
     try:
         with files.new_folder(path) as temporary:
-            (temporary / HEADER_FILE).write_bytes(header.encode())
+            for name, data in _about(shelf, header).items():
+                (temporary / name).write_bytes(data)
             for name in sorted(set(ids)):
                 folder = temporary / PROMPTS_FOLDER / name
                 folder.mkdir(parents=True)
                 shelf.read_encoded(name).write(folder)
     except FileExistsError as error:
         raise PoolError(f"{path} exists already; export to a new folder, or to a file that ends in .zip.") from error
+
+
+def _about(shelf: Shelf, header: Header) -> dict[str, bytes]:
+    """The files of a pool that are not prompts and cannot be rebuilt, by their names."""
+    pool = shelf.path.parent
+    return {HEADER_FILE: header.encode()} | {
+        name: (pool / name).read_bytes() for name in LINEAGE_FILES if (pool / name).is_file()
+    }
 
 
 def import_prompts(pool: Receiver, path: Path) -> list[PromptRecord]:

@@ -4,6 +4,7 @@ pool.json                      schema, backbone: the header
 prompts/<id>/prompt.json       the prompts: the only data that cannot be rebuilt
 prompts/<id>/tensors.safetensors
 index/                         derived from the prompts, see continual/pool/derived.py
+growth.json, .safetensors      of a grown backbone: where it comes from, see continual/growth/lineage.py
 .lock                          held while the pool is changed
 """
 
@@ -25,6 +26,8 @@ SCHEMA = 1
 HEADER_FILE = "pool.json"
 PROMPTS_FOLDER = "prompts"
 INDEX_FOLDER = "index"
+LINEAGE_FILES = ("growth.json", "growth.safetensors")
+"""What a pool of a grown backbone has besides, and takes along when it is exported."""
 
 _LOCK_FILE = ".lock"
 _LOCK_SECONDS = 300.0

@@ -11,14 +11,15 @@ reconstruction, since the published formula is not available)
 
 over the N target positions of a batch: learn from the teacher where it knows better, against it where it does not (A is
 `distillation.continual_translation.aversion`), and keep what is known, the more the longer one has learned. With
-`detection: all`, `negative: 0` and `inheritance: none` it is plain distillation.
+`detection: all`, `negative: 0` and `inheritance: none` it is plain distillation; with `positive: 0` instead of
+`detection: all` the teacher is not heard, and the student is trained on alone.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -43,15 +44,19 @@ from continual.students.stages import Stages
 from continual.students.translation import (
     Batch,
     TranslatingConfig,
+    check_targets,
     check_vocabulary,
     encode,
     held_out_loss,
     lengths,
     measured,
-    on_device,
+    prepared,
     row,
     shown,
 )
+
+if TYPE_CHECKING:
+    import datasets
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class CKDConfig:
         "where a teacher is beneficial: probability (of the reference token is higher than the previous student's), "
         "entropy (is lower), top1 (its first choice is right and the previous student's is not), or all positions",
     )
+    positive: float = setting(1.0, "weight of learning from the teacher where it is beneficial; 0 does not")
     negative: float = setting(1.0, "weight of learning against the teacher at the other positions; 0 does not")
     inheritance: str = setting(
         "growing", "weight of the previous student in step t: growing (t / (t + 1)), constant (1/2) or none"
@@ -73,7 +79,7 @@ class CKDConfig:
         for name, known in (("detection", DETECTIONS), ("inheritance", INHERITANCES)):
             if getattr(self, name) not in known:
                 raise ConfigError(f"ckd.{name} is {getattr(self, name)!r}, expected one of {', '.join(known)}.")
-        for name in ("negative", "earlier"):
+        for name in ("positive", "negative", "earlier"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"ckd.{name} is {getattr(self, name)}, expected 0 or more.")
 
@@ -130,8 +136,8 @@ class CKD:
     def make(self, place: Place) -> Made:
         """See `Recipe.make`."""
         task = self.task.of_kind("translation")
-        student = on_device(text_to_text(self.student, "student"), trained=True)
-        pairs, dev = (encode(student, split, self.translating) for split in (task.train, task.dev))
+        student = prepared(text_to_text(self.student, "student"), self.translating, trained=True)
+        pairs, dev = (encode(student, split) for split in (task.train, task.dev))
         stages = Stages(place, self.training, self.seed)
 
         def measure() -> dict[str, Any]:
@@ -142,7 +148,7 @@ class CKD:
         scores: list[dict[str, Any]] = [{"step": self.ckd.earlier, "teacher": None, **row(before)}]
         for step, spec in enumerate(self.teachers, start=self.ckd.earlier + 1):
             # A method of its own makes the lesson, so that a teacher that is done with is not kept in memory.
-            lesson = partial(self._lesson, student, spec, step, pairs, dev)
+            lesson = partial(self._lesson, student, spec, step, task.train, pairs, dev)
             after = stages.train(f"teacher-{step}", student.model, lesson, lengths(pairs), measure)
             share = stages.mean(f"teacher-{step}", "train_beneficial")
             scores.append({"step": step, "teacher": spec.label, **row(after, before), "beneficial": share})
@@ -170,12 +176,31 @@ class CKD:
             },
         )
 
-    def _lesson(self, student: TextToText, spec: ModelSpec, step: int, pairs: Parallel, dev: Parallel) -> "Lesson":
+    def _lesson(
+        self,
+        student: TextToText,
+        spec: ModelSpec,
+        step: int,
+        train: "datasets.Dataset",
+        pairs: Parallel,
+        dev: Parallel,
+    ) -> "Lesson":
         setting = f"teachers[{step - self.ckd.earlier - 1}]"
-        teacher = on_device(text_to_text(spec, setting))
+        teacher = prepared(text_to_text(spec, setting), self.translating)
         check_vocabulary(student, teacher, setting)
-        weight = inheritance_weight(step, self.ckd.inheritance)
-        return Lesson(student, copied(student), teacher, weight, self.ckd, self.training.label_smoothing, pairs, dev)
+        read = encode(teacher, train)
+        check_targets(pairs, read, setting)
+        return Lesson(
+            student=student,
+            previous=copied(student),
+            teacher=teacher,
+            weight=inheritance_weight(step, self.ckd.inheritance),
+            config=self.ckd,
+            smoothing=self.training.label_smoothing,
+            pairs=pairs,
+            read=read,
+            dev=dev,
+        )
 
 
 @dataclass(frozen=True)
@@ -189,7 +214,8 @@ class Lesson:
         weight: w_t, of what the previous student knows.
         config: What is learned.
         smoothing: Label smoothing of the references.
-        pairs: The transfer set.
+        pairs: The transfer set, as the student reads it.
+        read: The same as the teacher reads it: behind a prefix of its own, or source and target as one text.
         dev: What the student is looked at on.
     """
 
@@ -200,6 +226,7 @@ class Lesson:
     config: CKDConfig
     smoothing: float
     pairs: Parallel
+    read: Parallel
     dev: Parallel
 
     @property
@@ -212,10 +239,11 @@ class Lesson:
         batch = Batch.of(self.pairs, rows, self.student)
         student = batch.log_probs(self.student)
         with torch.no_grad():
-            teacher, previous = batch.log_probs(self.teacher), batch.log_probs(self.previous)
+            teacher = Batch.of(self.read, rows, self.teacher).log_probs(self.teacher)
+            previous = batch.log_probs(self.previous)
         reference = torch.nn.functional.cross_entropy(student, batch.said, label_smoothing=self.smoothing)
         parts = terms(student, teacher, previous, batch.said, self.config.detection)
-        told = parts["learned"] + self.config.negative * parts["averted"]
+        told = self.config.positive * parts["learned"] + self.config.negative * parts["averted"]
         loss = reference + (1 - self.weight) * told + self.weight * parts["inherited"]
         return loss, {"reference": reference, **parts}
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from continual.construction import coerced
-from continual.errors import ConfigError
+from continual.errors import ConfigError, LearningError
 
 if TYPE_CHECKING:
     from streams import Task
@@ -26,6 +26,18 @@ def stream_of(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(stream, Mapping):
         raise ConfigError(f"stream is {stream!r}, expected settings; set stream=NAME, see `continual ls streams`.")
     return stream
+
+
+def check_classification(task: "Task") -> None:
+    """Refuses a task that is none.
+
+    Raises:
+        LearningError: It is of another kind.
+    """
+    if task.kind != "classification":
+        raise LearningError(
+            f"Task {task.name!r} is of kind {task.kind}, expected classification; choose a stream of such tasks."
+        )
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from continual.students.translation import (
     held_out_loss,
     lengths,
     measured,
-    on_device,
+    prepared,
     row,
     shown,
 )
@@ -83,9 +83,9 @@ class FineTuning:
     def make(self, place: Place) -> Made:
         """See `Recipe.make`."""
         task = self.task.of_kind("translation")
-        student = on_device(text_to_text(self.student, "student"), trained=True)
-        pairs = encode(student, self._train(task.train), self.translating)
-        dev = encode(student, task.dev, self.translating)
+        student = prepared(text_to_text(self.student, "student"), self.translating, trained=True)
+        pairs = encode(student, self._train(task.train))
+        dev = encode(student, task.dev)
         stages = Stages(place, self.training, self.seed)
 
         def objective() -> Likelihood:

@@ -1,6 +1,6 @@
 """What students that translate have in common: their pairs, the likelihood they learn by, their scores."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from continual.backbone.texts import by_length
 from continual.errors import ConfigError
 from continual.evaluation.corpus_scores import bleu_noise, bleu_statistics, corpus_scores
 from continual.pretraining.optimisation import setting
+from continual.translator import UNTUNED, Sources, Translator
 
 if TYPE_CHECKING:
     import datasets
@@ -47,10 +48,9 @@ class TranslatingConfig:
         return Decoding(beams=self.beams, max_new_tokens=self.max_new_tokens)
 
 
-def encode(model: TextToText, split: "datasets.Dataset", config: TranslatingConfig) -> Parallel:
+def encode(model: TextToText, split: "datasets.Dataset") -> Parallel:
     """The pairs of a task's split as the model reads them."""
-    sources = model.tokenize([f"{config.prefix}{text}" for text in split["text"]])
-    return model.parallel(sources, model.tokenize_targets(split["target"][:]))
+    return model.parallel_texts(split["text"][:], split["target"][:])
 
 
 def lengths(pairs: Parallel) -> Tensor:
@@ -135,23 +135,17 @@ def row(after: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> di
     return {**numbers, "bleu_change": change, "noise": noise}
 
 
-@torch.inference_mode()
-def translate(model: TextToText, texts: list[str], config: TranslatingConfig) -> list[str]:
-    """Translations in the order of the texts, computed where the model is."""
-    encoded = model.tokenize([f"{config.prefix}{text}" for text in texts])
-    results = [""] * len(texts)
-    for rows in by_length(encoded.ids.lengths, _BATCH):
-        ids, mask, _ = encoded.batch(rows, model.pad_token)
-        written = model.generate(ids.to(model.model.device), mask.to(model.model.device), config.decoding)
-        for row, text in zip(rows.tolist(), model.decoded(written), strict=True):
-            results[row] = text
-    return results
+def translate(model: TextToText, texts: Sequence[str], config: TranslatingConfig) -> list[str]:
+    """Translations in the order of the texts; what is longer than the model reads is translated piece by piece."""
+    sources = Sources.of(model, texts)
+    return Translator(model, config.decoding).translate(sources, range(len(texts)), [UNTUNED] * len(texts)).texts
 
 
-def on_device(model: TextToText, trained: bool = False) -> TextToText:
-    """The model on the GPU if there is one, and unfrozen if it is to be trained."""
+def prepared(model: TextToText, config: TranslatingConfig, trained: bool = False) -> TextToText:
+    """The model on the GPU if there is one, behind the prefix of the settings, and unfrozen if it is to be trained."""
     model.model.to("cuda" if torch.cuda.is_available() else "cpu")
     model.model.requires_grad_(trained)
+    model.prefix = config.prefix or model.prefix
     return model
 
 
@@ -172,6 +166,25 @@ def check_vocabulary(student: TextToText, teacher: TextToText, setting: str) -> 
         raise ConfigError(
             f"{setting} is {teacher.name!r} with {len(other)} tokens ({sizes[1]} logits), expected the student's own "
             f"{len(own)} ({sizes[0]} logits); choose a teacher with the student's vocabulary."
+        )
+
+
+def check_targets(own: Parallel, other: Parallel, setting: str) -> None:
+    """Refuses a teacher that writes the same targets in other tokens, so that positions do not correspond.
+
+    Args:
+        own: The transfer set as the student reads it.
+        other: The same as the teacher reads it.
+        setting: Which setting names the teacher, for the message.
+
+    Raises:
+        ConfigError: The targets differ.
+    """
+    same = torch.equal(own.targets.offsets, other.targets.offsets)
+    if not (same and torch.equal(own.targets.values, other.targets.values)):
+        raise ConfigError(
+            f"{setting} writes the same targets in other tokens than the student (end marks, or how much is written at "
+            "most); choose a teacher with the student's tokenizer and limits."
         )
 
 

@@ -19,6 +19,7 @@ from continual.sweep.grid import Axis, cell_name, combinations, parse_axes
 from continual.sweep.local import LocalBackend
 from continual.sweep.outcome import Backend, Outcome, Watch
 from continual.sweep.record import Cell, Record, digest_of, finished, is_sweep, read_record, runs_in
+from continual.sweep.reference import check_reference
 
 if TYPE_CHECKING:
     from continual.config import RunConfig
@@ -52,7 +53,14 @@ class Sweep:
         self.chosen = list(self._record.cells)
 
     @classmethod
-    def plan(cls, folder: Path, experiment: str, overrides: Sequence[str] = (), threads: int | None = None) -> "Sweep":
+    def plan(
+        cls,
+        folder: Path,
+        experiment: str,
+        overrides: Sequence[str] = (),
+        threads: int | None = None,
+        reference: str | None = None,
+    ) -> "Sweep":
         """Makes the sweep's folder and its cells, or adds those that are new.
 
         Args:
@@ -60,12 +68,13 @@ class Sweep:
             experiment: An experiment, a stream or a YAML file, as `config.compose` takes it.
             overrides: Settings; `key=a,b` takes several values, and every combination is a cell.
             threads: CPU threads of new cells whose settings leave them open; None leaves that to torch.
+            reference: What `compare` will be asked to compare with, so that a wrong word is found before cells run.
 
         Returns:
             The sweep, whose `chosen` are the cells of this grid.
 
         Raises:
-            ConfigError: A name, key or value is unknown or of the wrong type.
+            ConfigError: A name, key or value is unknown or of the wrong type, or the reference fits no cell.
             RunError: The folder holds something else, or a cell of that name with other settings.
             StorageError: The disk refused a write.
         """
@@ -77,6 +86,9 @@ class Sweep:
             folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / _LOCK):
             record = _extended(folder, experiment, axes, wanted)
+            if reference is not None:
+                before = [_settings_in(folder / cell.name) for cell in record.cells]
+                check_reference(reference, [*filter(None, before), *(config.resolved for _, config in wanted)])
             record.write(folder)
             _remove_leftovers(folder)
             sweep = cls(folder)

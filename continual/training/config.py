@@ -1,6 +1,6 @@
 """The settings of one training."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from continual.errors import ConfigError
@@ -53,6 +53,10 @@ class TrainingConfig:
                 raise ConfigError(f"training.{name} is {getattr(self, name)}, expected 0 or more.")
         if self.hype not in NOISES:
             raise ConfigError(f"training.hype is {self.hype!r}, expected one of {', '.join(NOISES)}.")
+
+    def for_tasks(self, count: int) -> "TrainingConfig":
+        """The budget of a training on so many tasks at once: no fewer steps than they would get one by one."""
+        return replace(self, min_steps=self.min_steps * count)
 
     @property
     def perturbs(self) -> bool:

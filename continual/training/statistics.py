@@ -11,7 +11,7 @@ from continual.backbone.encoder import Encoder
 from continual.backbone.frozen import Seen
 from continual.backbone.states import CHUNK
 from continual.backbone.texts import by_length
-from continual.pool.clusters import spherical_kmeans
+from continual.pool.keys import keys_of
 from continual.training.examples import Examples
 from continual.tuning.base import Tensors, Tuning, pooled_state
 
@@ -55,7 +55,7 @@ class Statistics:
         for label in examples.labels.unique().tolist():
             rows = torch.nonzero(examples.labels == label).flatten()
             vectors = examples.view.embedding[rows]
-            centres = torch.from_numpy(spherical_kmeans(vectors.numpy(), min(CLUSTERS, len(rows)), seed))
+            centres = keys_of(vectors, min(CLUSTERS, len(rows)), seed)
             nearest = (vectors @ centres.T).argmax(1)
             for cluster in nearest.unique().tolist():
                 own = rows[nearest == cluster]
@@ -92,7 +92,8 @@ class Statistics:
             seed: Decides what is drawn; prompts are compared on the same draws.
 
         Returns:
-            For each drawn text its cross-entropy in nats, and whether its label was right; both [texts].
+            For each drawn text its cross-entropy in nats, and whether its label was right; both [DRAWN * clusters], all
+            clusters drawn once, then once more.
         """
         generator = torch.Generator().manual_seed(seed)
         losses, right = [], []

@@ -91,11 +91,6 @@ class BothStacks(Tuning):
         """See `Tuning.tokens`: of the encoder's part."""
         return self._encoder.tokens(_split(tensors)[0])
 
-    def pace(self, name: str) -> float:
-        """See `Tuning.pace`."""
-        part = self._decoder if name.startswith(DECODER) else self._encoder
-        return part.pace(name.removeprefix(DECODER))
-
 
 def _built(spec: Mapping[str, Any], layer: int) -> Tuning:
     """The tuning of a spec; one that enters at the input has no layer to be told."""

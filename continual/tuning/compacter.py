@@ -103,10 +103,6 @@ class CompacterPlusPlus(LayerTuning):
         }
         return Change(**adapters, **(self._norms.affines(encoder, tensors, place) if self.layer_norms else {}))
 
-    def pace(self, name: str) -> float:
-        """See `Tuning.pace`."""
-        return 1.0
-
     def _matrices(self, tensors: Tensors, direction: str, place: int) -> Tensor:
         """The matrices of a layer in one direction, [prompts, positions, inputs, outputs]."""
         slow = tensors["slow"]

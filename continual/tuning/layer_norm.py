@@ -71,10 +71,6 @@ class LayerNorm(LayerTuning):
         )
         return {norm: Affine(gains[:, row], biases[:, row]) for row, norm in enumerate(_NORMS[self.norms])}
 
-    def pace(self, name: str) -> float:
-        """See `Tuning.pace`."""
-        return 1.0
-
     def _own(self, encoder: Encoder, layer: int, part: str) -> list[Tensor]:
         """The pretrained values of a layer's chosen norms, each [width]; a bias that a norm lacks is zero."""
         block = encoder.body.blocks[layer]
@@ -130,7 +126,3 @@ class PrefixLayerNorm(LayerTuning):
     def tokens(self, tensors: Tensors) -> Tensor:
         """See `Tuning.tokens`; those of the prefix."""
         return self._prefix.tokens(tensors)
-
-    def pace(self, name: str) -> float:
-        """See `Tuning.pace`."""
-        return self._norms.pace(name) if name in _WEIGHTS else self._prefix.pace(name)

@@ -69,10 +69,6 @@ class Lora(LayerTuning):
         """See `LayerTuning.change`."""
         return Change(low_rank={target: self._pair(tensors, target, place) for target in self.targets})
 
-    def pace(self, name: str) -> float:
-        """See `Tuning.pace`."""
-        return 1.0
-
     def _pair(self, tensors: Tensors, target: str, place: int) -> LowRank:
         first, second = (of_layer(tensors[f"{target}_{half}"], place, axes=3) for half in "ab")
         return LowRank(first, second * (self.alpha / self.rank))

@@ -9,10 +9,30 @@ from continual.backbone.generation import Decoding
 from continual.backbone.likelihood import token_loss
 from continual.backbone.readout import Readout
 from continual.backbone.steering import UNSTEERED
+from continual.students.models import copied
 
 CLOSE = {"rtol": 0.0, "atol": 1e-4}
 each_family = pytest.mark.parametrize("family", [*SEQ2SEQ, *CAUSAL])
 BEAMS = [Decoding(max_new_tokens=12), Decoding(beams=4, max_new_tokens=12), Decoding(4, 9, 0.3, True)]
+
+
+@each_family
+def test_a_model_in_training_drops_what_its_makers_drop(tiny_generator, family):
+    """With the same random numbers the same states: every dropout is there, and in the same place."""
+    backbone = copied(tiny_generator(family))
+    ids, mask = encoded(backbone)
+    whole = mask.all(1)
+    ids, mask = ids[whole], mask[whole]
+    stack = backbone.model.get_encoder() if family in SEQ2SEQ else backbone.model.base_model
+    backbone.model.train()
+    torch.manual_seed(0)
+    expected = stack(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+    torch.manual_seed(0)
+    found = backbone.run(backbone.embed(ids, mask), mask)
+    torch.testing.assert_close(found, expected, **CLOSE)
+    backbone.model.eval()
+    settled = backbone.run(backbone.embed(ids, mask), mask)
+    assert torch.allclose(found, settled) == (family == "llama")  # which has no dropout
 
 
 @each_family

@@ -1,6 +1,7 @@
 """The stream as an Avalanche benchmark, and the pool as an Avalanche strategy."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,13 +110,14 @@ def test_a_strategy_of_avalanche_trains_our_model_on_the_benchmark(encoder):
 
 
 @pytest.mark.parametrize("told", [True, False])
-def test_the_pool_as_a_strategy_scores_what_the_learner_scores(benchmark, encoder, tmp_path, told):
-    learner = Learner(tmp_path, encoder, SETTINGS)
+@pytest.mark.parametrize("method", [SETTINGS.method, {"name": "l2p"}], ids=lambda method: method["name"])
+def test_the_pool_as_a_strategy_scores_what_the_learner_scores(benchmark, encoder, tmp_path, method, told):
+    learner = Learner(tmp_path, encoder, replace(SETTINGS, method=method))
     with quiet():
         evaluator = EvaluationPlugin(accuracy_metrics(experience=True))
     strategy = PromptPoolStrategy(learner=learner, told=told, eval_mb_size=7, evaluator=evaluator)
     strategy.train(benchmark.train_stream)
-    assert learner.pool.tasks() == ["town", "coast", "topics"]
+    assert learner.pool.tasks() == (["shared l2p"] if method["name"] == "l2p" else ["town", "coast", "topics"])
     for experience in benchmark.test_stream:
         strategy.eval(experience)
     found = strategy.evaluator.get_last_metrics()

@@ -269,6 +269,14 @@ def test_the_same_label_name_is_the_same_output():
     assert units.known(1) == units.known(2) == {"bad": 0, "good": 1}
 
 
+@pytest.mark.parametrize(("name", "steps"), [("naive", [10, 10]), ("cumulative", [10, 20]), ("joint", [0, 20])])
+def test_several_tasks_at_once_get_the_steps_of_all(encoder, tmp_path, name, steps):
+    """By `min_steps`, where the texts alone would ask for fewer: 5 batches a task here."""
+    tasks = stream("town", "coast")
+    found = learn(opened(name, tmp_path, encoder, tasks, epochs=1, min_steps=10), tasks, tmp_path)
+    assert [sum(stage["steps"] for stage in record.stages) for record, _, _ in found] == steps
+
+
 def test_a_head_grows_without_changing_what_it_has():
     at_once, in_steps = GrowingHead(5, seed=3), GrowingHead(5, seed=3)
     at_once.grow(4)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks.methods.contestants import CONTESTANTS, Knob
-from benchmarks.methods.search import chosen, is_done, search
+from benchmarks.methods.contestants import CONTESTANTS
+from benchmarks.search import Knob, chosen, is_done, search
 
 RATE = Knob("rate", (0.01, 0.03, 0.1), lower=(0.003, 0.001), higher=(0.3,))
 WEIGHT = Knob("weight", (1.0, 10.0), higher=(100.0,), start=1.0)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import call
 from made_up_runs import make_summary
 
 from continual.cli.sweep import _conclude
@@ -296,19 +295,19 @@ def test_an_unknown_reference_is_refused(six: list[Summary], reference: str, exp
         compare(six, reference)
 
 
-def test_a_sweep_without_the_reference_shows_its_results_all_the_same(tmp_path: Path) -> None:
-    words = ("simulated", "method=scratch,naive")
-    sweep = Sweep.plan(tmp_path / "s", *words[:1], words[1:])
-    for cell, average in zip(sweep.cells, (0.8, 0.7), strict=True):
-        _run(0, average, cell.settings["method"]).write(sweep.folder / cell.name)
-        (sweep.folder / cell.name / "matrix.csv").touch()
-    code, out, err = call("sweep", *words, "--name", "s", "--runs-dir", str(tmp_path), "--reference", "scrtch")
-    assert code == 2
-    assert "0.800" in out
-    assert "error: There is no group 'scrtch' to compare with (did you mean 'scratch'?)" in err
-    stopped = [Outcome(cell.name, status) for cell, status in zip(sweep.cells, ("known", "stopped"), strict=True)]
+def test_a_sweep_that_lacks_its_reference_shows_its_results_all_the_same(tmp_path: Path, capsys) -> None:
+    sweep = Sweep.plan(tmp_path / "s", "simulated", ["method=scratch,naive"])
+    first, second = sweep.cells
+    _run(0, 0.8, first.settings["method"]).write(sweep.folder / first.name)
+    (sweep.folder / first.name / "matrix.csv").touch()
+    with pytest.raises(SystemExit) as failed:
+        _conclude(sweep, [Outcome(first.name, "known"), Outcome(second.name, "failed")], "naive", "table")
+    assert failed.value.code == 2
+    shown = capsys.readouterr()
+    assert "0.800" in shown.out
+    assert "error: There is no group 'naive' to compare with" in shown.err
     with pytest.raises(Interrupted, match="Go on with"):
-        _conclude(sweep, stopped, "scrtch", "table")
+        _conclude(sweep, [Outcome(first.name, "known"), Outcome(second.name, "stopped")], "naive", "table")
 
 
 def test_an_ambiguous_reference_is_refused_and_a_lonely_group_is_noted() -> None:
@@ -406,3 +405,16 @@ def test_bleu_and_chrf_are_shown_from_0_to_100_and_kept_from_0_to_1() -> None:
 def test_shares_are_shown_as_they_are(six: list[Summary]) -> None:
     groups = compare(six).groups
     assert for_people(groups) == groups
+
+
+def test_a_metric_of_the_tasks_own_is_shown_where_it_says_something_else() -> None:
+    columns = ("average", "own_metric", "routed_own_metric")
+    same = {"average": 0.5, "own_metric": 0.5, "routed_average": 0.4, "routed_own_metric": 0.4}
+    assert worth_showing(columns, [same]) == ["average"]
+    assert worth_showing(columns, [same, same | {"routed_own_metric": 0.3}]) == ["average", "routed_own_metric"]
+
+
+def test_counts_of_parameters_are_whole() -> None:
+    row = {"trainable_parameters_per_task": 32342.0}
+    row |= {"trainable_parameters_per_task_low": 32316.6, "trainable_parameters_per_task_high": 32367.4}
+    assert cell_text(row, "trainable_parameters_per_task") == "32,342 ± 25"

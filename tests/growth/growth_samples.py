@@ -6,6 +6,7 @@ import torch
 
 from continual.backbone.encoder import Encoder
 from continual.backbone.readout import Readout
+from continual.discriminant import Cloud
 from continual.pool.prompt import Prompt, make_id
 from continual.transfer.signature import Prober, signature_tensors
 from continual.tuning import build_tuning
@@ -57,6 +58,7 @@ def speaking_prompt(encoder: Encoder, spec: dict, seed: int = 0) -> Prompt:
         "ground.surprise": torch.zeros(0),
         "ground.term_weight": torch.zeros(0, len(LABELS)),
     }
+    tensors |= Cloud.of(torch.nn.functional.normalize(drawn(30, encoder.width), dim=1)).tensors()
     tensors |= signature_tensors(Prober(encoder).signature(tuning, trained, initial, keys))
     return Prompt(
         id=make_id("kitchen", 1),

@@ -52,6 +52,15 @@ def test_exact_growth_is_exact_in_double_precision_and_close_in_single(model_of,
     assert single.largest < 5e-5 * max(1.0, single.scale), single
 
 
+def test_layers_that_know_their_number_get_no_others_before_them(model_of):
+    encoder = model_of("gpt2")
+    model = copy.deepcopy(encoder.model)
+    model.config.scale_attn_by_inverse_layer_idx = True
+    with pytest.raises(BackboneError, match="grow its width alone"):
+        plan(model, Exact(), Amount(layers=2))
+    plan(model, Exact(), Amount(width=32))
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_elle_is_exact_where_nothing_but_feed_forward_units_grow_and_no_noise_is_added(model_of, family):
     encoder = model_of(family)

@@ -1,6 +1,7 @@
 """At the moment of growth nobody's prediction changes: every kind of prompt, on every family."""
 
 import dataclasses
+import shutil
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ from continual.growth.prompts import carried_prompt
 from continual.growth.sizes import Amount
 from continual.pool import PromptPool
 from continual.predictor import Predictor
-from continual.router import route
+from continual.router import Router
 from continual.transfer.probe import PROBE_TEXTS
 from continual.transfer.signature import Prober
 from continual.tuning import TUNINGS as REGISTERED
@@ -108,6 +109,20 @@ def test_a_grown_pool_names_its_parent_and_the_map_and_the_old_one_still_opens(p
     assert new.verify() == []
 
 
+@pytest.mark.parametrize("name", ["copy", "copy.zip"])
+def test_a_grown_pool_takes_its_lineage_along_and_another_pool_keeps_its_own(pools, tmp_path, name):
+    _, old, larger, new, lineage = pools
+    exported = new.export(tmp_path / name, ["deep-v1"])
+    taken = PromptPool(tmp_path / "taken", larger.fingerprint)
+    assert [record.id for record in taken.import_(exported)] == ["deep-v1"]
+    assert read_lineage(taken.path) is None
+    if exported.suffix:
+        shutil.unpack_archive(exported, tmp_path / "copy")
+    found = read_lineage(tmp_path / "copy")
+    assert (found.parent, found.plan.to_json()) == (lineage.parent, lineage.plan.to_json())
+    assert read_lineage(old.export(tmp_path / "old copy")) is None
+
+
 def test_the_same_pool_grows_to_the_same_bytes(pools, tmp_path):
     _, old, larger, new, lineage = pools
     again = carry_pool(old, tmp_path / "again", larger, lineage)
@@ -119,7 +134,7 @@ def test_the_same_pool_grows_to_the_same_bytes(pools, tmp_path):
 def test_texts_go_where_they_went(pools):
     encoder, old, larger, new, _ = pools
     views = [freeze(one, one.tokenize(TEXTS), 0, READOUT) for one in (encoder, larger)]
-    before, after = (route(pool, view.embedding) for pool, view in zip((old, new), views, strict=True))
+    before, after = (Router(pool).route(view.embedding) for pool, view in zip((old, new), views, strict=True))
     assert [item.prompt for item in before] == [item.prompt for item in after]
     assert [item.similarity for item in before] == pytest.approx([item.similarity for item in after], abs=1e-5)
 

@@ -91,7 +91,7 @@ def test_interrupted_and_continued_ends_with_the_same_bits(finished, tmp_path):
 
 
 def test_killed_at_random_moments_ends_with_the_same_bits(workers, finished, tmp_path):
-    hit = kill_at_random(lambda: workers.Process(target=work, args=(str(tmp_path), EVERYTHING)), 7, (0.5, 3), seed=1)
+    hit = kill_at_random(lambda: workers.Process(target=work, args=(str(tmp_path), EVERYTHING)), 7, (0.1, 1), seed=1)
     assert hit >= 2
     made = small(tmp_path, *EVERYTHING)
     made.execute(Progress())

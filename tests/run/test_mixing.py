@@ -55,6 +55,7 @@ def test_a_source_is_added_and_taken_away_again(pool, finished, tiny_encoder):
     before = learner.predict(TEXTS, task="office")
     wider = remixed(pool, "office-v1", add=[other])
     assert (wider.id, wider.version, wider.provenance[REMIXED]) == ("office-v2", 2, "office-v1")
+    assert "dev_accuracy" not in wider.provenance  # nobody has asked the new mixture about dev texts
     assert [source["prompt"] for source in wider.provenance["sources"]] == [first, other]
     stacked = trained_tensors(pool.get("office-v2").tensors)["sources/prompt"]
     assert torch.equal(stacked, torch.stack([own(pool, first), own(pool, other)]))

@@ -149,6 +149,23 @@ def test_a_cell_that_cannot_be_composed_is_refused_before_anything_is_made(confi
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.parametrize("reference", ["scrtch", "epochs=7", "method=panda", "scratch,kinds", ""])
+def test_a_reference_that_no_cell_can_be_is_refused_before_anything_is_made(config, tmp_path, reference):
+    with pytest.raises(ConfigError, match=r"There is no cell .* give --reference one of scratch, spot, or key=value"):
+        Sweep.plan(tmp_path / "s", str(config), GRID, reference=reference)
+    assert not list((tmp_path / "s").glob("[!.]*"))
+
+
+@pytest.mark.parametrize("reference", ["scratch", "spot, epochs=1", "method=spot", "small · scratch · whatever"])
+def test_a_reference_that_a_cell_can_be_is_taken(config, tmp_path, reference):
+    Sweep.plan(tmp_path / "s", str(config), GRID, reference=reference)
+
+
+def test_a_reference_may_be_a_cell_of_an_earlier_grid(config, tmp_path):
+    Sweep.plan(tmp_path / "s", str(config), ["method=scratch"])
+    Sweep.plan(tmp_path / "s", str(config), ["method=spot"], reference="scratch")
+
+
 def test_a_folder_that_is_something_else_is_refused(config, done, tmp_path):
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "mine.txt").touch()

@@ -1,6 +1,7 @@
 """What recipes for encoders are made of: passes, tasks, augmentation, triplets, bank, memory and crowd."""
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -209,9 +210,16 @@ def test_a_model_without_a_language_head_is_refused(tiny_encoder, tiny_folder):
 # ---------------------------------------------------------------- triplets and the bank
 
 
+def test_texts_of_one_label_alone_are_refused(tiny_encoder, tasks):
+    data = encoded(tiny_encoder("bert"), rows_of(tasks, "train"))
+    one = replace(data, labels=data.labels.masked_fill(data.tasks == 0, 0))
+    with pytest.raises(ConfigError, match=f"Only one label occurs in the training texts of {tasks[0].name!r}"):
+        LabelTriplets(one, [task.name for task in tasks])
+
+
 def test_triplets_of_labels_have_the_same_and_another_label_of_their_task(tiny_encoder, tasks):
     data = encoded(tiny_encoder("bert"), rows_of(tasks, "train"))
-    triplets = LabelTriplets(data)
+    triplets = LabelTriplets(data, [task.name for task in tasks])
     anchors, positives, negatives = triplets.sides(torch.arange(len(data)), random.Random(0))
     assert torch.equal(data.labels[positives.rows], data.labels[anchors.rows])
     assert (data.labels[negatives.rows] != data.labels[anchors.rows]).all()

@@ -211,6 +211,20 @@ def test_more_rows_than_dimensions_stay_as_they_were_drawn():
     assert made.isfinite().all()
 
 
+def test_fresh_components_of_any_size_are_not_penalised():
+    tuning = Components({"name": "deep", "length": 2}, 3)
+    rows = orthogonal_to(None, torch.randn(6, 2, 2, 5, generator=torch.Generator().manual_seed(0)))
+    vectors = orthogonal_to(None, torch.randn(6, 7, generator=torch.Generator().manual_seed(1)))
+    old, new = (
+        {"prefix": 40 * rows[some], "keys": vectors[some], "attention": vectors[some]}
+        for some in (slice(3), slice(3, 6))
+    )
+    assert float(tuning.not_orthogonal(part("earlier", old) | part("own", new))) == pytest.approx(0.0, abs=1e-8)
+    same = new | {"prefix": old["prefix"]}
+    # Each of three rows has the cosine 1 with one other: 2 * 3 entries of 6 * 6.
+    assert float(tuning.not_orthogonal(part("earlier", old) | part("own", same))) == pytest.approx(6 / 36)
+
+
 def test_the_penalty_by_hand():
     rows = torch.tensor([[1.0, 0.0], [1.0, 1.0]])
     # R R^T - I = [[0, 1], [1, 1]]

@@ -68,7 +68,7 @@ def test_texts_under_prompts_of_all_kinds_in_one_call(tiny_encoder, tasks, tmp_p
     for name in TUNINGS.names():
         school = learner(tmp_path / "pool", encoder, name, "scratch")
         prompts += [school.learn(task).id for task in tasks]
-    view = school.view(encoder.tokenize([tasks[0].test["text"][0]] * len(prompts)))
+    view = school.views.of(encoder.tokenize([tasks[0].test["text"][0]] * len(prompts)))
     together = school.predictor.logits(view, range(len(prompts)), prompts)
     for number, prompt in enumerate(prompts):
         (alone,) = school.predictor.logits(view, [number], [prompt])

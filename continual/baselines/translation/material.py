@@ -60,8 +60,7 @@ class ParallelText(Batches):
 def parallel_of(backbone: TextToText, split: "Dataset", rows: Sequence[int] | None = None) -> Parallel:
     """A split of a translation task, or some of its rows, as token ids."""
     chosen = split if rows is None else split.select(rows)
-    sources = backbone.tokenize(list(chosen["text"]))
-    return backbone.parallel(sources, backbone.tokenize_targets(list(chosen["target"])))
+    return backbone.parallel_texts(list(chosen["text"]), list(chosen["target"]))
 
 
 def joined(parts: Sequence[Parallel]) -> Parallel:

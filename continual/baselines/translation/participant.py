@@ -82,10 +82,11 @@ class TranslationBaseline(ABC):
         checkpoints: Checkpoints,
         watcher: Watcher,
         penalty: Penalty | None = None,
+        tasks: int = 1,
     ) -> FitResult:
-        """Trains a model; the rate is the baseline's, and no average of its weights is kept."""
+        """Trains a model on so many tasks; the rate is the baseline's, and no average of its weights is kept."""
         settings = self._bench.settings
-        config = replace(settings.training, learning_rate=self._rate, average=0.0)
+        config = replace(settings.training.for_tasks(tasks), learning_rate=self._rate, average=0.0)
         generator = torch.Generator().manual_seed(seed_of(settings.seed, task.name, "student"))
         return fit(model, train, dev, config, generator, None, STAGE, checkpoints, watcher, penalty)
 

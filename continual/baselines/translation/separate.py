@@ -3,28 +3,25 @@
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from continual.backbone.frozen import freeze
 from continual.baselines.base import Bench
 from continual.baselines.methods import PerTask
+from continual.baselines.places import Places
 from continual.baselines.translation.model import WholeModel
 from continual.baselines.translation.participant import TranslationBaseline, learned_of, score_of
 from continual.participant import LearnedTask, SplitScore, TaskScores
-from continual.pool.clusters import spherical_kmeans
-from continual.router import stranger_threshold
 from continual.training.checkpoint import Checkpoints
 from continual.training.watch import Watcher
+from continual.translation_assessment import same_direction
 from continual.translator import NO_READOUT, Sources, Written
 
 if TYPE_CHECKING:
     from streams import Task
-
-_KEYS = "keys"
 
 
 class SeparateTranslators(TranslationBaseline):
@@ -38,7 +35,7 @@ class SeparateTranslators(TranslationBaseline):
     def __init__(self, baseline: PerTask, bench: Bench) -> None:
         super().__init__(bench, baseline.rates.body)
         self._answers: dict[tuple[int, str], Written] = {}
-        self._keys: dict[int, tuple[Tensor, dict[str, Any]]] = {}
+        self._places = Places(self._states, bench.settings)
         self._vectors: dict[str, Tensor] = {}
 
     def prompts(self) -> list[str]:
@@ -55,44 +52,38 @@ class SeparateTranslators(TranslationBaseline):
         """See `Participant.learn`."""
         started = time.monotonic()
         train, dev = self._text([task], "train"), self._text([task], "dev")
-        routing, seed = self._bench.settings.routing, self._bench.settings.seed
         vectors, held_out = (self._embedding(list(split["text"])) for split in (task.train, task.dev))
-        keys = torch.from_numpy(spherical_kmeans(vectors.numpy(), routing.keys, seed))
-        threshold = stranger_threshold(keys, held_out, routing.unknown_quantile)
         model = WholeModel(self._backbone)
         result = self._fit(model, task, train, dev, checkpoints, watcher)
         seconds = time.monotonic() - started + result.earlier_seconds
         learned = learned_of(result, train, dev, seconds, model.size, task.name)
-        # The model comes last: where it is, its keys are too.
-        self._states.save(position + 1, {_KEYS: keys}, {"unknown_below": threshold}, _KEYS)
+        # The model comes last: where it is, its place is known too.
+        self._places.keep(position, vectors, held_out)
         self._states.save(position + 1, model.trained(), asdict(learned))
         return learned
 
     def unseen(self, task: "Task", learned: int) -> TaskScores | None:
-        """See `Participant.unseen`: the nearest models answer, told or not."""
-        if not learned:
+        """See `Participant.unseen`: the nearest models of the task's direction answer, told or not."""
+        able = [place for place in range(learned) if same_direction(self._task(place).info, task.info)]
+        if not able:
             return None
-        score = self._routed(task, range(learned))
+        score = self._routed(task, able, learned)
         return TaskScores(score, score)
 
     def scores(self, task: "Task", learned: int) -> TaskScores:
         """See `Participant.scores`."""
         written, count = self._answered(self._names.index(task.name), task), len(task.test)
         aware = score_of(task, written, prompts=[task.name] * count, own=1.0, unknown=0.0)
-        return TaskScores(aware, self._routed(task, range(learned)))
+        return TaskScores(aware, self._routed(task, range(learned), learned))
 
     def reread(self, tasks: "Iterable[Task]") -> None:
         """See `Participant.reread`."""
         self._answers.clear()
-        self._keys.clear()
+        self._places.clear()
 
-    def _routed(self, task: "Task", places: Sequence[int]) -> SplitScore:
-        """Every sentence goes to the model with the nearest key, among the models at some places."""
-        keys = [self._key(place) for place in places]
-        vectors = self._test_vectors(task)
-        near = torch.stack([(vectors @ key.T).amax(dim=1) for key, _ in keys])
-        similarity, chosen = near.max(dim=0)
-        thresholds = torch.tensor([facts["unknown_below"] for _, facts in keys])
+    def _routed(self, task: "Task", places: Sequence[int], learned: int) -> SplitScore:
+        """Every sentence goes to one of the models at some places of the stream, of `learned` ones."""
+        chosen, unknown = self._places.route(self._test_vectors(task), places, learned)
         every = {place: self._answered(places[place], task) for place in set(chosen.tolist())}
         texts = [every[place].texts[row] for row, place in enumerate(chosen.tolist())]
         prompts = [self._names[places[place]] for place in chosen.tolist()]
@@ -101,7 +92,7 @@ class SeparateTranslators(TranslationBaseline):
             Written(texts, sum(it.tokens for it in every.values()), sum(it.seconds for it in every.values())),
             prompts=prompts,
             own=float(np.mean([name == task.name for name in prompts])),
-            unknown=float((similarity < thresholds[chosen]).double().mean()),
+            unknown=unknown,
         )
 
     def _answered(self, place: int, task: "Task") -> Written:
@@ -113,12 +104,6 @@ class SeparateTranslators(TranslationBaseline):
         written = self._written(model.backbone, task)
         self._answers[key] = replace(written, tokens=0, seconds=0.0)
         return written
-
-    def _key(self, place: int) -> tuple[Tensor, dict[str, Any]]:
-        if place not in self._keys:
-            tensors, facts = self._states.load(place + 1, _KEYS)
-            self._keys[place] = (tensors[_KEYS], facts)
-        return self._keys[place]
 
     def _test_vectors(self, task: "Task") -> Tensor:
         if task.name not in self._vectors:

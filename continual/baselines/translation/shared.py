@@ -58,7 +58,8 @@ class SharedTranslator(TranslationBaseline):
         remembered = [(self._task(place), rows) for place, rows in enumerate(self._memory.rows(past))]
         train, dev = self._text(tasks, "train", remembered), self._text(tasks, "dev")
         model = self._model_after(past.learned)
-        result = self._fit(model, task, train, dev, checkpoints, watcher, self._memory.penalty(past))
+        penalty = self._memory.penalty(past)
+        result = self._fit(model, task, train, dev, checkpoints, watcher, penalty, len(tasks))
         settings, own = self._bench.settings, self._text([task], "train")
         seed = seed_of(settings.seed, task.name, "memory")
         kept, facts = self._memory.kept(model, own, past, settings.training.batch_size, seed)

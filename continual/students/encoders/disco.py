@@ -7,8 +7,8 @@ away.
 
 The paper takes a text's vector from the pooler over [CLS]; here it is the backbone's own (`backbone.pooling`), because
 pool keys and routing read that. Its triplets come from inference corpora; here from a file of such, or from the labels
-of the
-tasks: an anchor, a text of the same label, a text of another. Texts of the anchor's own label are then no negatives.
+of the tasks: an anchor, a text of the same label, a text of another. Texts of the anchor's own label are then no
+negatives.
 """
 
 from collections.abc import Mapping
@@ -163,4 +163,5 @@ class Disco:
         rows = self.disco.read_triplets()
         if rows:
             return FileTriplets([student.tokenize(list(column)) for column in zip(*rows, strict=True)])
-        return LabelTriplets(encoded(student, rows_of(self.common.tasks.tasks, "train")))
+        tasks = self.common.tasks.tasks
+        return LabelTriplets(encoded(student, rows_of(tasks, "train")), [task.name for task in tasks])

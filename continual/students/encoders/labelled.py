@@ -10,6 +10,7 @@ from torch import Tensor
 from continual.backbone.encoder import Encoder
 from continual.backbone.texts import EncodedTexts, Ragged, join
 from continual.errors import LearningError
+from continual.students.data import check_classification
 
 if TYPE_CHECKING:
     from streams import Task
@@ -71,10 +72,7 @@ def rows_of(tasks: Sequence["Task"], split: str) -> list[Row]:
     if not tasks:
         raise LearningError("There is no task to learn from; give a stream with at least one.")
     for task in tasks:
-        if task.kind != "classification":
-            raise LearningError(
-                f"Task {task.name!r} is of kind {task.kind}, expected classification; choose a stream of such tasks."
-            )
+        check_classification(task)
     return [
         Row(row["text"], row.get("text_pair"), row["label"], number)
         for number, task in enumerate(tasks)

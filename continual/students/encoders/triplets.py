@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from continual.backbone.texts import EncodedTexts
+from continual.errors import ConfigError
 from continual.students.encoders.labelled import Labelled
 
 
@@ -73,9 +74,16 @@ class LabelTriplets:
     """A text, another of its label, and one of another label of the same task; see `Triplets`.
 
     A label that only one text has makes that text its own positive.
+
+    Args:
+        data: The texts.
+        names: Of their tasks, for messages.
+
+    Raises:
+        ConfigError: All texts of a task have one label, so that none has a negative.
     """
 
-    def __init__(self, data: Labelled) -> None:
+    def __init__(self, data: Labelled, names: Sequence[str]) -> None:
         self.data = data
         self._rows: dict[tuple[int, int], list[int]] = {}
         for row, key in enumerate(zip(data.tasks.tolist(), data.labels.tolist(), strict=True)):
@@ -83,6 +91,12 @@ class LabelTriplets:
         self._labels: dict[int, list[int]] = {}
         for task, label in self._rows:
             self._labels.setdefault(task, []).append(label)
+        lonely = [names[task] for task, labels in self._labels.items() if len(labels) < 2]
+        if lonely:
+            raise ConfigError(
+                f"Only one label occurs in the training texts of {lonely[0]!r}, so no text has a negative; leave it "
+                "out with tasks=[...], or give triplets of your own."
+            )
 
     def __len__(self) -> int:
         return len(self.data)

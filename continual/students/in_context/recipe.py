@@ -19,6 +19,7 @@ from continual.errors import BackboneError, ConfigError
 from continual.making.recipe import Made, Place
 from continual.pretraining.optimisation import setting
 from continual.seeding import seed_of
+from continual.students.data import check_classification
 from continual.students.in_context.contexts import ContextConfig
 from continual.students.ingredients import SECTIONS, Ingredients, StageConfig, result, to_device
 from continual.students.recipe import identity
@@ -158,6 +159,7 @@ class InContext:
         learned, asked = self._roles()
         few, examples, trials = {}, [], {"dev": [], "test": []}
         for task in self.common.tasks.tasks:
+            check_classification(task)
             whole = writer.written(task, task.train)
             rng = random.Random(seed_of(self.common.seed, "shots", task.name))
             few[task.name] = whole.shots(self.context.shots, rng)

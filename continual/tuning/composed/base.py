@@ -13,6 +13,9 @@ from continual.tuning.base import Tensors, Tuning
 OWN = "own"
 """The part that the task itself trains."""
 
+EARLIER = "earlier"
+"""The part that earlier tasks trained, where the task's own stands beside it."""
+
 TOKENS = -2
 """The axis of a prompt's tensors along which its tokens lie: [..., tokens, width]."""
 
@@ -71,6 +74,14 @@ class Composed(Tuning):
         return of_part(OWN, tensors)
 
 
+class Extended(Composed):
+    """A composition in which the task's own part stands beside those of earlier tasks, which stay as they are."""
+
+    def fixed(self, name: str) -> bool:
+        """See `Tuning.fixed`."""
+        return name.startswith(f"{EARLIER}/")
+
+
 def part(name: str, tensors: Tensors) -> dict[str, Tensor]:
     """The tensors of a part under the names that a composition knows them by."""
     return {f"{name}/{key}": value for key, value in tensors.items()}
@@ -92,3 +103,9 @@ def require_prompt(base: Tuning, what: str) -> None:
         raise ConfigError(
             f"{what} puts prompts together, which tuning={base.name} is not; use tuning={', '.join(PROMPTS)}."
         )
+
+
+def resized(base: Tuning, length: int) -> dict[str, Any]:
+    """What a tuning of that many tokens is built from; what has no tokens stays as it is, for others to refuse."""
+    spec = base.spec()
+    return spec | {"length": length} if "length" in spec else spec

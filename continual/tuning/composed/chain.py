@@ -8,12 +8,10 @@ from torch import Tensor
 
 from continual.backbone.frozen import Seen
 from continual.tuning.base import Tensors
-from continual.tuning.composed.base import OWN, TOKENS, Composed, of_part, part, require_prompt
-
-EARLIER = "earlier"
+from continual.tuning.composed.base import EARLIER, OWN, TOKENS, Extended, of_part, part, require_prompt
 
 
-class Chain(Composed):
+class Chain(Extended):
     """`[P_k ; P_{k-1} ; ... ; P_1]`, newest first; only `P_k` is trained (Progressive Prompts, arXiv 2301.12314).
 
     Args:
@@ -25,10 +23,6 @@ class Chain(Composed):
     def __init__(self, base: Mapping[str, Any]) -> None:
         super().__init__(base)
         require_prompt(self.base, "A chain")
-
-    def fixed(self, name: str) -> bool:
-        """See `Tuning.fixed`."""
-        return name.startswith(f"{EARLIER}/")
 
     def compose(self, tensors: Tensors, seen: Seen) -> Tensors:
         """See `Tuning.compose`."""

@@ -10,13 +10,12 @@ from torch.nn import functional as F
 from continual.backbone.frozen import Seen
 from continual.errors import ConfigError
 from continual.tuning.base import Tensors
-from continual.tuning.composed.base import OWN, Composed, of_part
+from continual.tuning.composed.base import EARLIER, OWN, Extended, of_part, require_prompt
 
-EARLIER = "earlier"
 KEYS, ATTENTION = "keys", "attention"
 
 
-class Components(Composed):
+class Components(Extended):
     """CODA-Prompt's decomposed prompt (Smith et al. 2023, arXiv 2211.13218).
 
         P = sum_m alpha_m P_m,   alpha_m = cos(q * A_m, K_m)
@@ -25,7 +24,7 @@ class Components(Composed):
     trained end to end. Each task adds components; those of earlier tasks are frozen.
 
     Args:
-        base: The tuning of each component.
+        base: The tuning of each component: `input`, `late` or `deep`.
         size: Components that each task adds.
     """
 
@@ -34,6 +33,7 @@ class Components(Composed):
 
     def __init__(self, base: Mapping[str, Any], size: int = 8) -> None:
         super().__init__(base)
+        require_prompt(self.base, "CODA")
         if size < 1:
             raise ConfigError(f"method.size is {size}, expected at least 1.")
         self.size = size
@@ -41,10 +41,6 @@ class Components(Composed):
     def spec(self) -> dict[str, Any]:
         """See `Tuning.spec`."""
         return super().spec() | {"size": self.size}
-
-    def fixed(self, name: str) -> bool:
-        """See `Tuning.fixed`."""
-        return name.startswith(f"{EARLIER}/")
 
     def compose(self, tensors: Tensors, seen: Seen) -> Tensors:
         """See `Tuning.compose`."""
@@ -64,6 +60,20 @@ class Components(Composed):
     def lent(self, tensors: Tensors) -> Tensors | None:
         """None: no component stands for a task."""
         return None
+
+    def not_orthogonal(self, tensors: Tensors) -> Tensor:
+        """CODA's penalty over keys, attention vectors and components, a scalar; 0 for fresh ones.
+
+        The length of a component is the size of a prompt and not 1 as that of a key, so its direction alone counts.
+        """
+        whole = self.joined(tensors)
+        return sum(
+            (
+                not_orthogonal(value if name in (KEYS, ATTENTION) else F.normalize(value.flatten(1), dim=1))
+                for name, value in whole.items()
+            ),
+            torch.zeros(()),
+        )
 
     def tokens(self, tensors: Tensors) -> Tensor:
         """The tokens of all components, [tokens, width]."""

@@ -9,16 +9,15 @@ from torch import Tensor
 from continual.backbone.frozen import Seen
 from continual.errors import ConfigError
 from continual.tuning.base import Tensors
-from continual.tuning.composed.base import OWN, Composed, of_part
+from continual.tuning.composed.base import EARLIER, OWN, Extended, of_part
 
-EARLIER = "earlier"
 FIRST, SECOND = "_a", "_b"
 """Endings of the names of the two factors, [layers, inputs, rank] and [layers, rank, outputs]."""
 
 _RANK_AXIS = {FIRST: -1, SECOND: -2}
 
 
-class LowRankSum(Composed):
+class LowRankSum(Extended):
     """`x W + sum_t s x A_t B_t` over the tasks so far, of which the last is trained (O-LoRA, arXiv 2310.14152).
 
     A sum of products of rank r is one product whose factors stand side by side, so the base computes it as it is.
@@ -35,10 +34,6 @@ class LowRankSum(Composed):
             raise ConfigError(
                 f"O-LoRA trains low-rank additions, which tuning={self.base.name} is not; use tuning=lora."
             )
-
-    def fixed(self, name: str) -> bool:
-        """See `Tuning.fixed`."""
-        return name.startswith(f"{EARLIER}/")
 
     def compose(self, tensors: Tensors, seen: Seen) -> Tensors:
         """See `Tuning.compose`."""

@@ -4,10 +4,12 @@
         [--contestants scratch,panda,naive,ewc,replay,per_task,joint] [--runs-dir FOLDER] [key=value ...]
     python -m benchmarks.translation --quick      # a minute on the toy model, written nowhere
 
-Each run is `continual run STREAM method=M seed=0 stream.order=[...]` with the settings of the experiment; settings for
-one contestant alone are written `M:key=value`. The first order is the stream's own, the others are drawn; the seed,
-and with it every split, is the same in all, so that orders differ in nothing but the order. BLEU is that of sacreBLEU;
-its signature is noted. A finished run in `--runs-dir` is not run again.
+Each run is `continual run STREAM method=M seed=0 stream.order=[...]` with the settings of the experiment. First the
+rates of every contestant, and EWC's weight, are chosen on two domains that are in no table, from the space in
+`contestants.py`; what was tried is in the result. `--unsearched` leaves the defaults, as on other streams than those of
+mt6. Settings for one contestant alone are written `M:key=value`, and are not searched. The first order is the stream's
+own, the others are drawn; the seed, and with it every split, is the same in all, so that orders differ in nothing but
+the order. BLEU is that of sacreBLEU; its signature is noted. A finished run in `--runs-dir` is not run again.
 """
 
 import argparse
@@ -21,6 +23,8 @@ import numpy as np
 
 from benchmarks.common import save
 from benchmarks.runs import finished
+from benchmarks.search import Setting, Tried, chosen, search
+from benchmarks.translation.contestants import SEARCHABLE, SEARCHED_IN, SEARCHED_ON, knobs_of
 from continual.config import RunConfig, compose
 from continual.evaluation.intervals import mean_interval
 from continual.evaluation.summary import Summary
@@ -46,6 +50,7 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=3)
     parser.add_argument("--runs-dir", type=Path, default=None, help="keeps the run folders here")
     parser.add_argument("--name", default=None, help="name of the result file; STREAM-BACKBONE if not given")
+    parser.add_argument("--unsearched", action="store_true", help="every contestant with its default settings")
     parser.add_argument("--quick", action="store_true", help="the toy stream and model in small, to see that it runs")
     parser.add_argument("overrides", nargs="*", help="settings such as tuning=lora or naive:method.learning_rate=1e-4")
     arguments = parser.parse_args()
@@ -58,18 +63,38 @@ def main() -> None:
         orders = [order[:2] for order in orders]
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.runs_dir or Path(temporary)
+        names = arguments.contestants.split(",")
+        searched = stream in SEARCHABLE and not arguments.unsearched
+        tried = {name: searches(folder, name, overrides) for name in names} if searched else {}
+        best = {name: [f"{name}:{key}={value}" for key, value in chosen(found)] for name, found in tried.items()}
         runs = [
-            one_run(folder, stream, name, number, order, overrides)
+            one_run(folder, stream, name, number, order, [*overrides, *best.get(name, ())])
             for number, order in enumerate(orders)
-            for name in arguments.contestants.split(",")
+            for name in names
         ]
-    table = {name: row_of([run for run in runs if run["method"] == name]) for name in arguments.contestants.split(",")}
+    table = {name: row_of([run for run in runs if run["method"] == name]) for name in names}
     for name, row in table.items():
         print(name, {key: round(value, 2) for key, value in row.items() if isinstance(value, float)})
     if not arguments.quick:
         backbone = runs[0]["backbone"]
         value = {"stream": stream, "backbone": backbone, "overrides": overrides, "orders": orders}
-        save(arguments.name or f"{stream}-{backbone}", value | {"table": table, "runs": runs})
+        search_table = {name: [vars(one) for one in found] for name, found in tried.items()}
+        save(arguments.name or f"{stream}-{backbone}", value | {"table": table, "search": search_table, "runs": runs})
+
+
+def searches(folder: Path, method: str, overrides: Sequence[str]) -> list[Tried]:
+    """What was found for a contestant on the domains that are kept for that; what the command sets is not searched."""
+    given = {item.partition("=")[0] for item in overrides}
+    knobs = [knob for knob in knobs_of(method) if not {knob.setting, f"{method}:{knob.setting}"} & given]
+
+    def score(values: tuple[Setting, ...]) -> float:
+        label = ",".join(["search", method, *(f"{key.rpartition('.')[2]}={value:g}" for key, value in values)])
+        settled = [*overrides, *SEARCHED_ON, *(f"{method}:{key}={value}" for key, value in values)]
+        summary = finished(folder / label, settings(SEARCHED_IN, method, [], settled))
+        print({"method": method, **dict(values), "routed": 100 * summary.routed.average}, flush=True)
+        return summary.routed.average
+
+    return search(knobs, score)
 
 
 def orders_of(stream: str, overrides: Sequence[str], count: int) -> list[list[str]]:

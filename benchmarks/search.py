@@ -3,11 +3,28 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.methods.contestants import Knob
-
 Setting = tuple[str, float]
 Score = Callable[[tuple[Setting, ...]], float | None]
 """The score of a contestant with some settings; None where that is not known."""
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A setting that is searched.
+
+    Attributes:
+        setting: Its name.
+        values: What is tried first, rising.
+        lower: What is tried below while the lowest value is the best, falling.
+        higher: What is tried above while the highest value is the best, rising.
+        start: The value while other settings are searched before it.
+    """
+
+    setting: str
+    values: tuple[float, ...]
+    lower: tuple[float, ...] = ()
+    higher: tuple[float, ...] = ()
+    start: float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Translation domains one after another; see `__main__.py`."""

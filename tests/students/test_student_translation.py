@@ -1,0 +1,80 @@
+"""How students that translate are measured."""
+
+import pytest
+import torch
+from datasets import Dataset
+
+from continual.errors import ConfigError
+from continual.long_texts import pieces
+from continual.students.ckd import CKDConfig, Lesson
+from continual.students.models import copied
+from continual.students.translation import TranslatingConfig, check_targets, encode, prepared, translate
+
+SHORT = "the red house"
+LONG = "the red house. " * 12
+CONFIG = TranslatingConfig(beams=1, max_new_tokens=6)
+
+
+@pytest.mark.parametrize("family", ["marian", "t5"])
+def test_a_text_longer_than_the_model_reads_is_translated_as_a_whole(tiny_generator, family):
+    model = tiny_generator(family)
+    parts = pieces(LONG, model.fits)
+    assert len(parts) > 1
+    whole, short = translate(model, [LONG, SHORT], CONFIG)
+    assert whole == " ".join(translate(model, parts, CONFIG))
+    assert short == translate(model, [SHORT], CONFIG)[0]
+
+
+@pytest.mark.parametrize("family", ["marian", "t5"])
+def test_what_stands_behind_much_white_space_is_translated_too(tiny_generator, family):
+    model = tiny_generator(family)
+    text = "the red" + " " * model.characters_read + "house"
+    assert not model.fits(text)
+    assert pieces(text, model.fits) == ["the red house"]
+
+
+def lesson(student, teacher, weight: float, pairs, read, **config) -> Lesson:
+    return Lesson(student, copied(student), teacher, weight, CKDConfig(**config), 0.0, pairs, read, pairs)
+
+
+def split(*texts: str) -> Dataset:
+    return Dataset.from_dict({"text": list(texts), "target": ["das rote Haus", "ein Hund"]})
+
+
+def test_a_teacher_reads_sources_behind_its_own_prefix(tiny_generator):
+    student, teacher, plain = (copied(tiny_generator("t5")) for _ in range(3))
+    teacher = prepared(teacher, TranslatingConfig(prefix="tell: "))
+    rows, texts = torch.arange(2), ("the red house", "a dog")
+    own, read = encode(student, split(*texts)), encode(teacher, split(*texts))
+    check_targets(own, read, "teachers[0]")
+    _, parts = lesson(student, teacher, 0.0, own, read).loss(0, rows)
+    told = encode(plain, split(*(f"tell: {text}" for text in texts)))
+    _, expected = lesson(student, plain, 0.0, own, told).loss(0, rows)
+    assert all(torch.equal(parts[name], expected[name]) for name in parts)
+    _, deaf = lesson(student, plain, 0.0, own, own).loss(0, rows)
+    assert not torch.equal(parts["learned"] + parts["averted"], deaf["learned"] + deaf["averted"])
+
+
+def test_without_any_weight_no_teacher_is_heard(tiny_generator):
+    student, teacher = copied(tiny_generator("t5")), tiny_generator("t5")
+    pairs = encode(student, split("the red house", "a dog"))
+    silent = {"positive": 0.0, "negative": 0.0, "inheritance": "none"}
+    loss, parts = lesson(student, teacher, 0.0, pairs, pairs, **silent).loss(0, torch.arange(2))
+    assert torch.equal(loss, parts["reference"])
+
+
+def test_a_teacher_that_cuts_targets_elsewhere_is_refused(tiny_generator):
+    student, teacher = copied(tiny_generator("t5")), copied(tiny_generator("t5"))
+    teacher.max_target = 3
+    pairs = split("the red house", "a dog")
+    with pytest.raises(ConfigError, match=r"teachers\[1\] writes the same targets in other tokens"):
+        check_targets(encode(student, pairs), encode(teacher, pairs), "teachers[1]")
+
+
+def test_the_prefix_of_the_settings_stands_before_every_source(tiny_generator):
+    plain = copied(tiny_generator("t5"))
+    texts = plain.tokenize([f"tell: {SHORT}"])
+    told = prepared(plain, TranslatingConfig(prefix="tell: "))
+    assert told.tokenize([SHORT]).ids.values.tolist() == texts.ids.values.tolist()
+    # A prefix that the model was opened with stays where the settings name none.
+    assert prepared(told, TranslatingConfig()).prefix == "tell: "
