@@ -3,15 +3,12 @@
     CONTINUAL_DATA=... python -m benchmarks.methods --runs-dir DIR [--jobs 2] [--seeds 0,1,2] [--only "panda;ewc"]
 
 First the settings of every contestant are chosen on other tasks, from the space in `contestants.py`; then every cell is
-run. What is finished in DIR is not run again, so the table can be measured in parts and goes on where it was stopped.
-Each cell is an ordinary run with one thread in an interpreter of its own, `--jobs` at a time.
+run. What is finished in DIR or noted in results/methods-cells.json with the same settings is not run again, so the table
+can be measured in parts, on several machines too; delete that file after a change of what is measured. Each cell is an
+ordinary run with one thread, `--jobs` at a time.
 """
 
 import argparse
-import json
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,8 @@ import numpy as np
 from benchmarks.common import save
 from benchmarks.methods.cells import Cell
 from benchmarks.methods.contestants import BUDGET, CONTESTANTS, SEARCHED_ON, SEEDS, STREAMS
+from benchmarks.methods.ledger import Ledger
+from benchmarks.methods.workers import Workers
 from benchmarks.search import Setting, chosen, is_done, search
 from benchmarks.tables import pages
 from continual.evaluation.intervals import mean_interval
@@ -35,22 +34,28 @@ def main() -> None:
     parser.add_argument("--only", default=";".join(CONTESTANTS), help="names of contestants, separated by semicolons")
     parser.add_argument("--jobs", type=int, default=2, help="cells at a time")
     parser.add_argument("--write", action="store_true", help="run nothing; write the table of what is finished")
-    parser.add_argument("--cell", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.cell:
-        contestant, stream, seed, settings = json.loads(arguments.cell)
-        Cell(contestant, stream, seed, tuple(map(tuple, settings))).execute(arguments.runs_dir)
-        return
+    ledger = Ledger(arguments.runs_dir)
     if not arguments.write:
-        _run_missing(arguments)
-    write_table(arguments.runs_dir, arguments.jobs)
+        _run_missing(arguments, ledger)
+    write_table(ledger, arguments.jobs)
 
 
-def _run_missing(arguments: argparse.Namespace) -> None:
+def _run_missing(arguments: argparse.Namespace, ledger: Ledger) -> None:
     """The searches of all contestants side by side, then the table, one seed of everything after the other."""
-    runs, wanted = arguments.runs_dir, arguments.only.split(";")
+
+    def run(cell: Cell) -> None:
+        if ledger.numbers(cell) is None:
+            workers.run(cell)
+
+    def measured(name: str, settings: tuple[Setting, ...]) -> float | None:
+        run(_search_cell(name, settings))
+        return _known(name, settings, ledger)
+
+    wanted = arguments.only.split(";")
+    workers = Workers(arguments.jobs, arguments.runs_dir)
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        found = pool.map(lambda name: search(CONTESTANTS[name].knobs, lambda it: _measured(name, it, runs)), wanted)
+        found = pool.map(lambda name: search(CONTESTANTS[name].knobs, lambda it: measured(name, it)), wanted)
         settings = {name: chosen(tried) for name, tried in zip(wanted, found, strict=True) if is_done(tried)}
         cells = [
             Cell(name, stream, seed, settings[name])
@@ -59,55 +64,37 @@ def _run_missing(arguments: argparse.Namespace) -> None:
             for name in settings
             if stream in CONTESTANTS[name].streams
         ]
-        list(pool.map(lambda cell: _run(cell, runs), cells))
+        list(pool.map(run, cells))
+    workers.close()
 
 
-def write_table(runs: Path, jobs: int) -> None:
+def write_table(ledger: Ledger, jobs: int) -> None:
     """Writes what is finished, with the number of seeds of each row."""
     by = "average over the tasks in the end, task not told"
     searched = {"stream": SEARCHED_ON[0], "settings": SEARCHED_ON[1], "seed": SEARCHED_ON[2], "by": by}
-    tables = {stream: _table(stream, runs) for stream in STREAMS}
+    tables = {stream: _table(stream, ledger) for stream in STREAMS}
     save("methods", {"budget": BUDGET, "caps": STREAMS, "searched": searched, "jobs": jobs, "streams": tables})
+    ledger.write()
     pages.write()
 
 
-def _measured(name: str, settings: tuple[Setting, ...], runs: Path) -> float | None:
-    """The score of a contestant in the search, which is run for it where that has not been done."""
-    _run(Cell(name, "search", SEARCHED_ON[2], settings), runs)
-    return _known(name, settings, runs)
+def _search_cell(name: str, settings: tuple[Setting, ...]) -> Cell:
+    return Cell(name, "search", SEARCHED_ON[2], settings)
 
 
-def _known(name: str, settings: tuple[Setting, ...], runs: Path) -> float | None:
-    """The same where it has been done."""
-    found = Cell(name, "search", SEARCHED_ON[2], settings).numbers(runs)
+def _known(name: str, settings: tuple[Setting, ...], ledger: Ledger) -> float | None:
+    """The score of a contestant in the search, where it has been measured."""
+    found = ledger.numbers(_search_cell(name, settings))
     return None if found is None else found["routed"]
 
 
-def _run(cell: Cell, runs: Path) -> None:
-    """Runs a cell in an interpreter of its own, unless it is finished; says what went wrong in it, if anything did."""
-    if cell.finished(runs) is None:
-        command = [
-            sys.executable,
-            "-m",
-            "benchmarks.methods",
-            "--runs-dir",
-            str(runs),
-            "--cell",
-            json.dumps([*vars(cell).values()]),
-        ]
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment)
-        failure = "".join(done.stderr.splitlines(keepends=True)[-3:]) if done.returncode else ""
-        print(cell, failure or "finished", flush=True)
-
-
-def _table(stream: str, runs: Path) -> dict[str, Any]:
+def _table(stream: str, ledger: Ledger) -> dict[str, Any]:
     """For each contestant its runs, their means over seeds and 95 % intervals."""
     table = {}
     for name, contestant in CONTESTANTS.items():
-        tried = search(contestant.knobs, lambda settings: _known(name, settings, runs))  # noqa: B023
+        tried = search(contestant.knobs, lambda settings: _known(name, settings, ledger))  # noqa: B023
         seeds = SEEDS if is_done(tried) else ()
-        cells = {seed: Cell(name, stream, seed, chosen(tried)).numbers(runs) for seed in seeds}
+        cells = {seed: ledger.numbers(Cell(name, stream, seed, chosen(tried))) for seed in seeds}
         found = {seed: cell for seed, cell in cells.items() if cell is not None}
         if found:
             about = {"kind": contestant.kind, "settings": contestant.settings, "searched": [vars(one) for one in tried]}
