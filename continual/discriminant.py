@@ -45,7 +45,10 @@ class Cloud:
         exact = vectors.double()
         mean = exact.mean(0)
         width = exact.shape[1]
-        _, lengths, directions = torch.linalg.svd((exact - mean) / max(len(exact) - 1, 1) ** 0.5, full_matrices=False)
+        around = (exact - mean) / max(len(exact) - 1, 1) ** 0.5
+        if len(around) > width:  # the same lengths and directions in fewer rows
+            around = torch.linalg.qr(around, mode="r").R
+        _, lengths, directions = torch.linalg.svd(around, full_matrices=False)
         # Which way a direction points is chance, and the same texts must give the same bits.
         directions = directions * torch.where(directions.sum(1) < 0, -1.0, 1.0)[:, None]
         spread = (directions[:RANK] * lengths[:RANK, None]).T

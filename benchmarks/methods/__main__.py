@@ -3,9 +3,9 @@
     CONTINUAL_DATA=... python -m benchmarks.methods --runs-dir DIR [--jobs 2] [--seeds 0,1,2] [--only "panda;ewc"]
 
 First the settings of every contestant are chosen on other tasks, from the space in `contestants.py`; then every cell is
-run. What is finished in DIR or noted in results/methods-cells.json with the same settings is not run again, so the table
-can be measured in parts, on several machines too; delete that file after a change of what is measured. Each cell is an
-ordinary run with one thread, `--jobs` at a time.
+run. What is finished in DIR, or noted in results/methods-cells.json with the same settings, is not run again, so the
+table can be measured in parts, on several machines too; delete that file after a change of what is measured. Each cell
+is an ordinary run with one thread, `--jobs` at a time.
 """
 
 import argparse

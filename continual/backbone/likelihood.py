@@ -20,9 +20,21 @@ def token_log_probs(logits: Tensor, targets: Tensor) -> Tensor:
     return -F.cross_entropy(logits.transpose(1, 2), targets, ignore_index=IGNORED, reduction="none")
 
 
-def token_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """The mean negative log-probability of all real target tokens, a scalar; arguments as for `token_log_probs`."""
-    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+def token_loss(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Mean cross-entropy of all real target tokens in nats, a scalar; 0 where there are none.
+
+    With smoothing e the target of a token is `(1 - e) * one_hot + e / V` (Szegedy et al. 2016, arXiv 1512.00567).
+
+    Args:
+        logits: [batch, target length, V].
+        targets: [batch, target length].
+        smoothing: Share of the target that is spread over the whole vocabulary, in [0, 1).
+    """
+    flat = targets.flatten()
+    summed = F.cross_entropy(
+        logits.flatten(0, 1).float(), flat, ignore_index=IGNORED, reduction="sum", label_smoothing=smoothing
+    )
+    return summed / (flat != IGNORED).sum().clamp(min=1)
 
 
 def target_log_probs(logits: Tensor, targets: Tensor, normalised: bool) -> Tensor:

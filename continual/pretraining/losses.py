@@ -4,23 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from continual.pretraining.noise import IGNORED
-
-
-def token_loss(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Mean cross-entropy of the labelled tokens, in nats.
-
-    With smoothing e the target of a token is `(1 - e) * one_hot + e / V` (Szegedy et al. 2016, arXiv 1512.00567).
-
-    Args:
-        logits: [texts, tokens, V].
-        labels: [texts, tokens]; `IGNORED` where nothing is counted.
-        smoothing: Share of the target that is spread over the whole vocabulary, in [0, 1).
-
-    Returns:
-        A scalar; 0 where no token is labelled.
-    """
-    return _mean_cross_entropy(logits, labels, smoothing)
+from continual.backbone.likelihood import token_loss
 
 
 def detection_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -36,19 +20,7 @@ def detection_loss(logits: Tensor, labels: Tensor) -> Tensor:
     Returns:
         A scalar; 0 where no token is labelled.
     """
-    return _mean_cross_entropy(logits, labels)
-
-
-def _mean_cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
-    flat = labels.reshape(-1)
-    summed = F.cross_entropy(
-        logits.reshape(len(flat), -1).float(),
-        flat,
-        ignore_index=IGNORED,
-        reduction="sum",
-        label_smoothing=smoothing,
-    )
-    return summed / (flat != IGNORED).sum().clamp(min=1)
+    return token_loss(logits, labels)
 
 
 def mean_state(states: Tensor, mask: Tensor) -> Tensor:

@@ -14,9 +14,6 @@ from collections.abc import Sequence
 ORIGINAL, SHUFFLED, RANDOM = 0, 1, 2
 """Labels of the tokens of a noised sentence: as it was, moved from a neighbouring place, drawn from the vocabulary."""
 
-IGNORED = -100
-"""The label of places that no loss counts: padding and special tokens."""
-
 
 def infill(ids: Sequence[int], mask: int, share: float, span: float, rng: random.Random) -> list[int]:
     """Replaces spans of tokens by one mask each (BART's text infilling, on tokens instead of words).

@@ -23,6 +23,16 @@ def test_the_loss_is_the_mean_over_real_tokens():
     assert token_loss(LOGITS, TARGETS).item() == pytest.approx(-(log(0.5) + log(0.8) + log(0.2)) / 3)
 
 
+def test_label_smoothing():
+    # Smoothing 0.1 over two words of probabilities 3/4 and 1/4: the target is 0.95 on the second and 0.05 on the first.
+    loss = token_loss(torch.tensor([[[log(3), 0.0]]]), torch.tensor([[1]]), smoothing=0.1)
+    assert loss.item() == pytest.approx(0.95 * log(4) + 0.05 * log(4 / 3))
+
+
+def test_the_loss_of_no_tokens_is_zero():
+    assert token_loss(LOGITS, torch.full_like(TARGETS, IGNORED), smoothing=0.1).item() == 0.0
+
+
 def test_target_log_probs():
     total = torch.tensor([log(0.5) + log(0.8), log(0.2)])
     torch.testing.assert_close(target_log_probs(LOGITS, TARGETS, normalised=False), total)

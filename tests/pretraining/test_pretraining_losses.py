@@ -5,27 +5,10 @@ import math
 import pytest
 import torch
 
-from continual.pretraining.losses import contrastive_loss, detection_loss, mean_state, token_loss
-from continual.pretraining.noise import IGNORED
+from continual.backbone.likelihood import IGNORED
+from continual.pretraining.losses import contrastive_loss, detection_loss, mean_state
 
-LOG2, LOG4 = math.log(2), math.log(4)
-# Two tokens of a vocabulary of two: probabilities (1/2, 1/2) and (3/4, 1/4).
-LOGITS = torch.tensor([[[0.0, 0.0], [math.log(3.0), 0.0]]])
-
-
-def test_token_loss_by_hand():
-    assert float(token_loss(LOGITS, torch.tensor([[0, 1]]))) == pytest.approx((LOG2 + LOG4) / 2)
-
-
-def test_label_smoothing_by_hand():
-    # Smoothing 0.1 over two words: the target of the second token is 0.95 on 1/4 and 0.05 on 3/4.
-    second = 0.95 * LOG4 + 0.05 * math.log(4 / 3)
-    assert float(token_loss(LOGITS, torch.tensor([[0, 1]]), 0.1)) == pytest.approx((LOG2 + second) / 2)
-
-
-def test_only_labelled_tokens_count():
-    assert float(token_loss(LOGITS, torch.tensor([[IGNORED, 1]]), 0.0)) == pytest.approx(LOG4)
-    assert float(token_loss(LOGITS, torch.tensor([[IGNORED, IGNORED]]), 0.1)) == 0.0
+LOG2 = math.log(2)
 
 
 def test_detection_counts_shuffled_tokens_and_no_padding():

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pretraining_samples import small
 
+from continual.backbone.likelihood import IGNORED
 from continual.errors import ConfigError, StreamError
 from continual.pretraining.config import compose
-from continual.pretraining.noise import IGNORED, RANDOM, SHUFFLED
+from continual.pretraining.noise import RANDOM, SHUFFLED
 from continual.pretraining.translation.config import Direction, EvaluationConfig, ModelConfig, ObjectivesConfig
 from continual.pretraining.translation.evaluation import HeldOut, likelihood, translate
 from continual.pretraining.translation.model import new_model

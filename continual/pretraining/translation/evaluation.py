@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from continual.backbone.likelihood import IGNORED, token_loss
 from continual.backbone.texts import by_length
-from continual.pretraining.losses import token_loss
-from continual.pretraining.noise import IGNORED
 from continual.pretraining.translation.config import Direction, EvaluationConfig
 from continual.pretraining.translation.pairs import EncodedPairs, decoder_batch, encode_pairs, padded
 from continual.pretraining.translation.pool import Pairs

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from continual.pretraining.losses import contrastive_loss, detection_loss, mean_state, token_loss
-from continual.pretraining.noise import IGNORED, ORIGINAL, infill, replace_tokens, shuffle_tokens
+from continual.backbone.likelihood import IGNORED, token_loss
+from continual.pretraining.losses import contrastive_loss, detection_loss, mean_state
+from continual.pretraining.noise import ORIGINAL, infill, replace_tokens, shuffle_tokens
 from continual.pretraining.translation.config import ObjectivesConfig
 from continual.pretraining.translation.evaluation import HeldOut, likelihood
 from continual.pretraining.translation.pairs import EncodedPairs, Ids, decoder_batch, padded

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from continual.pretraining.noise import IGNORED
+from continual.backbone.likelihood import IGNORED
 from continual.pretraining.translation.config import Direction, ModelConfig
 from continual.pretraining.translation.pool import Pairs
 from continual.pretraining.translation.vocabulary import language_token
