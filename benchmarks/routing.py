@@ -1,9 +1,9 @@
-"""How texts find their task: the nearest key, against the densest cloud, on dev texts of real streams.
+"""How texts find their task: the nearest key, or the densest cloud of what texts say, or of that and their words.
 
     CONTINUAL_DATA=... python -m benchmarks.routing [--seeds 0,1,2]
 
-For each stream the frozen backbone's vectors of the training texts make keys and clouds as `Learner` does, and the dev
-texts of all tasks are sent to one. Test texts are not looked at, so that the choice between the two may be made by
+For each stream the frozen backbone's profiles of the training texts make keys and clouds as `Learner` does, and the dev
+texts of all tasks are sent to one. Test texts are not looked at, so that the choice between the rules may be made by
 this. No prompt is trained; some minutes on two cores.
 """
 
@@ -16,12 +16,12 @@ from torch import Tensor
 from benchmarks.common import save
 from continual.backbone import BACKBONES
 from continual.backbone.encoder import Encoder
-from continual.backbone.frozen import freeze
+from continual.backbone.frozen import embedding_of, freeze
 from continual.backbone.readout import Readout
 from continual.config import compose
 from continual.construction import construct_named
 from continual.discriminant import Cloud, Discriminant
-from continual.pool.clusters import keys_of, nearest_key
+from continual.pool.keys import keys_of, nearest_key
 from continual.settings import RoutingConfig
 from continual.views import texts_of
 from streams import Task, build_stream
@@ -32,8 +32,8 @@ STREAMS = {"cl5": _CAPS, "cl10": _CAPS, "pheme": (*_CAPS, _FIVE_EVENTS)}
 SIZES = (128, 48)
 """Training texts of each task."""
 
-Vectors = list[tuple[Tensor, Tensor]]
-"""For each task the unit vectors of its training and its dev texts."""
+Profiles = list[tuple[Tensor, Tensor]]
+"""For each task those of its training and its dev texts, see `FrozenView`."""
 
 
 def main() -> None:
@@ -44,36 +44,43 @@ def main() -> None:
     rows = []
     for stream, caps in STREAMS.items():
         for seed in seeds:
-            vectors = read(stream, caps, seed)
+            profiles = read(stream, caps, seed)
             for size in SIZES:
-                found = {"stream": stream, "seed": seed, "texts": size, **shares(vectors, size)}
+                found = {"stream": stream, "seed": seed, "texts": size, **shares(profiles, size)}
                 print(found, flush=True)
                 rows.append(found)
     save("routing", {"caps": STREAMS, "rows": rows})
 
 
-def read(stream: str, caps: Sequence[str], seed: int) -> Vectors:
-    """The vectors of a stream's texts."""
+def read(stream: str, caps: Sequence[str], seed: int) -> Profiles:
+    """The profiles of a stream's texts."""
     config = compose(stream, [*caps, f"seed={seed}"])
     encoder = construct_named(BACKBONES, config.backbone, "backbone")
     tasks = build_stream(config.stream, config.seed)
-    return [(_vectors(encoder, task, "train"), _vectors(encoder, task, "dev")) for task in tasks]
+    return [(_profiles(encoder, task, "train"), _profiles(encoder, task, "dev")) for task in tasks]
 
 
-def shares(vectors: Vectors, size: int) -> dict[str, float]:
+def shares(profiles: Profiles, size: int) -> dict[str, float]:
     """The share of dev texts that find their own task, by each rule, with so many training texts of each task."""
-    train = [own[:size] for own, _ in vectors]
-    texts = torch.cat([dev for _, dev in vectors])
-    truth = torch.cat([torch.full((len(dev),), number) for number, (_, dev) in enumerate(vectors)])
-    keys = [keys_of(own, RoutingConfig().keys, 0) for own in train]
+    train = [own[:size] for own, _ in profiles]
+    texts = torch.cat([dev for _, dev in profiles])
+    truth = torch.cat([torch.full((len(dev),), number) for number, (_, dev) in enumerate(profiles)])
+    keys = [keys_of(embedding_of(own), RoutingConfig().keys, 0) for own in train]
+    found = {
+        "nearest": torch.stack([nearest_key(embedding_of(texts), own) for own in keys], dim=1).argmax(1),
+        "densest": _densest(embedding_of(texts), [embedding_of(own) for own in train]),
+        "densest_with_words": _densest(texts, train),
+    }
+    return {name: float((it == truth).float().mean()) for name, it in found.items()}
+
+
+def _densest(texts: Tensor, train: Sequence[Tensor]) -> Tensor:
     clouds = [Cloud.of(own) for own in train]
-    nearest = torch.stack([nearest_key(texts, own) for own in keys], dim=1).argmax(1)
-    densest = Discriminant(clouds).scores(texts, clouds).argmax(1)
-    return {name: float((it == truth).float().mean()) for name, it in (("nearest", nearest), ("densest", densest))}
+    return Discriminant(clouds).scores(texts, clouds).argmax(1)
 
 
-def _vectors(encoder: Encoder, task: Task, split: str) -> Tensor:
-    return freeze(encoder, texts_of(task.split(split), encoder), encoder.depth, Readout("none", terms=0)).embedding
+def _profiles(encoder: Encoder, task: Task, split: str) -> Tensor:
+    return freeze(encoder, texts_of(task.split(split), encoder), encoder.depth, Readout("none", terms=0)).profile
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from continual.methods.base import TASKS
 from continual.pool.prompt import PromptRecord
 from continual.pool.store import PromptPool
 from continual.router import Route
-from continual.storing import labels_for, serves
+from continual.storing import serves
 from continual.views import texts_of
 
 if TYPE_CHECKING:
@@ -50,12 +50,12 @@ class _Test:
     Attributes:
         texts: The tokenised texts.
         labels: Their label numbers, [texts].
-        embedding: Their unit vectors, [texts, width].
+        profile: Of each text, [texts, 2 * width].
     """
 
     texts: EncodedTexts
     labels: np.ndarray
-    embedding: torch.Tensor
+    profile: torch.Tensor
 
 
 class Assessor:
@@ -91,13 +91,14 @@ class Assessor:
 
     def routed(self, task: "Task") -> TaskScore:
         """The task is not told: every text is routed, see `Router.route`."""
-        return self._score(task, self._learner.directory.routes(self._test(task).embedding))
+        return self._score(task, self._learner.directory.routes(self._test(task).profile))
 
-    def unseen(self, task: "Task", hidden: Collection[str] = ()) -> TaskScore | None:
+    def unseen(self, task: "Task", told: bool, hidden: Collection[str] = ()) -> TaskScore | None:
         """A task that has not been learned, answered by the nearest prompts with the same labels; None without any.
 
         Args:
             task: The task.
+            told: Whether a prompt that knows more labels chooses among the task's own.
             hidden: Ids of prompts that must not answer.
         """
         pool = self._learner.pool
@@ -105,7 +106,7 @@ class Assessor:
         exclude = strangers | self._learner.directory.closed_to(CLASSIFICATION) | set(hidden)
         if len(exclude) == len(pool):
             return None
-        return self._score(task, self._learner.directory.router.route(self._test(task).embedding, exclude))
+        return self._score(task, self._learner.directory.router.route(self._test(task).profile, exclude), told)
 
     def save(self) -> None:
         """Writes the remembered predictions to disk."""
@@ -156,8 +157,8 @@ class Assessor:
         if task.name not in self._tests:
             split = task.test
             texts = texts_of(split, self._learner.encoder)
-            embedding = self._learner.views.of(texts).embedding.clone()
-            self._tests[task.name] = _Test(texts, np.array(split["label"], dtype=np.int64), embedding)
+            profile = self._learner.views.of(texts).profile.clone()
+            self._tests[task.name] = _Test(texts, np.array(split["label"], dtype=np.int64), profile)
         return self._tests[task.name]
 
 
@@ -174,7 +175,8 @@ def _choices(task: "Task", record: PromptRecord, told: bool) -> tuple[list[int],
 
     Where the task is told, a prompt that serves several tasks chooses among this one's labels.
     """
-    possible = labels_for(record, task.name) if told else record.labels
+    own = [label for label in record.labels if label in task.labels]
+    possible = own or record.labels if told else record.labels
     places = [record.labels.index(label) for label in possible]
     return places, [task.labels.index(label) if label in task.labels else FOREIGN for label in possible]
 

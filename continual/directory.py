@@ -6,6 +6,7 @@ from functools import cached_property
 from torch import Tensor
 
 from continual.backbone.encoder import Encoder
+from continual.backbone.frozen import embedding_of
 from continual.backbone.text_to_text import TextToText
 from continual.errors import LearningError, PoolError
 from continual.evaluation.kinds import CLASSIFICATION
@@ -85,19 +86,19 @@ class Directory:
             return {CLASSIFICATION}
         return {kind_of(record) for record in self.pool.records()}
 
-    def routes(self, embedding: Tensor, told: PromptRecord | None = None, kind: str = CLASSIFICATION) -> list[Route]:
+    def routes(self, profile: Tensor, told: PromptRecord | None = None, kind: str = CLASSIFICATION) -> list[Route]:
         """Which prompt each text goes to: the one of the told task, or the nearest of a kind of task.
 
         Args:
-            embedding: Unit vectors of the texts, [texts, width], see `FrozenView`.
+            profile: Of the texts, [texts, 2 * width], see `FrozenView`.
             told: The told task's prompt.
             kind: The kind of task, where none is told.
         """
-        if not len(embedding):
+        if not len(profile):
             return []
         if told is None:
-            return self.router.route(embedding, self.closed_to(kind))
-        nearest = nearest_key(embedding, self.pool.get(told.id).tensors["keys"])
+            return self.router.route(profile, self.closed_to(kind))
+        nearest = nearest_key(embedding_of(profile), self.pool.get(told.id).tensors["keys"])
         return [Route(told.id, float(similarity), True) for similarity in nearest]
 
     def closed_to(self, kind: str) -> frozenset[str]:

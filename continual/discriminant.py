@@ -27,7 +27,7 @@ CLOUD = "cloud."
 
 @dataclass(frozen=True)
 class Cloud:
-    """Where the texts of a task lie among the unit vectors of a frozen backbone.
+    """Where the texts of a task lie among the profiles that a frozen backbone makes of texts, see `FrozenView`.
 
     Attributes:
         mean: Their mean, [width].

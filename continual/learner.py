@@ -256,7 +256,7 @@ class Learner:
     def _translate(self, texts: Sequence[str], told: PromptRecord | None, task: str | None) -> list[Translation]:
         sources = Sources.of(writer_of(self.encoder), texts)
         view = self.views.of(sources.pieces, keep=False, readout=NO_READOUT)
-        routes = self.directory.routes(sources.embedding(view), told, TRANSLATION)
+        routes = self.directory.routes(sources.profile(view), told, TRANSLATION)
         written = self.translator.translate(sources, range(len(texts)), [item.prompt for item in routes], view)
         tasks = {prompt: self.pool.record(prompt).task for prompt in {item.prompt for item in routes}}
         return [
@@ -268,7 +268,7 @@ class Learner:
         self, texts: Sequence[str], pairs: Sequence[str] | None, told: PromptRecord | None, task: str | None
     ) -> list[Prediction]:
         view = self.views.of(self.encoder.tokenize(texts, pairs), keep=False)
-        routes = self.directory.routes(view.embedding, told)
+        routes = self.directory.routes(view.profile, told)
         logits = self.predictor.logits(view, range(len(view)), [item.prompt for item in routes])
         records = {prompt: self.pool.record(prompt) for prompt in {item.prompt for item in routes}}
         return [

@@ -176,11 +176,9 @@ class PooledParticipant:
         """See `Participant.unseen`: the nearest prompts with the same labels, or languages, answer, told or not."""
         # Its own prompt may be there: runs of older versions noted this score only after learning.
         own = [record.id for record in self._learner.pool.records() if self._own_position(record) == learned]
-        score = self._assessor_of(task).unseen(task, own) if learned else None
-        if score is None:
-            return None
-        found = _score(score)
-        return TaskScores(found, found)
+        assessor = self._assessor_of(task)
+        told, not_told = (assessor.unseen(task, told, own) if learned else None for told in (True, False))
+        return TaskScores(_score(told), _score(not_told)) if told and not_told else None
 
     def scores(self, task: "Task", learned: int) -> TaskScores:
         """See `Participant.scores`."""

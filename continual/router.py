@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from continual.backbone.frozen import embedding_of
 from continual.discriminant import Cloud, Discriminant
 from continual.pool.keys import nearest_key
 from continual.pool.search import Hit
@@ -22,7 +23,7 @@ _SHAPED_BY = 256
 """Prompts, first by their ids, whose clouds decide the shape of all: so many that more would hardly change it."""
 
 _KEPT = 4096
-"""Clouds that stay in memory, of MiniLM 100 MB; those that were not asked for longest leave first."""
+"""Clouds that stay in memory, of MiniLM 215 MB; those that were not asked for longest leave first."""
 
 
 @dataclass(frozen=True)
@@ -55,28 +56,28 @@ class Router:
         self._clouds: OrderedDict[str, Cloud | None] = OrderedDict()
         self._shape: tuple[int, Discriminant | None] | None = None
 
-    def route(self, embeddings: Tensor, exclude: Collection[str] = ()) -> list[Route]:
+    def route(self, profiles: Tensor, exclude: Collection[str] = ()) -> list[Route]:
         """The route of every text: of the prompts with the nearest keys that whose texts lie around it most densely.
 
         Where one of these stored no cloud (a prompt of an older version), the nearest key decides.
 
         Args:
-            embeddings: Unit vectors of the texts, [texts, width].
+            profiles: Of the texts, [texts, 2 * width], see `FrozenView`.
             exclude: Ids of prompts that must not be chosen; at least one is left.
         """
-        chosen = self._chosen(embeddings, self._pool.search(embeddings, CANDIDATES, exclude))
+        chosen = self._chosen(profiles, self._pool.search(embedding_of(profiles), CANDIDATES, exclude))
         records = {name: self._pool.record(name) for name in {hit.prompt_id for hit in chosen}}
         thresholds = {name: record.provenance.get(THRESHOLD, -1.0) for name, record in records.items()}
         return [Route(hit.prompt_id, hit.score, hit.score >= thresholds[hit.prompt_id]) for hit in chosen]
 
-    def _chosen(self, embeddings: Tensor, found: Sequence[Sequence[Hit]]) -> list[Hit]:
+    def _chosen(self, profiles: Tensor, found: Sequence[Sequence[Hit]]) -> list[Hit]:
         """One of the hits of each text."""
         wanted = sorted({hit.prompt_id for hits in found for hit in hits})
         discriminant = self._discriminant() if len(wanted) > 1 else None
         clouds = {name: cloud for name in wanted if discriminant and (cloud := self._cloud(name)) is not None}
         if discriminant is None or not clouds:
             return [hits[0] for hits in found]
-        scores = discriminant.scores(embeddings, [*clouds.values()]).tolist()
+        scores = discriminant.scores(profiles, [*clouds.values()]).tolist()
         return [_densest(hits, dict(zip(clouds, row, strict=True))) for hits, row in zip(found, scores, strict=True)]
 
     def _discriminant(self) -> Discriminant | None:

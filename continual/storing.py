@@ -125,7 +125,7 @@ class Storing:
         classifier = model.classifier if shared is None else shared.classifier
         tensors = {f"{TRAINED}{name}": value.detach() for name, value in model.tensors.items()} | {"keys": keys}
         if shared is None:  # nothing is to be told apart where one model answers everything
-            tensors |= Cloud.of(lesson.train.view.embedding).tensors()
+            tensors |= Cloud.of(lesson.train.view.profile).tensors()
         if classifier is not None:
             weight, bias = classifier.folded()
             tensors |= {"head.weight": weight, "head.bias": bias}

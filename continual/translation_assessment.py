@@ -52,11 +52,11 @@ class _Test:
 
     Attributes:
         sources: The sentences as the backbone reads them.
-        embedding: Their unit vectors, [sentences, width].
+        profile: Of each sentence, [sentences, 2 * width].
     """
 
     sources: Sources
-    embedding: torch.Tensor
+    profile: torch.Tensor
 
 
 class TranslationAssessor:
@@ -84,13 +84,14 @@ class TranslationAssessor:
 
     def routed(self, task: "Task") -> TranslationScore:
         """The task is not told: every sentence is routed, see `Router.route`."""
-        return self._routed(task, self._learner.directory.routes(self._test(task).embedding, kind=TRANSLATION))
+        return self._routed(task, self._learner.directory.routes(self._test(task).profile, kind=TRANSLATION))
 
-    def unseen(self, task: "Task", hidden: Collection[str] = ()) -> TranslationScore | None:
+    def unseen(self, task: "Task", told: bool, hidden: Collection[str] = ()) -> TranslationScore | None:
         """A task that has not been learned, answered by the nearest prompts of its direction; None without any.
 
         Args:
             task: The task.
+            told: Changes nothing: its own prompt, which could be told, is not there yet.
             hidden: Ids of prompts that must not answer.
         """
         pool = self._learner.pool
@@ -98,7 +99,7 @@ class TranslationAssessor:
         exclude = strangers | self._learner.directory.closed_to(TRANSLATION) | set(hidden)
         if len(exclude) == len(pool):
             return None
-        return self._routed(task, self._learner.directory.router.route(self._test(task).embedding, exclude))
+        return self._routed(task, self._learner.directory.router.route(self._test(task).profile, exclude))
 
     def reread(self, tasks: "Iterable[Task]") -> None:
         """Forgets what the tasks' own prompts wrote and opens the pool on disk anew.
@@ -152,8 +153,8 @@ class TranslationAssessor:
         """The task's test sentences, read by the frozen model once."""
         if task.name not in self._tests:
             sources = Sources.of(writer_of(self._learner.encoder), list(task.test["text"]))
-            embedding = sources.embedding(self._learner.views.of(sources.pieces, readout=NO_READOUT))
-            self._tests[task.name] = _Test(sources, embedding)
+            profile = sources.profile(self._learner.views.of(sources.pieces, readout=NO_READOUT))
+            self._tests[task.name] = _Test(sources, profile)
         return self._tests[task.name]
 
 

@@ -53,11 +53,11 @@ class Sources:
         """The pieces of a text."""
         return range(int(self.first[number]), int(self.first[number + 1]))
 
-    def embedding(self, view: FrozenView) -> Tensor:
-        """One unit vector for each text, [texts, width]: that of its pieces' mean."""
+    def profile(self, view: FrozenView) -> Tensor:
+        """The profile of each text, [texts, 2 * width]: both its vectors are those of its pieces' mean."""
         owners = torch.repeat_interleave(torch.arange(len(self)), self.first.diff())
-        sums = torch.zeros(len(self), view.embedding.shape[1]).index_add_(0, owners, view.embedding)
-        return torch.nn.functional.normalize(sums, dim=1)
+        sums = torch.zeros(len(self), view.profile.shape[1]).index_add_(0, owners, view.profile)
+        return torch.nn.functional.normalize(sums.view(len(self), 2, -1), dim=2).flatten(1)
 
 
 @dataclass(frozen=True)

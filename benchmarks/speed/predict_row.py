@@ -165,7 +165,7 @@ def _routing(learner: Learner, texts: list[str], repeats: int) -> Row:
     found = alternately(
         {
             "frozen pass": lambda: freeze(learner.encoder, encoded, learner.views.entry, learner.settings.readout),
-            "routing": lambda: learner.directory.routes(view.embedding),
+            "routing": lambda: learner.directory.routes(view.profile),
         },
         repeats,
     )

@@ -4,15 +4,20 @@ import statistics
 
 from benchmarks.tables.results import NOT_YET, result
 
+_RULES = ("nearest", "densest", "densest_with_words")
+
 
 def table() -> str:
     """Means over seeds for each stream and number of training texts."""
     value = result("routing")
     if value is None:
         return NOT_YET
-    lines = ["| stream | training texts of a task | nearest key | densest cloud |", "|---|---:|---:|---:|"]
+    lines = [
+        "| stream | training texts of a task | nearest key | densest cloud, last layer alone | with the words |",
+        "|---|---:|---:|---:|---:|",
+    ]
     for stream, size in dict.fromkeys((row["stream"], row["texts"]) for row in value["rows"]):
         rows = [row for row in value["rows"] if (row["stream"], row["texts"]) == (stream, size)]
-        means = " | ".join(f"{statistics.fmean(row[rule] for row in rows):.3f}" for rule in ("nearest", "densest"))
+        means = " | ".join(f"{statistics.fmean(row[rule] for row in rows):.3f}" for rule in _RULES)
         lines.append(f"| `{stream}` | {size} | {means} |")
     return "\n".join([*lines, "", "`python -m benchmarks.routing`, [result](../benchmarks/results/routing.json)."])

@@ -50,7 +50,8 @@ class FrozenView:
         states: States before that layer.
         features: The readout's features without a prompt, [texts, features].
         terms: The different surface terms of each text; none where the readout leaves them out.
-        embedding: One unit vector for each text, [texts, width]: the material of pool keys and routing.
+        profile: Two unit vectors of each text side by side, [texts, 2 * width]: of its states behind the last layer,
+            which tell what it says, and before the first, which tell in what words. Texts are routed by it.
     """
 
     texts: EncodedTexts
@@ -59,7 +60,12 @@ class FrozenView:
     states: States
     features: Tensor
     terms: Ragged
-    embedding: Tensor
+    profile: Tensor
+
+    @property
+    def embedding(self) -> Tensor:
+        """The first of them, [texts, width]: the material of pool keys."""
+        return embedding_of(self.profile)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -68,6 +74,11 @@ class FrozenView:
         """What is known of some of the texts when a prompt enters."""
         marks = None if self.texts.marks is None else self.texts.marks.batch(rows)[0]
         return Seen(*self.states.batch(rows), self.embedding[rows], marks)
+
+
+def embedding_of(profile: Tensor) -> Tensor:
+    """The unit vectors of what texts say, [texts, width], out of their profiles."""
+    return profile[:, : profile.shape[1] // 2]
 
 
 class FrozenCache:
@@ -124,7 +135,7 @@ class FrozenCache:
 
 def view_bytes(encoder: Encoder, texts: EncodedTexts, readout: Readout) -> int:
     """The size of a view's arrays. The terms, which are small beside them and lie in memory, do not count."""
-    features = len(texts) * (readout.width(encoder) + encoder.width)
+    features = len(texts) * (readout.width(encoder) + 2 * encoder.width)
     return 4 * (len(texts.ids.values) * encoder.width + features)
 
 
@@ -137,7 +148,7 @@ def freeze(
     keep_states: bool = True,
     space: Space | None = None,
 ) -> FrozenView:
-    """Runs the frozen model once over `texts` and takes states, features and embeddings on the way.
+    """Runs the frozen model once over `texts` and takes states, features and profiles on the way.
 
     Args:
         encoder: The frozen model.
@@ -151,11 +162,13 @@ def freeze(
     lengths = texts.ids.lengths
     states = space.zeros(len(texts.ids.values) if keep_states else 0, encoder.width)
     features = space.zeros(len(texts), readout.width(encoder))
-    embedding = space.zeros(len(texts), encoder.width)
+    profile = space.zeros(len(texts), 2 * encoder.width)
+    said, worded = embedding_of(profile), profile[:, encoder.width :]
     source = ComputedStates(encoder, texts, layer=0)
     team = current_team()
     for rows in team.share(by_length(lengths, CHUNK)):
         hidden, mask = source.batch(rows)
+        worded[rows] = _unit(encoder.pool(hidden, mask))
         parts = []
         for layer in range(encoder.depth + 1):
             if layer:
@@ -166,15 +179,18 @@ def freeze(
                 parts.append(readout.summarise(encoder, hidden, mask))
         if parts:
             features[rows] = torch.cat(parts, dim=1)
-        embedding[rows] = encoder.pool(hidden, mask)
+        said[rows] = _unit(encoder.pool(hidden, mask))
     kept: States = (
         KeptStates(Ragged(states, texts.ids.offsets)) if keep_states else ComputedStates(encoder, texts, entry)
     )
-    for whole in (states, features, embedding):
+    for whole in (states, features, profile):
         team.gather(whole)
     terms = surface_terms(encoder, texts) if readout.terms else no_terms(len(texts))
-    torch.nn.functional.normalize(embedding, dim=1, out=embedding)
-    return FrozenView(texts, entry, readout, kept, features, terms, embedding)
+    return FrozenView(texts, entry, readout, kept, features, terms, profile)
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    return torch.nn.functional.normalize(vectors, dim=1)
 
 
 def _places(ragged: Ragged, rows: Tensor, longest: int) -> Tensor:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from continual.backbone.frozen import embedding_of
 from continual.baselines.states import States
 from continual.discriminant import Cloud, Discriminant
 from continual.pool.keys import keys_of, nearest_key
@@ -48,19 +49,19 @@ class Places:
 
         Args:
             position: Its place in the stream, from 0.
-            train: Unit vectors of its training texts, [texts, width].
+            train: Profiles of its training texts, [texts, 2 * width].
             dev: Those of its dev texts.
         """
         routing = self._settings.routing
-        keys = keys_of(train, routing.keys, self._settings.seed)
-        threshold = stranger_threshold(keys, dev, routing.unknown_quantile)
+        keys = keys_of(embedding_of(train), routing.keys, self._settings.seed)
+        threshold = stranger_threshold(keys, embedding_of(dev), routing.unknown_quantile)
         self._states.save(position + 1, {"keys": keys} | Cloud.of(train).tensors(), {THRESHOLD: threshold}, _PART)
 
-    def route(self, vectors: Tensor, positions: Sequence[int], learned: int) -> tuple[Tensor, float]:
+    def route(self, profiles: Tensor, positions: Sequence[int], learned: int) -> tuple[Tensor, float]:
         """To which task each text goes, and what share of them is of none.
 
         Args:
-            vectors: Unit vectors of the texts, [texts, width].
+            profiles: Of the texts, [texts, 2 * width].
             positions: Places of the tasks to choose from.
             learned: How many tasks have been learned: all of these shape the clouds.
 
@@ -68,8 +69,9 @@ class Places:
             For each text a number in `positions`, [texts], and the share of strangers.
         """
         places = [self._place(position) for position in positions]
-        chosen = self._discriminant(learned).scores(vectors, [place.cloud for place in places]).argmax(1)
-        nearest = torch.stack([nearest_key(vectors, place.keys) for place in places], dim=1)
+        chosen = self._discriminant(learned).scores(profiles, [place.cloud for place in places]).argmax(1)
+        embedding = embedding_of(profiles)
+        nearest = torch.stack([nearest_key(embedding, place.keys) for place in places], dim=1)
         below = torch.tensor([place.unknown_below for place in places])
         similarity = nearest.gather(1, chosen[:, None])[:, 0]
         return chosen, float((similarity < below[chosen]).double().mean())

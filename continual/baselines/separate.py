@@ -93,7 +93,7 @@ class ModelForEachTask(ABC):
         tensors, learned = self._fit(task, train, dev, checkpoints, watcher)
         learned = replace(learned, seconds=learned.seconds + time.monotonic() - started)
         # The model comes last: where it is, its place is known too.
-        self._places.keep(position, train.embedding, dev.embedding)
+        self._places.keep(position, train.profile, dev.profile)
         self._states.save(position + 1, tensors, asdict(learned))
         return learned
 
@@ -131,7 +131,7 @@ class ModelForEachTask(ABC):
 
     def _routed(self, task: "Task", places: Sequence[int], learned: int) -> SplitScore:
         """Every text is answered by one of the models at some places of the stream, of `learned` ones."""
-        vectors = self._test(task).embedding
+        vectors = self._test(task).profile
         chosen, unknown = self._places.route(vectors, places, learned)
         found = np.empty(len(vectors), dtype=np.int64)
         for number in chosen.unique().tolist():

@@ -135,7 +135,7 @@ class PoolModel(nn.Module):
         if not len(learner.pool):
             raise LearningError("The pool holds no prompt yet; call train() before eval().")
         view = learner.views.of(unpadded(tokens, self._pairs), keep=False)
-        routes = learner.directory.routes(view.embedding, self._told)
+        routes = learner.directory.routes(view.profile, self._told)
         found = torch.full((len(view), max(self._columns.values()) + 1), NO_ANSWER)
         answers = learner.predictor.logits(view, range(len(view)), [route.prompt for route in routes])
         for row, (route, logits) in enumerate(zip(routes, answers, strict=True)):

@@ -73,7 +73,8 @@ def _other(prompt: str, name: str, value: Tensor, plan: GrowthMap, readout: Read
     if name == "keys":
         return torch.nn.functional.normalize(wide.copied(value, 1), dim=1)
     if name in (f"{CLOUD}mean", f"{CLOUD}spread"):
-        return wide.copied(value, 0) * (wide.old / len(wide)) ** 0.5  # unit vectors stay unit vectors
+        halves = value.view(2, wide.old, *value.shape[1:])  # unit vectors that stay unit vectors
+        return (wide.copied(halves, 1) * (wide.old / len(wide)) ** 0.5).flatten(0, 1)
     if name == f"{CLOUD}variances":
         return value
     if name == "head.weight":

@@ -58,7 +58,7 @@ def speaking_prompt(encoder: Encoder, spec: dict, seed: int = 0) -> Prompt:
         "ground.surprise": torch.zeros(0),
         "ground.term_weight": torch.zeros(0, len(LABELS)),
     }
-    tensors |= Cloud.of(torch.nn.functional.normalize(drawn(30, encoder.width), dim=1)).tensors()
+    tensors |= Cloud.of(drawn(30, 2 * encoder.width)).tensors()
     tensors |= signature_tensors(Prober(encoder).signature(tuning, trained, initial, keys))
     return Prompt(
         id=make_id("kitchen", 1),

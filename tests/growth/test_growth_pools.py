@@ -134,7 +134,7 @@ def test_the_same_pool_grows_to_the_same_bytes(pools, tmp_path):
 def test_texts_go_where_they_went(pools):
     encoder, old, larger, new, _ = pools
     views = [freeze(one, one.tokenize(TEXTS), 0, READOUT) for one in (encoder, larger)]
-    before, after = (Router(pool).route(view.embedding) for pool, view in zip((old, new), views, strict=True))
+    before, after = (Router(pool).route(view.profile) for pool, view in zip((old, new), views, strict=True))
     assert [item.prompt for item in before] == [item.prompt for item in after]
     assert [item.similarity for item in before] == pytest.approx([item.similarity for item in after], abs=1e-5)
 

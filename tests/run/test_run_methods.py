@@ -7,6 +7,7 @@ import pytest
 import torch
 from run_samples import TASKS, needs, write_config
 
+from continual.assessment import Assessor
 from continual.config import from_file
 from continual.errors import LearningError
 from continual.learner import Learner
@@ -111,6 +112,13 @@ def test_where_labels_differ_a_told_task_allows_its_own_only(tiny_encoder, tmp_p
     assert sum(told.probabilities.values()) == pytest.approx(1.0)
     (untold,) = learner.predict(["the soup"])
     assert set(untold.probabilities) == set(record.labels)
+
+    # Texts of the kitchen under the office's labels: told, one of these answers; not told, mostly one of the kitchen's.
+    spec = {"name": "canteen", "topic": "kitchen", "cues": {"temperature": 1.0}}
+    stream = {"kind": "simulated", "tasks": [spec], "labels": ["slow", "quick"]}
+    canteen = build_stream(stream | {"train": 48, "dev": 20, "test": 40}, 0).task("canteen")
+    told, untold = (Assessor(learner).unseen(canteen, told).evaluation.accuracy for told in (True, False))
+    assert told > untold + 0.2
 
 
 # ---------------------------------------------------------------- what goes with a prompt

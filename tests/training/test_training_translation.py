@@ -197,9 +197,11 @@ def test_long_texts_are_translated_in_pieces(tiny_generator):
     view = freeze(backbone, sources.pieces, 0, NO_READOUT)
     written = Translator(backbone, Decoding(max_new_tokens=4)).translate(sources, range(3), [UNTUNED] * 3)
     assert len(written.texts) == 3
-    vectors = sources.embedding(view)
-    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(3))
-    torch.testing.assert_close(vectors[0], view.embedding[0])
+    profile = sources.profile(view)
+    torch.testing.assert_close(profile.view(3, 2, -1).norm(dim=2), torch.ones(3, 2))
+    torch.testing.assert_close(profile[0], view.profile[0])
+    mean = view.profile[1:6].mean(0).view(2, -1)
+    torch.testing.assert_close(profile[1], (mean / mean.norm(dim=1, keepdim=True)).flatten())
 
 
 # ---------------------------------------------------------------- the backbone's part

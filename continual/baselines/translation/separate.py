@@ -36,7 +36,7 @@ class SeparateTranslators(TranslationBaseline):
         super().__init__(bench, baseline.rates.body)
         self._answers: dict[tuple[int, str], Written] = {}
         self._places = Places(self._states, bench.settings)
-        self._vectors: dict[str, Tensor] = {}
+        self._profiles: dict[str, Tensor] = {}
 
     def prompts(self) -> list[str]:
         """See `Participant.prompts`: models go by the names of their tasks."""
@@ -52,13 +52,13 @@ class SeparateTranslators(TranslationBaseline):
         """See `Participant.learn`."""
         started = time.monotonic()
         train, dev = self._text([task], "train"), self._text([task], "dev")
-        vectors, held_out = (self._embedding(list(split["text"])) for split in (task.train, task.dev))
+        profiles, held_out = (self._profile(list(split["text"])) for split in (task.train, task.dev))
         model = WholeModel(self._backbone)
         result = self._fit(model, task, train, dev, checkpoints, watcher)
         seconds = time.monotonic() - started + result.earlier_seconds
         learned = learned_of(result, train, dev, seconds, model.size, task.name)
         # The model comes last: where it is, its place is known too.
-        self._places.keep(position, vectors, held_out)
+        self._places.keep(position, profiles, held_out)
         self._states.save(position + 1, model.trained(), asdict(learned))
         return learned
 
@@ -83,7 +83,7 @@ class SeparateTranslators(TranslationBaseline):
 
     def _routed(self, task: "Task", places: Sequence[int], learned: int) -> SplitScore:
         """Every sentence goes to one of the models at some places of the stream, of `learned` ones."""
-        chosen, unknown = self._places.route(self._test_vectors(task), places, learned)
+        chosen, unknown = self._places.route(self._test_profile(task), places, learned)
         every = {place: self._answered(places[place], task) for place in set(chosen.tolist())}
         texts = [every[place].texts[row] for row, place in enumerate(chosen.tolist())]
         prompts = [self._names[places[place]] for place in chosen.tolist()]
@@ -105,12 +105,12 @@ class SeparateTranslators(TranslationBaseline):
         self._answers[key] = replace(written, tokens=0, seconds=0.0)
         return written
 
-    def _test_vectors(self, task: "Task") -> Tensor:
-        if task.name not in self._vectors:
-            self._vectors[task.name] = self._embedding(list(task.test["text"]))
-        return self._vectors[task.name]
+    def _test_profile(self, task: "Task") -> Tensor:
+        if task.name not in self._profiles:
+            self._profiles[task.name] = self._profile(list(task.test["text"]))
+        return self._profiles[task.name]
 
-    def _embedding(self, texts: list[str]) -> Tensor:
-        """One unit vector of the frozen backbone for each text, [texts, width]."""
+    def _profile(self, texts: list[str]) -> Tensor:
+        """What the frozen backbone routes each text by, [texts, 2 * width]."""
         sources = Sources.of(self._backbone, texts)
-        return sources.embedding(freeze(self._backbone, sources.pieces, 0, NO_READOUT, keep_states=False))
+        return sources.profile(freeze(self._backbone, sources.pieces, 0, NO_READOUT, keep_states=False))
