@@ -9,6 +9,7 @@ is an ordinary run with one thread, `--jobs` at a time.
 """
 
 import argparse
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -35,10 +36,18 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="cells at a time")
     parser.add_argument("--write", action="store_true", help="run nothing; write the table of what is finished")
     arguments = parser.parse_args()
+    for option, known in (("only", CONTESTANTS), ("streams", STREAMS)):
+        _check_known(parser, option, getattr(arguments, option), known)
     ledger = Ledger(arguments.runs_dir)
     if not arguments.write:
         _run_missing(arguments, ledger)
     write_table(ledger, arguments.jobs)
+
+
+def _check_known(parser: argparse.ArgumentParser, option: str, text: str, known: Iterable[str]) -> None:
+    unknown = set(text.split(";" if option == "only" else ",")) - set(known)
+    if unknown:
+        parser.error(f"--{option} has {'; '.join(sorted(unknown))}, expected some of: {'; '.join(known)}.")
 
 
 def _run_missing(arguments: argparse.Namespace, ledger: Ledger) -> None:

@@ -86,7 +86,7 @@ def test_the_best_of_a_pool_meets_the_best_baseline_and_joint(folder):
     common.save("methods", {"streams": {"pheme": rows, "cl5": {}, "fewshot16": {}}})
     line = methods.winner().splitlines()[-1]
     assert line.startswith("| `pheme` | `spot` 0.850 | `naive` 0.700 | +0.150 (")
-    assert line.endswith("| 0.870 | yes | **no** |")
+    assert line.endswith("| 0.870 | `per_task` 0.990 | yes | **no** |")
 
 
 def test_the_overview_shows_what_is_not_measured_yet_as_a_dash(folder):
