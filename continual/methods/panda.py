@@ -1,15 +1,8 @@
 """PANDA: prompt transfer via knowledge distillation."""
 
-from torch import Tensor
-
-from continual.distillation.logits import DECAYS, logit_mse, ramp
 from continual.errors import ConfigError
 from continual.methods.base import Learned, Lesson, Method
-from continual.team import current_team
-from continual.training.config import TrainingConfig
-from continual.training.loop import Objective, cross_entropy
-from continual.training.trainable import ByRows
-from continual.transfer.ranking import Ranked
+from continual.methods.teaching import Teaching
 
 
 class Panda(Method):
@@ -47,12 +40,8 @@ class Panda(Method):
     ) -> None:
         if sources < 1:
             raise ConfigError(f"method.sources is {sources}, expected at least 1.")
-        if weight < 0:
-            raise ConfigError(f"method.weight is {weight}, expected 0 or more.")
-        if decay not in DECAYS:
-            raise ConfigError(f"method.decay is {decay!r}, expected one of {', '.join(DECAYS)}.")
-        self.sources, self.weight, self.decay = sources, weight, decay
-        self.minimum_score, self.divide_by_batch = minimum_score, divide_by_batch
+        self.sources, self.minimum_score = sources, minimum_score
+        self.teaching = Teaching(weight, decay, divide_by_batch)
 
     def learn(self, lesson: Lesson) -> Learned:
         """See `Method.learn`."""
@@ -63,24 +52,4 @@ class Panda(Method):
         used = [item for item in ranked if item.score > self.minimum_score][: self.sources]
         if not used:  # nothing to learn from: the task's own prompt is the student
             return Learned(probe, "probe", ranked)
-        teachers = [
-            lesson.fit(f"teacher-{number}", lesson.tensors_of(item.prompt)).logits(lesson.train)
-            for number, item in enumerate(used, start=1)
-        ]
-        objective = self._objective(teachers, used, lesson.training)
-        student = lesson.fit("student", lesson.fresh(), objective)
-        return Learned(student, "student", ranked, used)
-
-    def _objective(self, teachers: list[ByRows], used: list[Ranked], training: TrainingConfig) -> Objective:
-        hard = cross_entropy(training.label_smoothing)
-        # Of the whole batch, which several processes share.
-        divisor = training.batch_size * current_team().size if self.divide_by_batch else 1
-
-        def objective(logits: Tensor, labels: Tensor, rows: Tensor, progress: float) -> Tensor:
-            loss = hard(logits, labels, rows, progress)
-            strength = self.weight * ramp(self.decay, progress) / divisor
-            for teacher, item in zip(teachers, used, strict=True):
-                loss = loss + strength * max(0.0, item.score) * logit_mse(logits, teacher[rows])
-            return loss
-
-        return objective
+        return self.teaching.learn(lesson, ranked, used)

@@ -1,13 +1,8 @@
 """Vega v2's recipe: low-resource tasks get a prompt distilled from a related larger task, the others learn alone."""
 
-from torch import Tensor
-
-from continual.distillation.logits import DECAYS, logit_mse, ramp
 from continual.errors import ConfigError
 from continual.methods.base import Learned, Lesson, Method
-from continual.training.loop import Objective, cross_entropy
-from continual.training.trainable import ByRows
-from continual.transfer.ranking import Ranked
+from continual.methods.teaching import Teaching
 
 
 class Vega(Method):
@@ -33,12 +28,11 @@ class Vega(Method):
     def __init__(
         self, low_resource: int = 500, larger: float = 2.0, weight: float = 1.0, decay: str = "linear"
     ) -> None:
-        for name, value in (("low_resource", low_resource), ("larger", larger), ("weight", weight)):
+        for name, value in (("low_resource", low_resource), ("larger", larger)):
             if value < 0:
                 raise ConfigError(f"method.{name} is {value}, expected 0 or more.")
-        if decay not in DECAYS:
-            raise ConfigError(f"method.decay is {decay!r}, expected one of {', '.join(DECAYS)}.")
-        self.low_resource, self.larger, self.weight, self.decay = low_resource, larger, weight, decay
+        self.low_resource, self.larger = low_resource, larger
+        self.teaching = Teaching(weight, decay)
 
     def learn(self, lesson: Lesson) -> Learned:
         """See `Method.learn`."""
@@ -51,15 +45,4 @@ class Vega(Method):
         best = next((item for item in ranked if item.prompt in larger and item.score > 0), None)
         if best is None:
             return Learned(probe, "probe", ranked)
-        teacher = lesson.fit("teacher", lesson.tensors_of(best.prompt)).logits(lesson.train)
-        objective = self._objective(teacher, best, lesson.training.label_smoothing)
-        return Learned(lesson.fit("student", lesson.fresh(), objective), "student", ranked, [best])
-
-    def _objective(self, teacher: ByRows, source: Ranked, smoothing: float) -> Objective:
-        hard = cross_entropy(smoothing)
-
-        def objective(logits: Tensor, labels: Tensor, rows: Tensor, progress: float) -> Tensor:
-            strength = self.weight * source.score * ramp(self.decay, progress)
-            return hard(logits, labels, rows, progress) + strength * logit_mse(logits, teacher[rows])
-
-        return objective
+        return self.teaching.learn(lesson, ranked, [best])

@@ -14,8 +14,8 @@ from continual.distillation.logits import soft_divergence
 from continual.errors import ConfigError
 from continual.methods.base import Lesson
 from continual.methods.cpt_rd import Domain
+from continual.training.config import TrainingConfig
 from continual.training.statistics import Statistics
-from continual.transfer.ranking import Ranked
 from continual.tuning import build_tuning
 from continual.tuning.base import trained_tensors
 
@@ -23,11 +23,11 @@ from continual.tuning.base import trained_tensors
 @pytest.mark.parametrize(
     ("options", "sizes", "stages"),
     [
-        ({"low_resource": 25}, [1000, 1000], ["probe", "teacher", "student"]),
+        ({"low_resource": 25}, [1000, 1000], ["probe", "teacher-1", "student"]),
         ({"low_resource": 24}, [1000, 1000], ["student"]),  # 24 texts are not fewer than 24
         ({"low_resource": 25}, [47, 10], ["student"]),  # no source is twice as large
-        ({"low_resource": 25}, [48, 10], ["probe", "teacher", "student"]),
-        ({"low_resource": 25, "larger": 0.5}, [13, 10], ["probe", "teacher", "student"]),
+        ({"low_resource": 25}, [48, 10], ["probe", "teacher-1", "student"]),
+        ({"low_resource": 25, "larger": 0.5}, [13, 10], ["probe", "teacher-1", "student"]),
     ],
 )
 def test_vega_helps_small_tasks_from_larger_ones(school, monkeypatch, options, sizes, stages):
@@ -49,7 +49,8 @@ def test_vega_takes_no_source_that_scores_nothing(school, monkeypatch):
 def test_vegas_objective_by_hand():
     logits, labels, rows = torch.tensor([[1.0, 3.0]]), torch.tensor([1]), torch.tensor([1])
     teacher = torch.tensor([[9.0, 9.0], [0.0, 1.0]])
-    objective = method("vega", weight=2.0, decay="none")._objective(teacher, Ranked("a", 0.5, {}), 0.0)
+    training = TrainingConfig(label_smoothing=0.0)
+    objective = method("vega", weight=2.0, decay="none").teaching.objective([teacher], [0.5], training)
     expected = F.cross_entropy(logits, labels) + 2.0 * 0.5 * (1 + 4) / 2
     assert float(objective(logits, labels, rows, 1.0)) == pytest.approx(float(expected))
 

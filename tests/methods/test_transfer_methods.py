@@ -8,7 +8,6 @@ from torch.nn import functional as F
 from continual.errors import ConfigError
 from continual.methods.base import Lesson, Source
 from continual.training.config import TrainingConfig
-from continual.transfer.ranking import Ranked
 from continual.tuning import build_tuning
 
 
@@ -123,7 +122,7 @@ def test_pandas_objective_by_hand(options, progress, strength):
     labels, rows = torch.tensor([1, 0]), torch.tensor([2, 0])
     teacher = torch.tensor([[0.0, 2.0], [9.0, 9.0], [1.0, 1.0]])
     training = TrainingConfig(batch_size=2, label_smoothing=0.0)
-    objective = method("panda", **options)._objective([teacher], [Ranked("a", 0.5, {})], training)
+    objective = method("panda", **options).teaching.objective([teacher], [0.5], training)
     # Against teacher rows 2 and 0: squared differences 0, 4, 0, 4.
     expected = F.cross_entropy(logits, labels) + strength * (0 + 4 + 0 + 4) / 4
     assert float(objective(logits, labels, rows, progress)) == pytest.approx(float(expected))
@@ -132,8 +131,8 @@ def test_pandas_objective_by_hand(options, progress, strength):
 def test_pandas_teachers_are_weighted_by_their_scores():
     logits, labels, rows = torch.zeros(1, 2), torch.tensor([0]), torch.tensor([0])
     teachers = [torch.tensor([[1.0, 1.0]]), torch.tensor([[2.0, 2.0]]), torch.tensor([[3.0, 3.0]])]
-    ranked = [Ranked("a", 0.8, {}), Ranked("b", 0.2, {}), Ranked("c", -0.7, {})]
-    found = method("panda", decay="none")._objective(teachers, ranked, TrainingConfig())(logits, labels, rows, 0.0)
+    objective = method("panda", decay="none").teaching.objective(teachers, [0.8, 0.2, -0.7], TrainingConfig())
+    found = objective(logits, labels, rows, 0.0)
     assert float(found) == pytest.approx(float(F.cross_entropy(logits, labels)) + 0.8 * 1 + 0.2 * 4)
 
 
