@@ -12,6 +12,7 @@ from continual.construction import coerced
 from continual.construction import typed as _typed
 from continual.errors import ConfigError, UserError
 from continual.files import read_json
+from continual.following import FOLLOWS, following, with_values
 from continual.growth.config import GrowthConfig
 from continual.registry import suggestion
 from continual.settings import LearnerSettings, RoutingConfig, TransferConfig
@@ -48,7 +49,8 @@ class RunConfig:
         learner: How tasks are learned.
         tracking: Where the run is logged.
         threads: CPU threads, or None for torch's choice.
-        resolved: The whole configuration as plain values: what is saved beside the results.
+        resolved: The whole configuration as plain values.
+        follows: Dotted names of the settings that are whatever the seed is, such as `stream.split_seed`.
     """
 
     stream: dict[str, Any]
@@ -57,17 +59,23 @@ class RunConfig:
     tracking: TrackingConfig
     threads: int | None
     resolved: dict[str, Any]
+    follows: tuple[str, ...] = ()
 
     @property
     def seed(self) -> int:
         """The run's seed."""
         return self.learner.seed
 
+    @property
+    def stored(self) -> dict[str, Any]:
+        """What is saved beside the results: as `resolved`, but what follows the seed still does."""
+        return with_values(self.resolved, list(self.follows), FOLLOWS)
+
     def to_yaml(self) -> str:
-        """The resolved configuration as YAML."""
+        """What is saved beside the results, as YAML."""
         import yaml
 
-        return yaml.safe_dump(self.resolved, sort_keys=False, allow_unicode=True)
+        return yaml.safe_dump(self.stored, sort_keys=False, allow_unicode=True)
 
 
 def configs_folder() -> Path:
@@ -139,7 +147,7 @@ def from_file(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         merged = OmegaConf.merge({**base, **{key: {} for key in own}}, given)
         values = [item for item in overrides if item not in chosen]
         merged.merge_with_dotlist([_checked(item, OmegaConf.to_container(merged)) for item in values])
-        return parse(OmegaConf.to_container(merged, resolve=True))
+        return parse(_plain(merged, follow_seed=True))
     except (OmegaConfBaseException, yaml.YAMLError) as error:
         raise ConfigError(_first_line(error)) from error
 
@@ -173,7 +181,13 @@ def parse(resolved: Mapping[str, Any]) -> RunConfig:
     """Checks plain settings and gives them types.
 
     Local paths become absolute, so that a run can be continued from any folder.
+
+    Args:
+        resolved: Plain values, or `${seed}` for what follows the seed.
     """
+    follows = following(resolved)
+    seed = _number(resolved, "seed", 0, int)
+    resolved = with_values(resolved, follows, seed)
     resolved = {key: with_absolute_path(value) for key, value in resolved.items()}
     known = [
         "stream",
@@ -209,7 +223,7 @@ def parse(resolved: Mapping[str, Any]) -> RunConfig:
         decoding=_typed(Decoding, resolved.get("decoding"), "decoding"),
         answers=coerced(resolved.get("answers", "head"), str, "answers"),
         cache_mb=_number(resolved, "cache_mb", 2048, float),
-        seed=_number(resolved, "seed", 0, int),
+        seed=seed,
     )
     threads = resolved.get("threads")
     return RunConfig(
@@ -219,14 +233,17 @@ def parse(resolved: Mapping[str, Any]) -> RunConfig:
         tracking=_typed(TrackingConfig, resolved.get("tracking"), "tracking"),
         threads=None if threads is None else _number(resolved, "threads", 1, int, smallest=1),
         resolved=dict(resolved),
+        follows=tuple(follows),
     )
 
 
 def _compose(overrides: Sequence[str]) -> dict[str, Any]:
-    return compose_in(configs_folder(), "config", overrides, GROUPS)
+    return compose_in(configs_folder(), "config", overrides, GROUPS, follow_seed=True)
 
 
-def compose_in(folder: Path, name: str, overrides: Sequence[str], groups: Sequence[str]) -> dict[str, Any]:
+def compose_in(
+    folder: Path, name: str, overrides: Sequence[str], groups: Sequence[str], follow_seed: bool = False
+) -> dict[str, Any]:
     """The plain settings that the file `name` of a folder of YAML files makes with overrides.
 
     Args:
@@ -234,6 +251,7 @@ def compose_in(folder: Path, name: str, overrides: Sequence[str], groups: Sequen
         name: The file to begin with, without its ending.
         overrides: `group=file` and `key=value`.
         groups: The groups of which another file can be chosen.
+        follow_seed: Leave what follows the seed as `${seed}`.
 
     Raises:
         ConfigError: A file, key or value is unknown.
@@ -253,7 +271,7 @@ def compose_in(folder: Path, name: str, overrides: Sequence[str], groups: Sequen
             plain = OmegaConf.to_container(hydra_compose(name, overrides=chosen))
             values = [_checked(item, plain) for item in overrides if item not in chosen]
             composed = hydra_compose(name, overrides=[*chosen, *values])
-        return OmegaConf.to_container(composed, resolve=True)
+        return _plain(composed, follow_seed)
     except UserError:
         raise
     except (HydraException, OmegaConfBaseException) as error:
@@ -263,6 +281,15 @@ def compose_in(folder: Path, name: str, overrides: Sequence[str], groups: Sequen
         raise cause if isinstance(cause, UserError) else ConfigError(_first_line(error)) from error
     finally:
         GlobalHydra.instance().clear()
+
+
+def _plain(settings: Any, follow_seed: bool) -> dict[str, Any]:
+    """Composed settings as plain values; those that follow the seed as `${seed}` if so asked."""
+    from omegaconf import OmegaConf
+
+    plain = OmegaConf.to_container(settings, resolve=True)
+    written = OmegaConf.to_container(settings, resolve=False)
+    return with_values(plain, following(written), FOLLOWS) if follow_seed else plain
 
 
 def _is_group(override: str, folder: Path | None = None, groups: Sequence[str] = GROUPS) -> bool:
