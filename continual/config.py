@@ -146,10 +146,20 @@ def from_file(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     try:
         merged = OmegaConf.merge({**base, **{key: {} for key in own}}, given)
         values = [item for item in overrides if item not in chosen]
-        merged.merge_with_dotlist([_checked(item, OmegaConf.to_container(merged)) for item in values])
+        plain = _with_stream_options(OmegaConf.to_container(merged))
+        merged.merge_with_dotlist([_checked(item, plain) for item in values])
         return parse(_plain(merged, follow_seed=True))
     except (OmegaConfBaseException, yaml.YAMLError) as error:
         raise ConfigError(_first_line(error)) from error
+
+
+def _with_stream_options(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings in which the stream has all keys of its kind, those that a file leaves out too."""
+    from streams.catalog import KINDS, describe_stream
+
+    stream = plain["stream"]
+    known = [item.name for item in describe_stream(stream["kind"])] if stream.get("kind") in KINDS else []
+    return {**plain, "stream": {**dict.fromkeys(known), **stream}}
 
 
 def _with_backbone_folders(overrides: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The commands around one run: run, resume, predict, report, validate."""
+"""The commands around one run: run, resume, learn, predict, report, validate."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -45,6 +45,22 @@ def resume(folder: Path, form: str) -> None:
     from continual.run import Run
 
     _execute(lambda: Run(folder).folder, form)
+
+
+@click.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("overrides", nargs=-1)
+@format_option
+def learn(folder: Path, overrides: tuple[str, ...], form: str) -> None:
+    """Learns tasks that were added to the stream of a run, finished or not.
+
+    Settings of the stream say which, unless its data have new ones: continual learn runs/shop
+    stream.order=[books,music,toys]. The tasks learned so far come first, as before.
+    """
+    from continual.extension import extend
+    from continual.run import Run
+
+    _execute(lambda: extend(Run(folder), overrides).folder, form)
 
 
 @click.command()
