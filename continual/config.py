@@ -153,6 +153,15 @@ def from_file(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         raise ConfigError(_first_line(error)) from error
 
 
+def _adding(override: str, plain: Mapping[str, Any]) -> str:
+    """An override, as Hydra wants it where the file of the stream leaves its key out: with a plus."""
+    section, _, key = override.partition("=")[0].partition(".")
+    stream = plain.get("stream")
+    if section != "stream" or not isinstance(stream, Mapping) or key in stream:
+        return override
+    return f"+{override}" if key in _with_stream_options(plain)["stream"] else override
+
+
 def _with_stream_options(plain: Mapping[str, Any]) -> dict[str, Any]:
     """Settings in which the stream has all keys of its kind, those that a file leaves out too."""
     from streams.catalog import KINDS, describe_stream
@@ -279,7 +288,7 @@ def compose_in(
             # Values are checked against the config that the chosen groups make, so groups come first.
             chosen = [item for item in overrides if _is_group(item, folder, groups)]
             plain = OmegaConf.to_container(hydra_compose(name, overrides=chosen))
-            values = [_checked(item, plain) for item in overrides if item not in chosen]
+            values = [_checked(_adding(item, plain), plain) for item in overrides if item not in chosen]
             composed = hydra_compose(name, overrides=[*chosen, *values])
         return _plain(composed, follow_seed)
     except UserError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from continual.errors import LearningError, RunError
+from continual.errors import RunError
 from continual.evaluation.kinds import CLASSIFICATION, MEASURES, TRANSLATION, Measures
 from continual.evaluation.matrix import ScoreMatrix
 from continual.evaluation.summary import (
@@ -23,6 +23,7 @@ from continual.evaluation.summary import (
     TokensPerSecond,
 )
 from continual.evaluation.typed import from_json
+from continual.usable import check_kind
 
 if TYPE_CHECKING:
     from continual.participant import LearnedTask, SplitScore, TaskScores
@@ -61,6 +62,7 @@ class Results:
         tokens_seen: Tokens of the examples seen.
         written_tokens: Tokens of all translations that were written to be scored.
         write_seconds: What that took.
+        reading: Sentences on what became of the data while they were read.
     """
 
     run: str
@@ -88,6 +90,7 @@ class Results:
     tokens_seen: int = 0
     written_tokens: int = 0
     write_seconds: float = 0.0
+    reading: list[str] = field(default_factory=list)
 
     @classmethod
     def begun(cls, tasks: list[str], first: "Task", **about: Any) -> "Results":
@@ -113,11 +116,7 @@ class Results:
         Raises:
             LearningError: It is of another kind.
         """
-        if task.kind != self.kind:
-            raise LearningError(
-                f"Task {task.name!r} is a {task.kind} in a stream of {self.kind} tasks, and their scores cannot be "
-                "compared; give each kind a run of its own (stream.order=[...] chooses tasks)."
-            )
+        check_kind(task, self.kind)
 
     @property
     def learned(self) -> int:
@@ -265,7 +264,7 @@ class Results:
             finished=finished,
             tokens_per_second=self._tokens_per_second(train),
             versions=versions,
-            notes=notes,
+            notes=[*self.reading, *notes],
             growth=self.growth,
         )
 

@@ -19,6 +19,7 @@ from continual.files import read_json, storage_errors, write_json, write_text
 from continual.progress import Progress
 from continual.results import Results
 from continual.team import current_team
+from continual.usable import require_usable
 
 if TYPE_CHECKING:
     from continual.participant import LearnedTask, Participant
@@ -157,6 +158,8 @@ class _Execution:
     def run(self) -> Results:
         """The stream's tasks, one after another."""
         status = "failed"
+        skipped = [f"Task {name} was left out: {reason}" for name, reason in self.stream.skipped.items()]
+        self.results.reading += [note for note in skipped if note not in self.results.reading]
         self.results.tracking_id = self.tracker.start(
             self.results.run, self.config.resolved, self.config.to_yaml(), {"stream": self.stream.name}
         )
@@ -198,12 +201,25 @@ class _Execution:
 
         It goes to disk at once, because after learning it could not be measured again.
         """
+        self._note_reading(task)
         started = time.monotonic()
         scores = self.participant.unseen(task, self.results.learned)
         self.results.meet(task.name, self.participant.untaught(task), scores)
         self.results.evaluate_seconds += time.monotonic() - started
         self.participant.save()
         self._write_state()
+
+    def _note_reading(self, task: "Task") -> None:
+        """What was left out, repaired or cut is told with the results, and at once where characters were lost."""
+        from continual.reading_notes import REPLACED, reading_counts, reading_notes
+
+        counts = reading_counts(task, self.backbone)
+        for note in reading_notes(task, counts):
+            if note in self.results.reading:
+                continue
+            self.results.reading.append(note)
+            if counts["reading"].get(REPLACED) and note.startswith("Reading"):
+                self.progress.warn(note)
 
     def _learn(self, task: "Task", position: int) -> "LearnedTask":
         from continual.training.checkpoint import FolderCheckpoints
@@ -283,7 +299,7 @@ class _Execution:
                 backbone=backbone,
                 seed=config.seed,
                 tasks=list(self.stream.names),
-                first=self._first(),
+                first=require_usable(self.stream, config.learner, self.backbone),
             )
         state = read_state(self.folder)
         if state.get("processes", 1) != current_team().size:
@@ -295,14 +311,6 @@ class _Execution:
         refuse_other_data(self.folder, self.stream, results)
         self.participant.check(results.learned)
         return results
-
-    def _first(self) -> "Task":
-        """The first task, whose kind decides what is measured; refused now if it cannot be learned."""
-        from continual.participant import check_task
-
-        first = self.stream.task(self.stream.names[0])
-        check_task(self.config.learner, self.backbone, first)
-        return first
 
 
 def read_state(folder: Path) -> dict[str, Any]:

@@ -156,14 +156,16 @@ def report(folder: Path, form: str) -> None:
 def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
     """Checks settings and data of a run without learning anything: every task is loaded and counted.
 
-    Of translations it also tells how many pairs each filter left out.
+    It also tells what was left out, repaired or cut, and names every task that cannot be learned.
     """
     from continual.backbone import BACKBONES
     from continual.config import compose
     from continual.construction import construct_named
-    from continual.errors import BackboneError, UserError
+    from continual.errors import BackboneError
     from continual.growth.stream import check_schedule
-    from continual.participant import check_settings, check_task, method_registry
+    from continual.participant import check_settings, method_registry
+    from continual.reading_notes import REPLACED
+    from continual.usable import examined
     from streams import build_stream
 
     config = compose(name, overrides)
@@ -176,28 +178,51 @@ def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
         refused = error
     stream = build_stream(config.stream, config.seed)
     check_schedule(config.learner, len(stream))
-    rows = []
-    for task in stream:
-        rows.append(_counted(task))
-        try:
-            if refused is None:
-                check_task(config.learner, backbone, task)
-        except UserError as error:
-            refused = error
+    rows, unusable = [], []
+    for name, task, error in examined(stream, config.learner, backbone if refused is None else None):
+        rows.append(_counted(name, task, backbone) | ({} if error is None else {"error": str(error)}))
+        unusable += [] if error is None else [error]
+    rows += [{"task": name, "skipped": reason} for name, reason in stream.skipped.items()]
+    value = {"stream": stream.name, "config": config.resolved, "tasks": rows}
+    show(form, value, lambda: _print_counted(rows))
+    for note in dict.fromkeys(note for row in rows for note in row.get("notes", []) if note.startswith("Reading")):
+        if any(row.get("reading", {}).get(REPLACED) and note in row["notes"] for row in rows):
+            click.echo(f"warning: {note}", err=True)
+    if refused is not None:
+        raise refused  # after the counts, which hold whoever is to learn from the data
+    if unusable:
+        raise (
+            unusable[0]
+            if len(unusable) == 1
+            else LearningError(f"{len(unusable)} of {len(rows)} tasks cannot be learned; the first: {unusable[0]}")
+        )
+
+
+def _counted(name: str, task: "Task | None", encoder: Any) -> dict[str, Any]:
+    """What `validate` tells of a task; `dropped` only where its source has filters."""
+    from continual.reading_notes import reading_counts, reading_notes
+
+    if task is None:
+        return {"task": name}
+    row: dict[str, Any] = {"task": name, "labels": len(task.labels) or None}
+    row |= {split: len(task.split(split)) for split in ("train", "dev", "test")}
+    counts = reading_counts(task, encoder)
+    own = {key: value for key, value in counts.items() if key != "task"} | counts["task"]
+    return row | own | {"notes": reading_notes(task, counts)}
+
+
+def _print_counted(rows: list[dict[str, Any]]) -> None:
+    """The counts as a table, and below it what became of the data and what cannot be used."""
     filters = list(dict.fromkeys(name for row in rows for name in row.get("dropped", {})))
     columns = ["task", "labels", "train", "dev", "test", *(f"- {name}" for name in filters)]
     shown = [row | {f"- {name}": count for name, count in row.get("dropped", {}).items()} for row in rows]
-    value = {"stream": stream.name, "config": config.resolved, "tasks": rows}
-    show(form, value, lambda: print_table(columns, pick(shown, *columns), numbers=columns[1:]))
-    if refused is not None:
-        raise refused  # after the counts, which hold whoever is to learn from the data
-
-
-def _counted(task: "Task") -> dict[str, Any]:
-    """What `validate` tells of a task; `dropped` only where its source has filters."""
-    row: dict[str, Any] = {"task": task.name, "labels": len(task.labels) or None}
-    row |= {split: len(task.split(split)) for split in ("train", "dev", "test")}
-    return row | {"dropped": dict(task.info["dropped"])} if "dropped" in task.info else row
+    print_table(columns, pick(shown, *columns), numbers=columns[1:])
+    for note in dict.fromkeys(note for row in rows for note in row.get("notes", [])):
+        click.echo(f"note: {note}")
+    for row in rows:
+        for word in ("error", "skipped"):
+            if word in row:
+                click.echo(f"{word}: {row['task']}: {row[word]}")
 
 
 def _execute(make: Callable[[], Path], form: str, new: bool = False) -> None:
