@@ -116,7 +116,8 @@ def compose(name: str, overrides: Sequence[str] = ()) -> RunConfig:
 def from_file(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     """The configuration in a YAML file, such as the `config.yaml` of a finished run, with overrides.
 
-    Sections that the file leaves out keep their defaults.
+    Sections that the file leaves out keep their defaults. A relative `path` in the file starts from the file's folder,
+    or from the current one where only that has it; one among the overrides starts from the current folder.
     """
     import yaml
     from omegaconf import OmegaConf
@@ -133,6 +134,7 @@ def from_file(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         raise ConfigError(f"{path} is not a readable YAML file ({reason}); correct it.") from error
     if not isinstance(given, dict):
         raise ConfigError(f"{path} holds no settings, expected `section: {{key: value}}`; correct it.")
+    given = {key: with_absolute_path(value, path.parent) for key, value in given.items()}
     for group in GROUPS:
         if group in given and not isinstance(given[group], dict):
             raise ConfigError(f"In {path}, {group} is {given[group]!r}, expected `{group}: {{name: ...}}`; correct it.")
@@ -362,14 +364,21 @@ def _data_path(relative: str) -> str:
     return str(Path(root).expanduser().absolute() / relative)
 
 
-def with_absolute_path(section: Any) -> Any:
-    """A section of plain settings whose `path` does not depend on the folder that a command is given in."""
+def with_absolute_path(section: Any, folder: Path | None = None) -> Any:
+    """A section of plain settings whose `path` does not depend on the folder that a command is given in.
+
+    Args:
+        section: The section.
+        folder: What a relative path starts from; the current folder if None. A path that leads nowhere stays as it is.
+    """
     if isinstance(section, Mapping) and isinstance(section.get("parts"), Mapping):  # a stream of streams
-        section = {**section, "parts": {key: with_absolute_path(part) for key, part in section["parts"].items()}}
+        parts = {key: with_absolute_path(part, folder) for key, part in section["parts"].items()}
+        section = {**section, "parts": parts}
     path = section.get("path") if isinstance(section, Mapping) else None
-    if not isinstance(path, str) or not Path(path).exists():
+    if not isinstance(path, str):
         return section
-    return {**section, "path": str(Path(path).absolute())}
+    place = (folder or Path()) / path
+    return {**section, "path": str(place.absolute())} if place.exists() else section
 
 
 def _number(resolved: Mapping[str, Any], key: str, default: float, kind: type, smallest: float = 0) -> Any:

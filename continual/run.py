@@ -283,7 +283,7 @@ class _Execution:
         summary = self.results.summary(finished, versions(), notes)
         summary.write(self.folder)
         if finished:
-            write_text(self.folder / REPORT, render_report(summary.to_dict(), self.config.resolved))
+            write_text(self.folder / REPORT, render_report(summary.to_dict(), self.config.resolved, self.folder))
 
     def _restored(self, name: str, backbone: str) -> Results:
         """The results so far, and the stream at the same place."""

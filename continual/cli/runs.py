@@ -145,7 +145,7 @@ def report(folder: Path, form: str) -> None:
 
     opened = Run(folder)
     summary = load_summary(folder).to_dict()
-    write_text(folder / REPORT, render_report(summary, opened.config.resolved))
+    write_text(folder / REPORT, render_report(summary, opened.config.resolved, folder))
     show(form, summary, lambda: _print_summary(summary, folder))
 
 
