@@ -157,6 +157,7 @@ def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
     """Checks settings and data of a run without learning anything: every task is loaded and counted.
 
     It also tells what was left out, repaired or cut, and names every task that cannot be learned.
+    Of a stream of translations whose backbone is left open, the data alone are checked.
     """
     from continual.backbone import BACKBONES
     from continual.config import compose
@@ -164,7 +165,6 @@ def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
     from continual.errors import BackboneError
     from continual.growth.stream import check_schedule
     from continual.participant import check_settings, method_registry
-    from continual.reading_notes import REPLACED
     from continual.usable import examined
     from streams import build_stream
 
@@ -178,24 +178,51 @@ def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
         refused = error
     stream = build_stream(config.stream, config.seed)
     check_schedule(config.learner, len(stream))
-    rows, unusable = [], []
-    for name, task, error in examined(stream, config.learner, backbone if refused is None else None):
-        rows.append(_counted(name, task, backbone) | ({} if error is None else {"error": str(error)}))
-        unusable += [] if error is None else [error]
+    found = list(examined(stream, config.learner, backbone if refused is None else None))
+    lacking = None if refused is not None else _only_a_writer_lacks(name, overrides, backbone, found)
+    if lacking is not None:
+        found = [(name, task, None) for name, task, _ in found]
+    rows = [_counted(name, task, backbone) | ({"error": str(error)} if error else {}) for name, task, error in found]
     rows += [{"task": name, "skipped": reason} for name, reason in stream.skipped.items()]
     value = {"stream": stream.name, "config": config.resolved, "tasks": rows}
     show(form, value, lambda: _print_counted(rows))
-    for note in dict.fromkeys(note for row in rows for note in row.get("notes", []) if note.startswith("Reading")):
-        if any(row.get("reading", {}).get(REPLACED) and note in row["notes"] for row in rows):
-            click.echo(f"warning: {note}", err=True)
-    if refused is not None:
-        raise refused  # after the counts, which hold whoever is to learn from the data
+    _warn_of_replaced(rows)
+    if lacking is not None:
+        click.echo(f"note: {lacking}", err=True)
+    unusable = [error for _, _, error in found if error is not None]
+    if refused is not None or len(unusable) == 1:
+        raise refused or unusable[0]  # after the counts, which hold whoever is to learn from the data
     if unusable:
-        raise (
-            unusable[0]
-            if len(unusable) == 1
-            else LearningError(f"{len(unusable)} of {len(rows)} tasks cannot be learned; the first: {unusable[0]}")
-        )
+        raise LearningError(f"{len(unusable)} of {len(rows)} tasks cannot be learned; the first: {unusable[0]}")
+
+
+def _only_a_writer_lacks(name: str, overrides: tuple[str, ...], backbone: Any, found: list[Any]) -> str | None:
+    """Why translations cannot be learned, where only the default backbone, which nobody asked for, stands against it.
+
+    Args:
+        name: What is validated; an experiment or a file has chosen its backbone.
+        overrides: The settings given.
+        backbone: The backbone.
+        found: Each task with why it cannot be learned, see `usable.examined`.
+    """
+    from continual.backbone.text_to_text import TextToText
+    from continual.config import names_in
+    from continual.evaluation.kinds import TRANSLATION
+
+    sections = {item.partition("=")[0].lstrip("+").partition(".")[0] for item in overrides}
+    if name not in names_in("stream") or sections - {"stream", "seed"} or isinstance(backbone, TextToText):
+        return None
+    translations = all(task is not None and task.kind == TRANSLATION for _, task, _ in found)
+    return next((str(error) for _, _, error in found if error is not None), None) if translations else None
+
+
+def _warn_of_replaced(rows: list[dict[str, Any]]) -> None:
+    """Tells on standard error where characters were lost, once for each file."""
+    from continual.reading_notes import REPLACED
+
+    lost = [row for row in rows if row.get("reading", {}).get(REPLACED)]
+    for note in dict.fromkeys(note for row in lost for note in row["notes"] if note.startswith("Reading")):
+        click.echo(f"warning: {note}", err=True)
 
 
 def _counted(name: str, task: "Task | None", encoder: Any) -> dict[str, Any]:
