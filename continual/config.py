@@ -12,6 +12,7 @@ from continual.construction import coerced
 from continual.construction import typed as _typed
 from continual.errors import ConfigError, UserError
 from continual.files import read_json
+from continual.following import FOLLOWS, following, with_values
 from continual.growth.config import GrowthConfig
 from continual.registry import suggestion
 from continual.settings import LearnerSettings, RoutingConfig, TransferConfig
@@ -48,7 +49,8 @@ class RunConfig:
         learner: How tasks are learned.
         tracking: Where the run is logged.
         threads: CPU threads, or None for torch's choice.
-        resolved: The whole configuration as plain values: what is saved beside the results.
+        resolved: The whole configuration as plain values.
+        follows: Dotted names of the settings that are whatever the seed is, such as `stream.split_seed`.
     """
 
     stream: dict[str, Any]
@@ -57,17 +59,23 @@ class RunConfig:
     tracking: TrackingConfig
     threads: int | None
     resolved: dict[str, Any]
+    follows: tuple[str, ...] = ()
 
     @property
     def seed(self) -> int:
         """The run's seed."""
         return self.learner.seed
 
+    @property
+    def stored(self) -> dict[str, Any]:
+        """What is saved beside the results: as `resolved`, but what follows the seed still does."""
+        return with_values(self.resolved, list(self.follows), FOLLOWS)
+
     def to_yaml(self) -> str:
-        """The resolved configuration as YAML."""
+        """What is saved beside the results, as YAML."""
         import yaml
 
-        return yaml.safe_dump(self.resolved, sort_keys=False, allow_unicode=True)
+        return yaml.safe_dump(self.stored, sort_keys=False, allow_unicode=True)
 
 
 def configs_folder() -> Path:
@@ -108,7 +116,8 @@ def compose(name: str, overrides: Sequence[str] = ()) -> RunConfig:
 def from_file(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     """The configuration in a YAML file, such as the `config.yaml` of a finished run, with overrides.
 
-    Sections that the file leaves out keep their defaults.
+    Sections that the file leaves out keep their defaults. A relative `path` in the file starts from the file's folder,
+    or from the current one where only that has it; one among the overrides starts from the current folder.
     """
     import yaml
     from omegaconf import OmegaConf
@@ -125,6 +134,7 @@ def from_file(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         raise ConfigError(f"{path} is not a readable YAML file ({reason}); correct it.") from error
     if not isinstance(given, dict):
         raise ConfigError(f"{path} holds no settings, expected `section: {{key: value}}`; correct it.")
+    given = {key: with_absolute_path(value, path.parent) for key, value in given.items()}
     for group in GROUPS:
         if group in given and not isinstance(given[group], dict):
             raise ConfigError(f"In {path}, {group} is {given[group]!r}, expected `{group}: {{name: ...}}`; correct it.")
@@ -138,10 +148,29 @@ def from_file(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     try:
         merged = OmegaConf.merge({**base, **{key: {} for key in own}}, given)
         values = [item for item in overrides if item not in chosen]
-        merged.merge_with_dotlist([_checked(item, OmegaConf.to_container(merged)) for item in values])
-        return parse(OmegaConf.to_container(merged, resolve=True))
+        plain = _with_stream_options(OmegaConf.to_container(merged))
+        merged.merge_with_dotlist([_checked(item, plain) for item in values])
+        return parse(_plain(merged, follow_seed=True))
     except (OmegaConfBaseException, yaml.YAMLError) as error:
         raise ConfigError(_first_line(error)) from error
+
+
+def _adding(override: str, plain: Mapping[str, Any]) -> str:
+    """An override, as Hydra wants it where the file of the stream leaves its key out: with a plus."""
+    section, _, key = override.partition("=")[0].partition(".")
+    stream = plain.get("stream")
+    if section != "stream" or not isinstance(stream, Mapping) or key in stream:
+        return override
+    return f"+{override}" if key in _with_stream_options(plain)["stream"] else override
+
+
+def _with_stream_options(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings in which the stream has all keys of its kind, those that a file leaves out too."""
+    from streams.catalog import KINDS, describe_stream
+
+    stream = plain["stream"]
+    known = [item.name for item in describe_stream(stream["kind"])] if stream.get("kind") in KINDS else []
+    return {**plain, "stream": {**dict.fromkeys(known), **stream}}
 
 
 def _with_backbone_folders(overrides: Sequence[str]) -> list[str]:
@@ -173,7 +202,13 @@ def parse(resolved: Mapping[str, Any]) -> RunConfig:
     """Checks plain settings and gives them types.
 
     Local paths become absolute, so that a run can be continued from any folder.
+
+    Args:
+        resolved: Plain values, or `${seed}` for what follows the seed.
     """
+    follows = following(resolved)
+    seed = _number(resolved, "seed", 0, int)
+    resolved = with_values(resolved, follows, seed)
     resolved = {key: with_absolute_path(value) for key, value in resolved.items()}
     known = [
         "stream",
@@ -209,7 +244,7 @@ def parse(resolved: Mapping[str, Any]) -> RunConfig:
         decoding=_typed(Decoding, resolved.get("decoding"), "decoding"),
         answers=coerced(resolved.get("answers", "head"), str, "answers"),
         cache_mb=_number(resolved, "cache_mb", 2048, float),
-        seed=_number(resolved, "seed", 0, int),
+        seed=seed,
     )
     threads = resolved.get("threads")
     return RunConfig(
@@ -219,14 +254,17 @@ def parse(resolved: Mapping[str, Any]) -> RunConfig:
         tracking=_typed(TrackingConfig, resolved.get("tracking"), "tracking"),
         threads=None if threads is None else _number(resolved, "threads", 1, int, smallest=1),
         resolved=dict(resolved),
+        follows=tuple(follows),
     )
 
 
 def _compose(overrides: Sequence[str]) -> dict[str, Any]:
-    return compose_in(configs_folder(), "config", overrides, GROUPS)
+    return compose_in(configs_folder(), "config", overrides, GROUPS, follow_seed=True)
 
 
-def compose_in(folder: Path, name: str, overrides: Sequence[str], groups: Sequence[str]) -> dict[str, Any]:
+def compose_in(
+    folder: Path, name: str, overrides: Sequence[str], groups: Sequence[str], follow_seed: bool = False
+) -> dict[str, Any]:
     """The plain settings that the file `name` of a folder of YAML files makes with overrides.
 
     Args:
@@ -234,6 +272,7 @@ def compose_in(folder: Path, name: str, overrides: Sequence[str], groups: Sequen
         name: The file to begin with, without its ending.
         overrides: `group=file` and `key=value`.
         groups: The groups of which another file can be chosen.
+        follow_seed: Leave what follows the seed as `${seed}`.
 
     Raises:
         ConfigError: A file, key or value is unknown.
@@ -251,9 +290,9 @@ def compose_in(folder: Path, name: str, overrides: Sequence[str], groups: Sequen
             # Values are checked against the config that the chosen groups make, so groups come first.
             chosen = [item for item in overrides if _is_group(item, folder, groups)]
             plain = OmegaConf.to_container(hydra_compose(name, overrides=chosen))
-            values = [_checked(item, plain) for item in overrides if item not in chosen]
+            values = [_checked(_adding(item, plain), plain) for item in overrides if item not in chosen]
             composed = hydra_compose(name, overrides=[*chosen, *values])
-        return OmegaConf.to_container(composed, resolve=True)
+        return _plain(composed, follow_seed)
     except UserError:
         raise
     except (HydraException, OmegaConfBaseException) as error:
@@ -263,6 +302,15 @@ def compose_in(folder: Path, name: str, overrides: Sequence[str], groups: Sequen
         raise cause if isinstance(cause, UserError) else ConfigError(_first_line(error)) from error
     finally:
         GlobalHydra.instance().clear()
+
+
+def _plain(settings: Any, follow_seed: bool) -> dict[str, Any]:
+    """Composed settings as plain values; those that follow the seed as `${seed}` if so asked."""
+    from omegaconf import OmegaConf
+
+    plain = OmegaConf.to_container(settings, resolve=True)
+    written = OmegaConf.to_container(settings, resolve=False)
+    return with_values(plain, following(written), FOLLOWS) if follow_seed else plain
 
 
 def _is_group(override: str, folder: Path | None = None, groups: Sequence[str] = GROUPS) -> bool:
@@ -316,14 +364,21 @@ def _data_path(relative: str) -> str:
     return str(Path(root).expanduser().absolute() / relative)
 
 
-def with_absolute_path(section: Any) -> Any:
-    """A section of plain settings whose `path` does not depend on the folder that a command is given in."""
+def with_absolute_path(section: Any, folder: Path | None = None) -> Any:
+    """A section of plain settings whose `path` does not depend on the folder that a command is given in.
+
+    Args:
+        section: The section.
+        folder: What a relative path starts from; the current folder if None. A path that leads nowhere stays as it is.
+    """
     if isinstance(section, Mapping) and isinstance(section.get("parts"), Mapping):  # a stream of streams
-        section = {**section, "parts": {key: with_absolute_path(part) for key, part in section["parts"].items()}}
+        parts = {key: with_absolute_path(part, folder) for key, part in section["parts"].items()}
+        section = {**section, "parts": parts}
     path = section.get("path") if isinstance(section, Mapping) else None
-    if not isinstance(path, str) or not Path(path).exists():
+    if not isinstance(path, str):
         return section
-    return {**section, "path": str(Path(path).absolute())}
+    place = (folder or Path()) / path
+    return {**section, "path": str(place.absolute())} if place.exists() else section
 
 
 def _number(resolved: Mapping[str, Any], key: str, default: float, kind: type, smallest: float = 0) -> Any:

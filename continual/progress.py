@@ -47,6 +47,11 @@ class Progress:
         if self._stopping.is_set():
             raise Interrupted("Stopped as you asked; everything finished so far is on disk.")
 
+    def warn(self, sentence: str) -> None:
+        """Something that the user should know before the results are there."""
+        if self._console is not None:
+            self._console.print(f"warning: {sentence}", markup=False)
+
     def watcher(self, task: str, tracker: "Tracker") -> "Watcher":
         """Watches the trainings of one task."""
         return _TaskWatcher(self, task, tracker)

@@ -4,12 +4,12 @@ import math
 import resource
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from continual.errors import LearningError
+from continual.errors import RunError
 from continual.evaluation.kinds import CLASSIFICATION, MEASURES, TRANSLATION, Measures
 from continual.evaluation.matrix import ScoreMatrix
 from continual.evaluation.summary import (
@@ -23,6 +23,7 @@ from continual.evaluation.summary import (
     TokensPerSecond,
 )
 from continual.evaluation.typed import from_json
+from continual.usable import check_kind
 
 if TYPE_CHECKING:
     from continual.participant import LearnedTask, SplitScore, TaskScores
@@ -61,6 +62,7 @@ class Results:
         tokens_seen: Tokens of the examples seen.
         written_tokens: Tokens of all translations that were written to be scored.
         write_seconds: What that took.
+        reading: Sentences on what became of the data while they were read.
     """
 
     run: str
@@ -88,6 +90,7 @@ class Results:
     tokens_seen: int = 0
     written_tokens: int = 0
     write_seconds: float = 0.0
+    reading: list[str] = field(default_factory=list)
 
     @classmethod
     def begun(cls, tasks: list[str], first: "Task", **about: Any) -> "Results":
@@ -113,11 +116,7 @@ class Results:
         Raises:
             LearningError: It is of another kind.
         """
-        if task.kind != self.kind:
-            raise LearningError(
-                f"Task {task.name!r} is a {task.kind} in a stream of {self.kind} tasks, and their scores cannot be "
-                "compared; give each kind a run of its own (stream.order=[...] chooses tasks)."
-            )
+        check_kind(task, self.kind)
 
     @property
     def learned(self) -> int:
@@ -127,6 +126,27 @@ class Results:
     def has_met(self, task: str) -> bool:
         """Whether `meet` was called for a task."""
         return not np.isnan(self.matrices["aware"].values[0, self.tasks.index(task)])
+
+    @property
+    def kept(self) -> list[str]:
+        """The tasks that were begun, in order: those learned, and the one in work if its first scores are there."""
+        begun = [item["task"] for item in self.per_task]
+        in_work = self.tasks[self.learned : self.learned + 1]
+        return begun + [task for task in in_work if self.has_met(task)]
+
+    def with_tasks(self, tasks: list[str]) -> "Results":
+        """The same results in a stream of other tasks, of which those begun here are the first.
+
+        Raises:
+            RunError: They are not.
+        """
+        if tasks[: len(self.kept)] != self.kept:
+            raise RunError(
+                f"{self.run} has begun with the tasks {', '.join(self.kept)} in this order, but is to go on with "
+                f"{', '.join(tasks)}; put those it has begun first, then the new ones, with stream.order=[...]."
+            )
+        matrices = {name: matrix.with_tasks(tasks) for name, matrix in self.matrices.items()}
+        return replace(self, tasks=tasks, matrices=matrices)
 
     def meet(self, task: str, untaught: "SplitScore", scores: "TaskScores | None") -> None:
         """Notes how a task was answered before it was learned.
@@ -244,7 +264,7 @@ class Results:
             finished=finished,
             tokens_per_second=self._tokens_per_second(train),
             versions=versions,
-            notes=notes,
+            notes=[*self.reading, *notes],
             growth=self.growth,
         )
 

@@ -5,10 +5,10 @@ import platform
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
@@ -19,6 +19,7 @@ from continual.files import read_json, storage_errors, write_json, write_text
 from continual.progress import Progress
 from continual.results import Results
 from continual.team import current_team
+from continual.usable import require_usable
 
 if TYPE_CHECKING:
     from continual.participant import LearnedTask, Participant
@@ -157,10 +158,14 @@ class _Execution:
     def run(self) -> Results:
         """The stream's tasks, one after another."""
         status = "failed"
+        skipped = [f"Task {name} was left out: {reason}" for name, reason in self.stream.skipped.items()]
+        self.results.reading += [note for note in skipped if note not in self.results.reading]
         self.results.tracking_id = self.tracker.start(
             self.results.run, self.config.resolved, self.config.to_yaml(), {"stream": self.stream.name}
         )
         self._write_state()  # with the tracker's id, so that a run killed early is not logged twice
+        if 0 < self.results.learned < len(self.stream):
+            self._report(finished=False)  # it may have been, before tasks were added
         try:
             with self.progress.running(self.stream.name, list(self.stream.names), self.results.learned):
                 for task in self.stream:
@@ -196,12 +201,25 @@ class _Execution:
 
         It goes to disk at once, because after learning it could not be measured again.
         """
+        self._note_reading(task)
         started = time.monotonic()
         scores = self.participant.unseen(task, self.results.learned)
         self.results.meet(task.name, self.participant.untaught(task), scores)
         self.results.evaluate_seconds += time.monotonic() - started
         self.participant.save()
         self._write_state()
+
+    def _note_reading(self, task: "Task") -> None:
+        """What was left out, repaired or cut is told with the results, and at once where characters were lost."""
+        from continual.reading_notes import REPLACED, reading_counts, reading_notes
+
+        counts = reading_counts(task, self.backbone)
+        for note in reading_notes(task, counts):
+            if note in self.results.reading:
+                continue
+            self.results.reading.append(note)
+            if counts["reading"].get(REPLACED) and note.startswith("Reading"):
+                self.progress.warn(note)
 
     def _learn(self, task: "Task", position: int) -> "LearnedTask":
         from continual.training.checkpoint import FolderCheckpoints
@@ -265,7 +283,7 @@ class _Execution:
         summary = self.results.summary(finished, versions(), notes)
         summary.write(self.folder)
         if finished:
-            write_text(self.folder / REPORT, render_report(summary.to_dict(), self.config.resolved))
+            write_text(self.folder / REPORT, render_report(summary.to_dict(), self.config.resolved, self.folder))
 
     def _restored(self, name: str, backbone: str) -> Results:
         """The results so far, and the stream at the same place."""
@@ -281,44 +299,86 @@ class _Execution:
                 backbone=backbone,
                 seed=config.seed,
                 tasks=list(self.stream.names),
-                first=self._first(),
+                first=require_usable(self.stream, config.learner, self.backbone),
             )
-        try:
-            state = read_json(path)
-            if state["schema"] > _SCHEMA:
-                raise RunError(f"{path} was written by a newer version of this program; update it and try again.")
-            if state.get("processes", 1) != current_team().size:
-                raise RunError(
-                    f"{self.folder} was begun with {state.get('processes', 1)} processes and cannot be continued with "
-                    f"{current_team().size}, which would be another training; start as many as before."
-                )
-            self.stream.load_state_dict(state["stream"])
-            results = Results.from_json(state["results"])
-            self._refuse_other_data(results)
-        except (ValueError, KeyError, TypeError) as error:
+        state = read_state(self.folder)
+        if state.get("processes", 1) != current_team().size:
             raise RunError(
-                f"{path} is damaged ({error}); start a new run, or export the prompts of this one with "
-                f"`continual pool export {self.folder} FILE.zip`."
-            ) from error
+                f"{self.folder} was begun with {state.get('processes', 1)} processes and cannot be continued with "
+                f"{current_team().size}, which would be another training; start as many as before."
+            )
+        results = place_in(self.stream, state, self.folder, isinstance(config.stream.get("order"), list))
+        refuse_other_data(self.folder, self.stream, results)
         self.participant.check(results.learned)
         return results
 
-    def _first(self) -> "Task":
-        """The first task, whose kind decides what is measured; refused now if it cannot be learned."""
-        from continual.participant import check_task
 
-        first = self.stream.task(self.stream.names[0])
-        check_task(self.config.learner, self.backbone, first)
-        return first
+def read_state(folder: Path) -> dict[str, Any]:
+    """What the `state.json` of a run says.
 
-    def _refuse_other_data(self, results: Results) -> None:
-        """What was predicted is remembered by row, so the texts must be those of before."""
-        for item in results.per_task:
-            if results.digests.get(item["task"]) != test_digest(self.stream.task(item["task"])):
-                raise RunError(
-                    f"The test texts of task {item['task']!r} are not those that {self.folder} was begun with; "
-                    "put the old data back, or start a new run."
-                )
+    Raises:
+        RunError: It was written by a newer version, or is damaged.
+    """
+    path = folder / STATE
+    with _damage_told(path):
+        state = read_json(path)
+        if state["schema"] > _SCHEMA:
+            raise RunError(f"{path} was written by a newer version of this program; update it and try again.")
+        return state
+
+
+def place_in(stream: "StreamManager", state: Mapping[str, Any], folder: Path, may_change: bool) -> Results:
+    """The results in a state, with the stream at the same place.
+
+    Args:
+        stream: The stream.
+        state: What `read_state` read.
+        folder: The run's folder.
+        may_change: Whether the stream may have other tasks behind those that were begun.
+
+    Raises:
+        RunError: The state is damaged, or the tasks that were begun are not the first ones of the stream.
+        StreamError: It is another stream.
+    """
+    with _damage_told(folder / STATE):
+        results, place = Results.from_json(state["results"]), dict(state["stream"])
+        names, before = list(stream.names), list(place["order"])
+        if names != before and may_change:
+            results = results.with_tasks(names)
+            place["order"] = names
+        elif names[: len(before)] == before and len(names) > len(before):
+            fresh = ", ".join(names[len(before) :])
+            raise RunError(
+                f"The stream of {folder} has tasks that it had not when the run began ({fresh}); learn them with "
+                f"`continual learn {folder}`."
+            )
+        stream.load_state_dict(place)
+        return results
+
+
+@contextlib.contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{path} is damaged ({error}); start a new run, or export the prompts of this one with "
+            f"`continual pool export {path.parent} FILE.zip`."
+        ) from error
+
+
+def refuse_other_data(folder: Path, stream: "StreamManager", results: Results) -> None:
+    """What was predicted is remembered by row, so the texts must be those of before.
+
+    Raises:
+        RunError: They are not.
+    """
+    for item in results.per_task:
+        if results.digests.get(item["task"]) != test_digest(stream.task(item["task"])):
+            raise RunError(
+                f"The test texts of task {item['task']!r} are not those that {folder} was begun with; "
+                "put the old data back, or start a new run."
+            )
 
 
 def test_digest(task: "Task") -> str:

@@ -44,6 +44,7 @@ class StreamOptions:
     max_train: int | None = option(None, "largest number of training rows of a task, sampled by class")
     max_dev: int | None = option(None, "largest number of dev rows of a task, sampled by class")
     max_test: int | None = option(None, "largest number of test rows of a task, sampled by class")
+    skip_unusable: bool = option(False, "leave out tasks whose data cannot be used, and say so; else they are refused")
 
 
 def source_class(kind: str) -> type:
@@ -98,7 +99,8 @@ def build_stream(config: Mapping[str, Any], seed: int = 0) -> StreamManager:
     options = from_mapping(StreamOptions, {key: value for key, value in config.items() if key in own}, where)
     values = {key: value for key, value in config.items() if key not in own}
     source = build_source({"split_seed": seed, **values, "kind": kind})
-    return StreamManager(source, options.order, seed, options.max_train, options.max_dev, options.max_test)
+    caps = (options.max_train, options.max_dev, options.max_test)
+    return StreamManager(source, options.order, seed, *caps, skip_unusable=options.skip_unusable)
 
 
 def _kind(config: Mapping[str, Any]) -> tuple[str, str]:

@@ -31,9 +31,13 @@ class StreamManager:
         max_train: largest number of training rows of a task; larger splits are sampled by class.
         max_dev: the same for dev.
         max_test: the same for test.
+        skip_unusable: read all tasks at once and leave out those whose data make none, such as a single class.
+
+    Attributes:
+        skipped: for each task that was left out so, why.
 
     Raises:
-        StreamError: the order names an unknown task or one twice, or a cap is not positive.
+        StreamError: the order names an unknown task or one twice, or a cap is not positive, or no task is left.
 
     Example:
         >>> from streams import SimulatedSource, StreamManager
@@ -52,6 +56,7 @@ class StreamManager:
         max_train: int | None = None,
         max_dev: int | None = None,
         max_test: int | None = None,
+        skip_unusable: bool = False,
     ) -> None:
         self.source = source
         self.seed = seed
@@ -62,6 +67,9 @@ class StreamManager:
         self.names: tuple[str, ...] = _ordered(source, order, seed)
         self._cursor = 0
         self._cache: OrderedDict[str, Task] = OrderedDict()
+        self.skipped: dict[str, str] = {}
+        if skip_unusable:
+            self._leave_out_unusable()
 
     @property
     def name(self) -> str:
@@ -146,6 +154,17 @@ class StreamManager:
                 f"from 0 to {len(self.names)}, so the state is damaged and the stream has to start anew."
             )
         self._cursor = cursor
+
+    def _leave_out_unusable(self) -> None:
+        for name in self.names:
+            try:
+                self.task(name)
+            except StreamError as error:
+                self.skipped[name] = str(error)
+        self.names = tuple(name for name in self.names if name not in self.skipped)
+        if not self.names:
+            name, reason = next(iter(self.skipped.items()))
+            raise StreamError(f"Stream {self.name!r} has no usable task; of {name!r} this is why: {reason}")
 
     def _identity(self) -> dict[str, Any]:
         return {"stream": self.name, "order": list(self.names), "seed": self.seed, "caps": dict(self.caps)}

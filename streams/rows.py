@@ -248,13 +248,25 @@ def build_task(
     return Task(name=name, labels=names, metric=metric, info={**info, **_repetitions(splits)}, **datasets)
 
 
-def require_texts(name: str, splits: Mapping[str, Sized]) -> None:
-    """Raises a `StreamError` unless every split of the task `name` has a row."""
+def require_texts(name: str, splits: Mapping[str, Sized], dropped: Mapping[str, int] | None = None) -> None:
+    """Raises a `StreamError` unless every split of the task `name` has a row.
+
+    Args:
+        name: of the task.
+        splits: its rows.
+        dropped: how many rows each filter left out, for the message.
+    """
     for split in SPLITS:
         if not splits[split]:
+            rows = f"it has {sum(map(len, splits.values()))} usable rows"
+            if dropped and any(dropped.values()):
+                raise StreamError(
+                    f"Task {name!r} has no text for {split}: {rows}, since filters left out others "
+                    f"({in_words(dropped)}); loosen those filters, correct the data, or leave the task out."
+                )
             raise StreamError(
-                f"Task {name!r} has no text for {split}: it has {sum(map(len, splits.values()))} usable "
-                "rows, too few to divide; give it more texts or a file for each split, or leave the task out."
+                f"Task {name!r} has no text for {split}: {rows}, too few to divide; give it more texts or a file for "
+                "each split, or leave the task out."
             )
 
 

@@ -48,7 +48,7 @@ class TranslationSource(SplitSource, TranslationOptions, FilterOptions):
     metric: ClassVar[str] = METRIC
 
     def __post_init__(self) -> None:
-        self._direction  # noqa: B018 - refuses a direction that is none
+        self._columns  # noqa: B018 - refuses a direction that is none, and columns of other languages
         self.check_filters(f"stream {self.name!r}")
 
     @cached_property

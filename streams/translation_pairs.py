@@ -48,11 +48,22 @@ class PairColumns:
         direction: the languages; a column is called by its language unless `names` says otherwise.
         names: the name of the column of each language.
         where: which rows to keep, see `streams.rows.ColumnOptions`.
+
+    Raises:
+        StreamError: a column is named for something that is no language of the direction.
     """
 
     direction: Direction
     names: Mapping[str, str] | None = None
     where: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        for key in self.names or {}:
+            if not any(find_language(language, [key]) for language in self.direction.languages):
+                raise StreamError(
+                    f"stream.columns names a column for {key!r}, which is no language of the direction "
+                    f"{self.direction}; write it as {{{self.direction.source}: NAME, {self.direction.target}: NAME}}."
+                )
 
     def column(self, table: Table, language: str) -> str:
         """The name of the column of `language` in a table.
@@ -173,7 +184,7 @@ def build_translation(
     Raises:
         StreamError: a split is empty.
     """
-    require_texts(name, splits)
+    require_texts(name, splits, info.get("dropped"))
     datasets = {split: _dataset(pairs) for split, pairs in splits.items()}
     languages = {
         "source_language": direction.source,

@@ -165,6 +165,13 @@ class Encoder:
             [self._tokenize(first[part], None if second is None else second[part]) for part in parts]
         )
 
+    def exceeds(self, text: str, pair: str | None = None) -> bool:
+        """Whether a text, or a pair, has more than `max_length` tokens, so that its end is cut off."""
+        if max(len(text), len(pair or "")) > self.characters_read:
+            return True
+        encoded = self.tokenizer(text, pair, truncation=True, max_length=self.max_length + 1, verbose=False)
+        return len(encoded["input_ids"]) > self.max_length
+
     def _tokenize(self, first: list[str], second: list[str] | None) -> EncodedTexts:
         encoded = self.tokenizer(
             first,

@@ -44,15 +44,21 @@ class Baseline(ABC):
         name: The name used in configs.
         kinds: The kinds of tasks that it can learn.
         trains_backbone: Whether a copy of the backbone is trained, or the frozen one is enough.
+        keeps_states: Whether there is a state on disk after each task, from which the next one starts.
     """
 
     name: ClassVar[str]
     kinds: ClassVar[tuple[str, ...]] = (CLASSIFICATION,)
     trains_backbone: ClassVar[bool] = True
+    keeps_states: ClassVar[bool] = True
 
     @abstractmethod
     def open(self, bench: Bench) -> "Participant":
         """The baseline at work in a run."""
+
+    def takes_more(self, begun: int, tasks: int) -> bool:
+        """Whether a stream of so many tasks, of which some were begun, can become longer without another result."""
+        return True
 
     def check(self, encoder: "Encoder") -> None:
         """Refuses a backbone that nothing can be learned on.

@@ -144,6 +144,11 @@ class Joint(SharedModel):
     name = "joint"
     kinds = _BOTH
     texts = "all"
+    keeps_states = False
+
+    def takes_more(self, begun: int, tasks: int) -> bool:
+        """See `Baseline.takes_more`: nothing is learned before the last task."""
+        return begun < tasks
 
 
 class Ewc(SharedModel):
@@ -323,6 +328,10 @@ class Osf(SharedModel):
             if not 0 < value < 1:
                 raise ConfigError(f"method.{name} is {value}, expected a number above 0 and below 1.")
         self._first, self._last = preserved, preserved_last
+
+    def takes_more(self, begun: int, tasks: int) -> bool:
+        """See `Baseline.takes_more`: the share that a task preserves depends on how many there are."""
+        return not begun
 
     def preserved(self, position: int, tasks: int) -> float | None:
         """See `SharedModel.preserved`."""

@@ -19,6 +19,7 @@ def command() -> None:
 for part in (
     runs.run,
     runs.resume,
+    runs.learn,
     runs.predict,
     runs.report,
     compare.compare,

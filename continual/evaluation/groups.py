@@ -9,6 +9,7 @@ from typing import Any
 
 from continual.errors import RunError
 from continual.evaluation.summary import Summary, load_summary
+from continual.following import read_stored
 
 KEYS = ("stream", "method", "backbone", "tuning")
 """What runs of one group always have in common, by the names of `Summary`."""
@@ -69,7 +70,7 @@ def load_measured(folder: Path) -> Measured:
     if not path.is_file():
         return Measured(summary)
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        settings = read_stored(path)
     except (OSError, ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise RunError(f"{path} cannot be read ({reason}); put the run's own file back.") from error

@@ -66,6 +66,15 @@ class ScoreMatrix:
         """The part of `values` that belongs to the learned tasks, shape (learned + 1, learned)."""
         return self.values[: self.learned + 1, : self.learned]
 
+    def with_tasks(self, tasks: Sequence[str]) -> Self:
+        """The scores in a matrix of other tasks: the columns of those that both have, all others not evaluated."""
+        matrix = type(self)(tasks)
+        rows = min(len(self.values), len(matrix.values))
+        for column, task in enumerate(matrix.tasks):
+            if task in self.tasks:
+                matrix.values[:rows, column] = self.values[:rows, self._column(task)]
+        return matrix
+
     def to_json(self) -> list[list[float | None]]:
         """The scores as T + 1 lists of T numbers, None where not evaluated."""
         return [[None if np.isnan(cell) else float(cell) for cell in row] for row in self.values]

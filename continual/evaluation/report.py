@@ -18,12 +18,13 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
-def render_report(summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+def render_report(summary: Mapping[str, Any], config: Mapping[str, Any], folder: Path | None = None) -> str:
     """Draws the report of a run, finished or not.
 
     Args:
         summary: The JSON object of `summary.json`.
         config: The resolved config of the run, nested mappings of plain values.
+        folder: The run's folder as commands are to name it; None where that is not known.
 
     Returns:
         A complete HTML document. Every text of the run is escaped, and the document forbids itself to load
@@ -33,7 +34,8 @@ def render_report(summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:
         ValueError: `summary` does not fit the schema; the message names the place.
     """
     run = Summary.from_dict(printable(summary))
-    return render_template("report.html.j2", **_scores(run), **_details(run, printable(config)))
+    place = printable(str(folder or run.run))
+    return render_template("report.html.j2", **_scores(run), **_details(run, printable(config)), folder=place)
 
 
 def render_template(template: str, **values: Any) -> str:

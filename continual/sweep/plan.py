@@ -15,6 +15,7 @@ from continual.errors import ConfigError, RunError, UserError
 from continual.evaluation.compare import Comparison, compare
 from continual.evaluation.groups import decisive, load_measured, setting_text
 from continual.files import storage_errors
+from continual.following import read_stored
 from continual.sweep.grid import Axis, cell_name, combinations, parse_axes
 from continual.sweep.local import LocalBackend
 from continual.sweep.outcome import Backend, Outcome, Watch
@@ -197,7 +198,7 @@ def _settings_in(folder: Path) -> dict[str, Any] | None:
     import yaml
 
     try:
-        value = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        value = read_stored(folder / "config.yaml")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, yaml.YAMLError) as error:
@@ -215,7 +216,7 @@ def _make(folder: Path, config: "RunConfig", threads: int | None) -> None:
         return
     if config.threads is None and threads is not None:
         # With the run, so that it is resumed with as many whoever resumes it: sums depend on their number.
-        config = parse({**config.resolved, "threads": threads})
+        config = parse({**config.stored, "threads": threads})
     temporary = folder.parent / f".{folder.name}.{secrets.token_hex(6)}.new.tmp"
     try:
         Run.create(temporary, config)

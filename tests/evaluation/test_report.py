@@ -2,6 +2,7 @@
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -97,6 +98,8 @@ def test_an_unfinished_run_says_so() -> None:
     text = " ".join(_Document(render_report(make_summary(learned=3).to_dict(), {})).texts)
     assert "This run is not finished." in text
     assert "continual resume pheme-panda-0" in text
+    html = render_report(make_summary(learned=3).to_dict(), {}, Path("runs/pheme-panda-0"))
+    assert "<code>continual resume runs/pheme-panda-0</code>" in html
     assert "3 of 7" in text
     assert "The config of this run was not recorded." in text
 

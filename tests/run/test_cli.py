@@ -130,6 +130,21 @@ def test_validate_counts_translations_and_their_filters_before_it_refuses_who_ca
     assert table[0].split()[:7] == ["game", "–", "19", "3", "8", "1", "0"]
 
 
+def test_validate_of_a_stream_of_translations_is_about_its_data_unless_a_backbone_is_chosen(tmp_path):
+    rows = "".join(f"sentence {n}\tSatz {n}\n" for n in range(30))
+    (tmp_path / "law.tsv").write_text("en\tde\n" + rows)
+    given = ("validate", "translation", f"stream.path={tmp_path}")
+    code, out, err = call(*given, "--format", "json")
+    assert code == 0, err
+    assert json.loads(out)["tasks"][0]["train"] == 19
+    assert err.startswith("note: Task 'law' is a translation, but the backbone 'minilm' is an encoder")
+    assert call(*given, "backbone=minilm")[0] == 2
+    (tmp_path / "game.tsv").write_text("en\tde\none\teins\n")
+    code, _, err = call(*given)
+    assert code == 2
+    assert "'game' has no text for" in err
+
+
 def test_a_run_refuses_translations_before_it_measures_anything(tiny_folder, tmp_path):
     config = write_config(tmp_path / "small.yaml", tiny_folder("bert"))
     runs = ("--runs-dir", str(tmp_path / "runs"), "--name", "first")

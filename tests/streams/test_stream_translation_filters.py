@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from streams.errors import StreamError
 from streams.splits import text_key
+from streams.translation import TranslationFilesSource
 from streams.translation_filters import Filter, FilterOptions, filtered, length_ratio
 from streams.translation_languages import Direction, find_language, script_share
 from streams.translation_pairs import Pair
@@ -222,3 +223,16 @@ def test_a_direction_is_two_languages(text):
 def test_a_direction_reads_as_it_was_written():
     direction = Direction.parse("pt_BR-en", "stream 's'")
     assert (direction.source, direction.target, str(direction)) == ("pt_BR", "en", "pt_BR-en")
+
+
+def test_a_domain_of_which_filters_leave_nothing_is_refused_with_their_counts(tmp_path):
+    (tmp_path / "long.tsv").write_text("en\tde\n" + "".join(f"{'word ' * 9}{n}\t{'Wort ' * 9}{n}\n" for n in range(7)))
+    source = TranslationFilesSource(path=str(tmp_path), max_words=5)
+    with pytest.raises(StreamError, match=r"0 usable rows, since filters left out others \(too long: 7\); loosen"):
+        source.load("long")
+
+
+def test_columns_of_other_languages_are_refused():
+    with pytest.raises(StreamError, match="'english', which is no language of the direction en-de"):
+        TranslationFilesSource(path="corpora", columns={"english": "en", "de": "de"})
+    assert TranslationFilesSource(path="corpora", columns={"en": "English", "de_AT": "Deutsch"}).columns
