@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from continual.backbone.saving import save_model
 from continual.errors import BackboneError, PoolError
 from continual.files import new_folder
 from continual.growth.change import difference
 from continual.growth.expansion import Expansion
 from continual.growth.generations import MODEL, POOL
 from continual.growth.lineage import BACKBONE, Lineage
-from continual.growth.models import grown_encoder, load_like, opening, save_model
+from continual.growth.models import grown_encoder, load_like, opening
 from continual.growth.pools import carry_pool
 from continual.growth.sizes import Amount
 from continual.growth.weights import grown, plan, sizes_of

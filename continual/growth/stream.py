@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from continual.backbone.encoder import Encoder
+from continual.backbone.saving import save_model
 from continual.errors import ConfigError, RunError
 from continual.files import new_folder
 from continual.growth.carrying import CARRIERS
@@ -28,7 +29,7 @@ from continual.growth.learning import Learning, Split, as_far_as_kept, learning_
 from continual.growth.lineage import BACKBONE, Lineage
 from continual.growth.maps import GrowthMap
 from continual.growth.memory import Memory, Remembered
-from continual.growth.models import grown_encoder, load_like, opening, save_model
+from continual.growth.models import grown_encoder, load_like, opening
 from continual.growth.pools import carry_pool
 from continual.growth.prompts import carried_prompt
 from continual.growth.weights import sizes_of

@@ -111,17 +111,6 @@ def copied(model: "TextToText") -> "TextToText":
     return twin
 
 
-def save_model(model: "Encoder", folder: Path) -> None:
-    """Writes model and tokenizer as Hugging Face's library reads them."""
-    model.model.cpu().save_pretrained(folder)
-    # A tokenizer that has cut and padded texts would write that down as its habit.
-    words = copy.deepcopy(model.tokenizer)
-    if words.is_fast:
-        words.backend_tokenizer.no_padding()
-        words.backend_tokenizer.no_truncation()
-    words.save_pretrained(folder)
-
-
 def with_absolute_paths(resolved: dict[str, Any]) -> dict[str, Any]:
     """Settings in which paths that exist are absolute, so that they mean the same from any folder."""
     return {key: _absolute(value, key) for key, value in resolved.items()}
