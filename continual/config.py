@@ -110,38 +110,76 @@ def from_file(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
 
     Sections that the file leaves out keep their defaults.
     """
+    overrides = _with_backbone_folders(overrides)
+    given = settings_in(path, "the name of a stream")
+    for group in GROUPS:
+        if group in given and not isinstance(given[group], dict):
+            raise ConfigError(f"In {path}, {group} is {given[group]!r}, expected `{group}: {{name: ...}}`; correct it.")
+    chosen = [item for item in overrides if is_group(item)]
+    given = not_chosen(given, chosen)
+    named = [f"{key}={given[key]['name']}" for key in GROUPS[1:] if given.get(key, {}).get("name") in names_in(key)]
+    base = _compose([*named, *chosen])
+    # What has no file of that name has no defaults there either; those of the default section would be another's.
+    own = [key for key in GROUPS if key in given and f"{key}={given[key].get('name')}" not in named]
+    return parse(laid_over(base, given, own, [item for item in overrides if item not in chosen]))
+
+
+def settings_in(path: Path, instead: str) -> dict[str, Any]:
+    """The plain settings that stand in a YAML file, references such as `${data:PATH}` as they are.
+
+    Args:
+        path: The file.
+        instead: What else could be given, for the message.
+
+    Raises:
+        ConfigError: It is not there, cannot be read or holds no settings.
+    """
     import yaml
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    overrides = _with_backbone_folders(overrides)
     try:
         # OmegaConf's own loader, since plain YAML takes 1e-3 for a text.
         given = OmegaConf.to_container(OmegaConf.create(path.read_text(encoding="utf-8")), resolve=False)
     except FileNotFoundError:
-        raise ConfigError(f"There is no file {path}; give the path of a YAML file or the name of a stream.") from None
+        raise ConfigError(f"There is no file {path}; give the path of a YAML file or {instead}.") from None
     except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
         reason = str(error).replace("\n", " ")
         raise ConfigError(f"{path} is not a readable YAML file ({reason}); correct it.") from error
     if not isinstance(given, dict):
         raise ConfigError(f"{path} holds no settings, expected `section: {{key: value}}`; correct it.")
-    for group in GROUPS:
-        if group in given and not isinstance(given[group], dict):
-            raise ConfigError(f"In {path}, {group} is {given[group]!r}, expected `{group}: {{name: ...}}`; correct it.")
-    chosen = [item for item in overrides if _is_group(item)]
-    # A group chosen on the command line replaces the file's section.
-    given = {key: value for key, value in given.items() if not any(item.startswith(f"{key}=") for item in chosen)}
-    named = [f"{key}={given[key]['name']}" for key in GROUPS[1:] if given.get(key, {}).get("name") in names_in(key)]
-    base = _compose([*named, *chosen])
-    # What has no file of that name has no defaults there either; those of the default section would be another's.
-    own = [key for key in GROUPS if key in given and f"{key}={given[key].get('name')}" not in named]
+    return given
+
+
+def not_chosen(given: Mapping[str, Any], chosen: Sequence[str]) -> dict[str, Any]:
+    """A file's settings without the sections that are replaced by `chosen`, groups chosen on the command line."""
+    return {key: value for key, value in given.items() if not any(item.startswith(f"{key}=") for item in chosen)}
+
+
+def laid_over(
+    base: Mapping[str, Any], given: Mapping[str, Any], own: Sequence[str], overrides: Sequence[str]
+) -> dict[str, Any]:
+    """The plain settings that a file's settings make with defaults and overrides.
+
+    Args:
+        base: The defaults.
+        given: The file's settings.
+        own: Sections of the file that have no defaults.
+        overrides: `key=value`.
+
+    Raises:
+        ConfigError: A key is unknown, or a value is of the wrong type.
+    """
+    import yaml
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
     try:
         merged = OmegaConf.merge({**base, **{key: {} for key in own}}, given)
-        values = [item for item in overrides if item not in chosen]
-        merged.merge_with_dotlist([_checked(item, OmegaConf.to_container(merged)) for item in values])
-        return parse(OmegaConf.to_container(merged, resolve=True))
+        merged.merge_with_dotlist([_checked(item, OmegaConf.to_container(merged)).lstrip("+") for item in overrides])
+        return OmegaConf.to_container(merged, resolve=True)
     except (OmegaConfBaseException, yaml.YAMLError) as error:
-        raise ConfigError(_first_line(error)) from error
+        raise _refusal(error) from error
 
 
 def _with_backbone_folders(overrides: Sequence[str]) -> list[str]:
@@ -226,7 +264,9 @@ def _compose(overrides: Sequence[str]) -> dict[str, Any]:
     return compose_in(configs_folder(), "config", overrides, GROUPS)
 
 
-def compose_in(folder: Path, name: str, overrides: Sequence[str], groups: Sequence[str]) -> dict[str, Any]:
+def compose_in(
+    folder: Path, name: str, overrides: Sequence[str], groups: Sequence[str], resolve: bool = True
+) -> dict[str, Any]:
     """The plain settings that the file `name` of a folder of YAML files makes with overrides.
 
     Args:
@@ -234,6 +274,7 @@ def compose_in(folder: Path, name: str, overrides: Sequence[str], groups: Sequen
         name: The file to begin with, without its ending.
         overrides: `group=file` and `key=value`.
         groups: The groups of which another file can be chosen.
+        resolve: Whether references such as `${data:PATH}` are looked up.
 
     Raises:
         ConfigError: A file, key or value is unknown.
@@ -249,23 +290,20 @@ def compose_in(folder: Path, name: str, overrides: Sequence[str], groups: Sequen
     try:
         with initialize_config_dir(str(folder), version_base="1.3"):
             # Values are checked against the config that the chosen groups make, so groups come first.
-            chosen = [item for item in overrides if _is_group(item, folder, groups)]
+            chosen = [item for item in overrides if is_group(item, folder, groups)]
             plain = OmegaConf.to_container(hydra_compose(name, overrides=chosen))
             values = [_checked(item, plain) for item in overrides if item not in chosen]
             composed = hydra_compose(name, overrides=[*chosen, *values])
-        return OmegaConf.to_container(composed, resolve=True)
+        return OmegaConf.to_container(composed, resolve=resolve)
     except UserError:
         raise
     except (HydraException, OmegaConfBaseException) as error:
-        cause = error
-        while cause is not None and not isinstance(cause, UserError):
-            cause = cause.__cause__ or cause.__context__
-        raise cause if isinstance(cause, UserError) else ConfigError(_first_line(error)) from error
+        raise _refusal(error) from error
     finally:
         GlobalHydra.instance().clear()
 
 
-def _is_group(override: str, folder: Path | None = None, groups: Sequence[str] = GROUPS) -> bool:
+def is_group(override: str, folder: Path | None = None, groups: Sequence[str] = GROUPS) -> bool:
     """Whether an override chooses a file of a group; refuses one that chooses a file that is not there."""
     key, equals, value = override.partition("=")
     if key == "+experiment":
@@ -333,6 +371,12 @@ def _number(resolved: Mapping[str, Any], key: str, default: float, kind: type, s
     return value
 
 
-def _first_line(error: Exception) -> str:
+def _refusal(error: Exception) -> UserError:
+    """What a library's error says in one sentence; our own, where that lies below."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, UserError):
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(cause, UserError):
+        return cause
     line = str(error).strip().splitlines()[0].rstrip(".")
-    return f"The configuration is not valid: {line}; correct it and run the command again."
+    return ConfigError(f"The configuration is not valid: {line}; correct it and run the command again.")
