@@ -2,11 +2,12 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from continual.backbone.generation import Decoding
+from continual.backbone.opening import as_kept
 from continual.backbone.readout import Readout
 from continual.construction import coerced
 from continual.construction import typed as _typed
@@ -102,7 +103,7 @@ def compose(name: str, overrides: Sequence[str] = ()) -> RunConfig:
             f"There is no experiment or stream named {name!r}{suggestion(name, known)}; known: {', '.join(known)}; "
             "or give a YAML file."
         )
-    return parse(_compose([first, *overrides]))
+    return parse(_as_kept(_compose([first, *overrides]), _backbone_options(overrides)))
 
 
 def from_file(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -121,7 +122,8 @@ def from_file(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     base = _compose([*named, *chosen])
     # What has no file of that name has no defaults there either; those of the default section would be another's.
     own = [key for key in GROUPS if key in given and f"{key}={given[key].get('name')}" not in named]
-    return parse(laid_over(base, given, own, [item for item in overrides if item not in chosen]))
+    settings = laid_over(base, given, own, [item for item in overrides if item not in chosen])
+    return parse(_as_kept(settings, {*given.get("backbone", {}), *_backbone_options(overrides)}))
 
 
 def settings_in(path: Path, instead: str) -> dict[str, Any]:
@@ -193,6 +195,17 @@ def _with_backbone_folders(overrides: Sequence[str]) -> list[str]:
         else:
             result.append(item)
     return result
+
+
+def _as_kept(resolved: dict[str, Any], given: Collection[str]) -> dict[str, Any]:
+    """Settings in which a saved model is opened as its folder says, but for the options that were given."""
+    return {**resolved, "backbone": as_kept(resolved["backbone"], given)}
+
+
+def _backbone_options(overrides: Sequence[str]) -> set[str]:
+    """The options of the backbone that overrides such as `backbone.pooling=cls` name."""
+    keys = [item.partition("=")[0].lstrip("+") for item in overrides]
+    return {key.removeprefix("backbone.") for key in keys if key.startswith("backbone.")}
 
 
 def _kind_of_model(folder: Path) -> str:

@@ -4,10 +4,23 @@ import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from continual.backbone.opening import keep_opening, opening
 from continual.files import storage_errors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from continual.backbone.encoder import Encoder
+
+
+def save_backbone(backbone: "Encoder", folder: Path) -> None:
+    """Saves a backbone's model and tokenizer as `save_model` does, and beside them how it is opened.
+
+    Raises:
+        StorageError: The disk refused.
+    """
+    save_model(backbone.model, backbone.tokenizer, folder)
+    keep_opening(opening(backbone), folder)
 
 
 def save_model(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:

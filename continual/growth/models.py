@@ -37,7 +37,7 @@ def wrapped(like: Encoder, model: nn.Module, name: str) -> Encoder:
 
 
 def load_like(like: Encoder, folder: Path, name: str) -> Encoder:
-    """The backbone in a folder that `backbone.saving.save_model` filled, of the kind and with the settings of another.
+    """The backbone in a folder that `backbone.saving` filled, of the kind and with the settings of another.
 
     Raises:
         BackboneError: The folder holds no such model.
@@ -48,27 +48,13 @@ def load_like(like: Encoder, folder: Path, name: str) -> Encoder:
     return wrapped(like, model, name)
 
 
-def opening(encoder: Encoder) -> dict[str, Any]:
-    """What `reopened` has to be told of a backbone beside its folder, JSON-able."""
-    if isinstance(encoder, Causal):
-        own = {"between": encoder.between}
-        return {"kind": "causal", **_of_generator(encoder), **own}
-    if isinstance(encoder, Seq2Seq):
-        return {"kind": "seq2seq", **_of_generator(encoder)}
-    return {"kind": "hub", "pooling": encoder.pooling, "max_length": encoder.max_length}
-
-
-def _of_generator(encoder: Causal | Seq2Seq) -> dict[str, Any]:
-    return {"max_length": encoder.max_length, "max_target": encoder.max_target, "prefix": encoder.prefix}
-
-
 def reopened(folder: Path, name: str, settings: Mapping[str, Any]) -> Encoder:
-    """The backbone in a folder that `backbone.saving.save_model` filled, without the one that it has grown from.
+    """The backbone in a folder that `save_backbone` filled, without the one that it has grown from.
 
     Args:
         folder: Where it lies.
         name: What it is called.
-        settings: Of `opening`.
+        settings: Of `backbone.opening.opening`.
 
     Raises:
         BackboneError: The folder holds no such model.

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from continual.backbone.parallel import Parallel
-from continual.backbone.saving import save_model
+from continual.backbone.saving import save_backbone
 from continual.backbone.text_to_text import TextToText
 from continual.construction import coerced, typed
 from continual.distillation.continual_translation import (
@@ -157,7 +157,7 @@ class CKD:
             before = after
 
         def save(folder: Path) -> None:
-            save_model(student.model, student.tokenizer, folder)
+            save_backbone(student, folder)
 
         bleu = [one["bleu"] for one in scores]
         return Made(

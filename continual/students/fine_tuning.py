@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from continual.backbone.parallel import Parallel
-from continual.backbone.saving import save_model
+from continual.backbone.saving import save_backbone
 from continual.backbone.text_to_text import TextToText
 from continual.construction import coerced, typed
 from continual.errors import ConfigError
@@ -101,7 +101,7 @@ class FineTuning:
         place.done(f"after: {shown(after)}")
 
         def save(folder: Path) -> None:
-            save_model(student.model, student.tokenizer, folder)
+            save_backbone(student, folder)
 
         return Made(
             save,

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from continual.backbone import BACKBONES
+from continual.backbone.opening import FILE as OPENING
+from continual.backbone.opening import as_kept
 from continual.construction import construct_named
 from continual.errors import ConfigError
 
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
 _DECISIVE = ("*.safetensors", "*.bin", "*.json", "*.model", "*.txt", "*.gguf")
 _PATHS = ("path", "student", "teachers", "backbone", "texts", "model")
 """Settings whose texts may be paths."""
-_OURS = ("summary.json", "pretraining.json")
-"""They tell of a model, with times, and decide nothing of it."""
+_OURS = ("summary.json", "pretraining.json", OPENING)
+"""They tell of a model, with times, and decide nothing of it; what the last one says is among the options."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +44,17 @@ class ModelSpec:
             default: The backbone that opens what is named by a folder alone, such as `seq2seq`.
 
         Raises:
+            BackboneError: The folder's record of how it is opened is damaged.
             ConfigError: It is neither.
         """
         if isinstance(value, str) and value:
-            value = {"name": default, "path": value}
+            value = {"path": value}
         if not isinstance(value, Mapping) or not isinstance(value.get("name", default), str):
             raise ConfigError(
                 f"{setting} is {value!r}, expected the model's folder or name on the hub, or settings such as "
                 f"{{name: {default}, path: FOLDER}}."
             )
-        return cls({"name": default, **value})
+        return cls(as_kept({"name": default, **value}, value))
 
     @property
     def label(self) -> str:
