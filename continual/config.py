@@ -306,7 +306,10 @@ def compose_in(
             chosen = [item for item in overrides if is_group(item, folder, groups)]
             plain = OmegaConf.to_container(hydra_compose(name, overrides=chosen))
             values = [_checked(item, plain) for item in overrides if item not in chosen]
-            composed = hydra_compose(name, overrides=[*chosen, *values])
+            texts = [item for item in values if _looks_like_a_group(item, folder)]
+            composed = hydra_compose(name, overrides=[*chosen, *(item for item in values if item not in texts)])
+            OmegaConf.set_struct(composed, False)
+            composed.merge_with_dotlist(texts)
         return OmegaConf.to_container(composed, resolve=resolve)
     except UserError:
         raise
@@ -327,6 +330,12 @@ def is_group(override: str, folder: Path | None = None, groups: Sequence[str] = 
     if value not in known:
         raise ConfigError(f"There is no {key} named {value!r}{suggestion(value, known)}; known: {', '.join(known)}.")
     return True
+
+
+def _looks_like_a_group(override: str, folder: Path) -> bool:
+    """Whether Hydra would look for a file, because the key of a setting is also the name of a folder of files."""
+    key, _, value = override.partition("=")
+    return not value.startswith("{") and "." not in key and (folder / key).is_dir()
 
 
 def _checked(override: str, plain: Mapping[str, Any]) -> str:

@@ -65,6 +65,15 @@ def test_a_group_that_is_chosen_replaces_the_section_of_the_file(tmp_path, comma
     assert compose(file, both).resolved == compose(name, both).resolved
 
 
+def test_a_setting_may_be_called_as_a_group_of_another_command_is(tmp_path):
+    """`backbone` is a group of `continual run`; of a student it is a setting, which may be a folder."""
+    for file in ("disco", written(tmp_path, "kind: disco\n")):
+        for value in (str(tmp_path), "minilm", "./no-such"):
+            assert students.compose(file, [f"backbone={value}", "seed=3"]).resolved["backbone"] == value
+        given = students.compose(file, ["backbone={name: minilm, pooling: cls}"]).resolved["backbone"]
+        assert given == {"name": "minilm", "pooling": "cls"}
+
+
 @pytest.mark.parametrize(
     ("text", "overrides", "message"),
     [
