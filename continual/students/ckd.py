@@ -137,6 +137,8 @@ class CKD:
     def make(self, place: Place) -> Made:
         """See `Recipe.make`."""
         task = self.task.of_kind("translation")
+        for teacher in self.teachers:
+            teacher.require()
         student = prepared(text_to_text(self.student, "student"), self.translating, trained=True)
         pairs, dev = (encode(student, split) for split in (task.train, task.dev))
         stages = Stages(place, self.training, self.seed)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from continual.backbone import BACKBONES
 from continual.backbone.opening import FILE as OPENING
 from continual.backbone.opening import as_kept
+from continual.backbone.pretrained import found
 from continual.construction import construct_named
 from continual.errors import ConfigError
 
@@ -72,6 +73,15 @@ class ModelSpec:
             UserError: There is no such model, or an option is refused.
         """
         return construct_named(BACKBONES, self.options, setting)
+
+    def require(self) -> None:
+        """Refuses a folder that is not there, before anything is computed for its model.
+
+        Raises:
+            BackboneError: It is not there.
+        """
+        if isinstance(self.options.get("path"), str):
+            found(self.options["path"], self.options["name"])
 
     def identity(self) -> dict[str, Any]:
         """The options; a digest of the files in the place of a local folder's path."""

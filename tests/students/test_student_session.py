@@ -257,6 +257,25 @@ def test_what_is_wrong_ends_in_one_sentence(monkeypatch, tmp_path, models, argum
         assert word in lines[0]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["disco", "student.layers=9"], "layers"),
+        (["disco", "backbone=./no-such"], "no-such"),
+        (["fsd", "student.width=100"], "100 wide"),
+        (["ckd", "student=BASE", "teachers=[./no-such]"], "no-such"),
+        (["fine_tuning", "student=./no-such"], "no-such"),
+    ],
+)
+def test_what_is_refused_leaves_nothing_behind(monkeypatch, tmp_path, models, arguments, word):
+    monkeypatch.chdir(tmp_path)
+    given = [item.replace("BASE", str(models["base"])) for item in arguments]
+    code, _, err = call("distil", *given, "--name", "mine", "--runs-dir", str(tmp_path / "runs"))
+    assert (code, word in err) == (2, True)
+    left = {path.name for path in (tmp_path / "runs").iterdir()}
+    assert left <= {".mine.lock"}, "neither work nor a run in MLflow's database"
+
+
 def test_a_teacher_with_another_vocabulary_is_refused(models, tmp_path):
     other = base(tmp_path, "model.vocabulary=380")
     one = student("ckd", tmp_path, None, f"student={models['student']}", listed(other), *SHORT)
