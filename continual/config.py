@@ -2,11 +2,12 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from continual.backbone.generation import Decoding
+from continual.backbone.opening import as_kept
 from continual.backbone.readout import Readout
 from continual.construction import coerced
 from continual.construction import typed as _typed
@@ -110,7 +111,7 @@ def compose(name: str, overrides: Sequence[str] = ()) -> RunConfig:
             f"There is no experiment or stream named {name!r}{suggestion(name, known)}; known: {', '.join(known)}; "
             "or give a YAML file."
         )
-    return parse(_compose([first, *overrides]))
+    return parse(_as_kept(_compose([first, *overrides]), _backbone_options(overrides)))
 
 
 def from_file(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -119,40 +120,103 @@ def from_file(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     Sections that the file leaves out keep their defaults. A relative `path` in the file starts from the file's folder,
     or from the current one where only that has it; one among the overrides starts from the current folder.
     """
+    overrides = _with_backbone_folders(overrides)
+    given = {
+        key: with_absolute_path(value, path.parent) for key, value in settings_in(path, "the name of a stream").items()
+    }
+    for group in GROUPS:
+        if group in given and not isinstance(given[group], dict):
+            raise ConfigError(f"In {path}, {group} is {given[group]!r}, expected `{group}: {{name: ...}}`; correct it.")
+    chosen = [item for item in overrides if is_group(item)]
+    given = not_chosen(given, chosen)
+    named = [f"{key}={given[key]['name']}" for key in GROUPS[1:] if given.get(key, {}).get("name") in names_in(key)]
+    base = _compose([*named, *chosen])
+    # What has no file of that name has no defaults there either; those of the default section would be another's.
+    own = [key for key in GROUPS if key in given and f"{key}={given[key].get('name')}" not in named]
+    settings = laid_over(base, given, own, [item for item in overrides if item not in chosen], _following_seed)
+    return parse(_as_kept(settings, {*given.get("backbone", {}), *_backbone_options(overrides)}))
+
+
+def settings_in(path: Path, instead: str) -> dict[str, Any]:
+    """The plain settings that stand in a YAML file, references such as `${data:PATH}` as they are.
+
+    Args:
+        path: The file.
+        instead: What else could be given, for the message.
+
+    Raises:
+        ConfigError: It is not there, cannot be read or holds no settings.
+    """
     import yaml
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    overrides = _with_backbone_folders(overrides)
     try:
         # OmegaConf's own loader, since plain YAML takes 1e-3 for a text.
         given = OmegaConf.to_container(OmegaConf.create(path.read_text(encoding="utf-8")), resolve=False)
     except FileNotFoundError:
-        raise ConfigError(f"There is no file {path}; give the path of a YAML file or the name of a stream.") from None
+        raise ConfigError(f"There is no file {path}; give the path of a YAML file or {instead}.") from None
     except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
         reason = str(error).replace("\n", " ")
         raise ConfigError(f"{path} is not a readable YAML file ({reason}); correct it.") from error
     if not isinstance(given, dict):
         raise ConfigError(f"{path} holds no settings, expected `section: {{key: value}}`; correct it.")
-    given = {key: with_absolute_path(value, path.parent) for key, value in given.items()}
-    for group in GROUPS:
-        if group in given and not isinstance(given[group], dict):
-            raise ConfigError(f"In {path}, {group} is {given[group]!r}, expected `{group}: {{name: ...}}`; correct it.")
-    chosen = [item for item in overrides if _is_group(item)]
-    # A group chosen on the command line replaces the file's section.
-    given = {key: value for key, value in given.items() if not any(item.startswith(f"{key}=") for item in chosen)}
-    named = [f"{key}={given[key]['name']}" for key in GROUPS[1:] if given.get(key, {}).get("name") in names_in(key)]
-    base = _compose([*named, *chosen])
-    # What has no file of that name has no defaults there either; those of the default section would be another's.
-    own = [key for key in GROUPS if key in given and f"{key}={given[key].get('name')}" not in named]
+    return given
+
+
+def not_chosen(given: Mapping[str, Any], chosen: Sequence[str]) -> dict[str, Any]:
+    """A file's settings without the sections that are replaced by `chosen`, groups chosen on the command line."""
+    return {key: value for key, value in given.items() if not any(item.startswith(f"{key}=") for item in chosen)}
+
+
+Finish = Callable[[Any], dict[str, Any]]
+"""Makes plain values of composed settings."""
+
+
+def looked_up(settings: Any) -> dict[str, Any]:
+    """Plain settings, all references looked up."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_container(settings, resolve=True)
+
+
+def as_written(settings: Any) -> dict[str, Any]:
+    """Plain settings, references as they are written."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_container(settings, resolve=False)
+
+
+def laid_over(
+    base: Mapping[str, Any],
+    given: Mapping[str, Any],
+    own: Sequence[str],
+    overrides: Sequence[str],
+    finish: Finish = looked_up,
+) -> dict[str, Any]:
+    """The plain settings that a file's settings make with defaults and overrides.
+
+    Args:
+        base: The defaults.
+        given: The file's settings.
+        own: Sections of the file that have no defaults.
+        overrides: `key=value`.
+        finish: What becomes of references such as `${data:PATH}`, which are looked up by default.
+
+    Raises:
+        ConfigError: A key is unknown, or a value is of the wrong type.
+    """
+    import yaml
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
     try:
         merged = OmegaConf.merge({**base, **{key: {} for key in own}}, given)
-        values = [item for item in overrides if item not in chosen]
         plain = _with_stream_options(OmegaConf.to_container(merged))
-        merged.merge_with_dotlist([_checked(item, plain) for item in values])
-        return parse(_plain(merged, follow_seed=True))
+        merged.merge_with_dotlist([_checked(item, plain).lstrip("+") for item in overrides])
+        return finish(merged)
     except (OmegaConfBaseException, yaml.YAMLError) as error:
-        raise ConfigError(_first_line(error)) from error
+        raise _refusal(error) from error
 
 
 def _adding(override: str, plain: Mapping[str, Any]) -> str:
@@ -168,7 +232,9 @@ def _with_stream_options(plain: Mapping[str, Any]) -> dict[str, Any]:
     """Settings in which the stream has all keys of its kind, those that a file leaves out too."""
     from streams.catalog import KINDS, describe_stream
 
-    stream = plain["stream"]
+    stream = plain.get("stream")
+    if not isinstance(stream, Mapping):
+        return dict(plain)
     known = [item.name for item in describe_stream(stream["kind"])] if stream.get("kind") in KINDS else []
     return {**plain, "stream": {**dict.fromkeys(known), **stream}}
 
@@ -184,6 +250,17 @@ def _with_backbone_folders(overrides: Sequence[str]) -> list[str]:
         else:
             result.append(item)
     return result
+
+
+def _as_kept(resolved: dict[str, Any], given: Collection[str]) -> dict[str, Any]:
+    """Settings in which a saved model is opened as its folder says, but for the options that were given."""
+    return {**resolved, "backbone": as_kept(resolved["backbone"], given)}
+
+
+def _backbone_options(overrides: Sequence[str]) -> set[str]:
+    """The options of the backbone that overrides such as `backbone.pooling=cls` name."""
+    keys = [item.partition("=")[0].lstrip("+") for item in overrides]
+    return {key.removeprefix("backbone.") for key in keys if key.startswith("backbone.")}
 
 
 def _kind_of_model(folder: Path) -> str:
@@ -259,11 +336,11 @@ def parse(resolved: Mapping[str, Any]) -> RunConfig:
 
 
 def _compose(overrides: Sequence[str]) -> dict[str, Any]:
-    return compose_in(configs_folder(), "config", overrides, GROUPS, follow_seed=True)
+    return compose_in(configs_folder(), "config", overrides, GROUPS, _following_seed)
 
 
 def compose_in(
-    folder: Path, name: str, overrides: Sequence[str], groups: Sequence[str], follow_seed: bool = False
+    folder: Path, name: str, overrides: Sequence[str], groups: Sequence[str], finish: Finish = looked_up
 ) -> dict[str, Any]:
     """The plain settings that the file `name` of a folder of YAML files makes with overrides.
 
@@ -272,7 +349,7 @@ def compose_in(
         name: The file to begin with, without its ending.
         overrides: `group=file` and `key=value`.
         groups: The groups of which another file can be chosen.
-        follow_seed: Leave what follows the seed as `${seed}`.
+        finish: What becomes of references such as `${data:PATH}`, which are looked up by default.
 
     Raises:
         ConfigError: A file, key or value is unknown.
@@ -288,32 +365,28 @@ def compose_in(
     try:
         with initialize_config_dir(str(folder), version_base="1.3"):
             # Values are checked against the config that the chosen groups make, so groups come first.
-            chosen = [item for item in overrides if _is_group(item, folder, groups)]
+            chosen = [item for item in overrides if is_group(item, folder, groups)]
             plain = OmegaConf.to_container(hydra_compose(name, overrides=chosen))
             values = [_checked(_adding(item, plain), plain) for item in overrides if item not in chosen]
-            composed = hydra_compose(name, overrides=[*chosen, *values])
-        return _plain(composed, follow_seed)
+            texts = [item for item in values if _looks_like_a_group(item, folder)]
+            composed = hydra_compose(name, overrides=[*chosen, *(item for item in values if item not in texts)])
+            OmegaConf.set_struct(composed, False)
+            composed.merge_with_dotlist(texts)
+        return finish(composed)
     except UserError:
         raise
     except (HydraException, OmegaConfBaseException) as error:
-        cause = error
-        while cause is not None and not isinstance(cause, UserError):
-            cause = cause.__cause__ or cause.__context__
-        raise cause if isinstance(cause, UserError) else ConfigError(_first_line(error)) from error
+        raise _refusal(error) from error
     finally:
         GlobalHydra.instance().clear()
 
 
-def _plain(settings: Any, follow_seed: bool) -> dict[str, Any]:
-    """Composed settings as plain values; those that follow the seed as `${seed}` if so asked."""
-    from omegaconf import OmegaConf
-
-    plain = OmegaConf.to_container(settings, resolve=True)
-    written = OmegaConf.to_container(settings, resolve=False)
-    return with_values(plain, following(written), FOLLOWS) if follow_seed else plain
+def _following_seed(settings: Any) -> dict[str, Any]:
+    """Plain settings, all references looked up but those to the seed."""
+    return with_values(looked_up(settings), following(as_written(settings)), FOLLOWS)
 
 
-def _is_group(override: str, folder: Path | None = None, groups: Sequence[str] = GROUPS) -> bool:
+def is_group(override: str, folder: Path | None = None, groups: Sequence[str] = GROUPS) -> bool:
     """Whether an override chooses a file of a group; refuses one that chooses a file that is not there."""
     key, equals, value = override.partition("=")
     if key == "+experiment":
@@ -324,6 +397,12 @@ def _is_group(override: str, folder: Path | None = None, groups: Sequence[str] =
     if value not in known:
         raise ConfigError(f"There is no {key} named {value!r}{suggestion(value, known)}; known: {', '.join(known)}.")
     return True
+
+
+def _looks_like_a_group(override: str, folder: Path) -> bool:
+    """Whether Hydra would look for a file, because the key of a setting is also the name of a folder of files."""
+    key, _, value = override.partition("=")
+    return not value.startswith("{") and "." not in key and (folder / key).is_dir()
 
 
 def _checked(override: str, plain: Mapping[str, Any]) -> str:
@@ -388,6 +467,12 @@ def _number(resolved: Mapping[str, Any], key: str, default: float, kind: type, s
     return value
 
 
-def _first_line(error: Exception) -> str:
+def _refusal(error: Exception) -> UserError:
+    """What a library's error says in one sentence; our own, where that lies below."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, UserError):
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(cause, UserError):
+        return cause
     line = str(error).strip().splitlines()[0].rstrip(".")
-    return f"The configuration is not valid: {line}; correct it and run the command again."
+    return ConfigError(f"The configuration is not valid: {line}; correct it and run the command again.")

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from continual.backbone.opening import keep_opening, kept_opening, opening
+from continual.backbone.saving import save_backbone, save_model
 from continual.errors import BackboneError, PoolError
 from continual.files import new_folder
 from continual.growth.change import difference
 from continual.growth.expansion import Expansion
 from continual.growth.generations import MODEL, POOL
 from continual.growth.lineage import BACKBONE, Lineage
-from continual.growth.models import grown_encoder, load_like, opening, save_model
+from continual.growth.models import grown_encoder, load_like
 from continual.growth.pools import carry_pool
 from continual.growth.sizes import Amount
 from continual.growth.weights import grown, plan, sizes_of
@@ -43,7 +45,7 @@ def grow_model(source: str, out: Path, expansion: Expansion, amount: Amount, see
     """
     started = time.monotonic()
     _require_free(out, BackboneError)
-    model, tokenizer, name = _opened(source)
+    model, tokenizer, name, how = _opened(source)
     chosen = plan(model, expansion, amount, seed)
     larger = grown(model, chosen, expansion.noise, seed)
     facts = _facts(model, larger, tokenizer, expansion, amount, seed) | _difference(model, larger, tokenizer, chosen)
@@ -52,6 +54,8 @@ def grow_model(source: str, out: Path, expansion: Expansion, amount: Amount, see
     try:
         with new_folder(out) as temporary:
             save_model(larger, tokenizer, temporary)
+            if how is not None:
+                keep_opening(how, temporary)
             lineage.write(temporary)
     except FileExistsError:
         raise BackboneError(_TAKEN.format(out)) from None
@@ -79,7 +83,7 @@ def grow_pool(source: Path, out: Path, expansion: Expansion, amount: Amount, see
     facts |= {BACKBONE: opening(new)}
     try:
         with new_folder(out) as temporary:
-            save_model(new.model, new.tokenizer, temporary / MODEL)
+            save_backbone(new, temporary / MODEL)
             loaded = load_like(old, temporary / MODEL, new.name)
             origin = facts | {"seconds": time.monotonic() - started}
             lineage = Lineage(old.fingerprint, old.name, loaded.fingerprint, new.name, chosen, origin)
@@ -138,14 +142,14 @@ def _digest(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _opened(source: str) -> "tuple[nn.Module, PreTrainedTokenizerBase, str]":
-    """A model with whatever head its checkpoint has."""
+def _opened(source: str) -> "tuple[nn.Module, PreTrainedTokenizerBase, str, dict[str, Any] | None]":
+    """A model with whatever head its checkpoint has, its tokenizer, its name, and how it is opened if that is known."""
     from continual.backbone import BACKBONES
     from continual.backbone.pretrained import found, load
 
     if source in BACKBONES and source not in ("hub", "seq2seq", "causal"):
         encoder = BACKBONES.load(source)()
-        return encoder.model, encoder.tokenizer, encoder.name
+        return encoder.model, encoder.tokenizer, encoder.name, opening(encoder)
     where, name = found(source, "grow")
     chosen: list[str] = []
 
@@ -154,7 +158,7 @@ def _opened(source: str) -> "tuple[nn.Module, PreTrainedTokenizerBase, str]":
 
     chosen.append(_auto_class(where))
     model, tokenizer = load(where, chosen[0], options_of)
-    return model.eval().requires_grad_(False), tokenizer, name
+    return model.eval().requires_grad_(False), tokenizer, name, kept_opening(Path(where))
 
 
 def _auto_class(where: str | Path) -> str:

@@ -32,8 +32,8 @@ class Exact(Expansion):
         """See `Expansion.check`."""
         if larger.width % sizes.width:
             raise ConfigError(
-                f"growth.width would make states of {sizes.width} numbers {larger.width} wide, but how=exact keeps the "
-                f"statistics of layer norms for whole multiples alone; add {sizes.width}, or use how=elle."
+                f"The added width would make states of {sizes.width} numbers {larger.width} wide, but exact growth "
+                f"keeps the statistics of layer norms for whole multiples alone; add {sizes.width}, or grow by elle."
             )
 
     def units(self, old: int, new: int, seed: int) -> Copies:

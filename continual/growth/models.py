@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
@@ -10,14 +10,10 @@ from continual.backbone.causal import Causal
 from continual.backbone.encoder import Encoder
 from continual.backbone.pretrained import load
 from continual.backbone.seq2seq import Seq2Seq
-from continual.files import storage_errors
 from continual.growth.expansion import Expansion
 from continual.growth.maps import GrowthMap
 from continual.growth.sizes import Amount
 from continual.growth.weights import grown, plan
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 
 def grown_encoder(encoder: Encoder, expansion: Expansion, amount: Amount, seed: int) -> tuple[Encoder, GrowthMap]:
@@ -40,24 +36,8 @@ def wrapped(like: Encoder, model: nn.Module, name: str) -> Encoder:
     return Encoder(model, like.tokenizer, name, like.pooling, like.max_length)
 
 
-def save_model(model: nn.Module, tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:
-    """Saves a model and its tokenizer as `transformers` does; the folder exists, and whole it is made by the caller.
-
-    Raises:
-        StorageError: The disk refused.
-    """
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    # Marian leaves its sinusoids out and draws them anew for the new width; those of a wider model are copies.
-    model._keys_to_ignore_on_save = None
-    with storage_errors(folder):
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-
-
 def load_like(like: Encoder, folder: Path, name: str) -> Encoder:
-    """The backbone in a folder that `save_model` filled, of the kind and with the settings of another.
+    """The backbone in a folder that `backbone.saving` filled, of the kind and with the settings of another.
 
     Raises:
         BackboneError: The folder holds no such model.
@@ -68,27 +48,13 @@ def load_like(like: Encoder, folder: Path, name: str) -> Encoder:
     return wrapped(like, model, name)
 
 
-def opening(encoder: Encoder) -> dict[str, Any]:
-    """What `reopened` has to be told of a backbone beside its folder, JSON-able."""
-    if isinstance(encoder, Causal):
-        own = {"between": encoder.between}
-        return {"kind": "causal", **_of_generator(encoder), **own}
-    if isinstance(encoder, Seq2Seq):
-        return {"kind": "seq2seq", **_of_generator(encoder)}
-    return {"kind": "hub", "pooling": encoder.pooling, "max_length": encoder.max_length}
-
-
-def _of_generator(encoder: Causal | Seq2Seq) -> dict[str, Any]:
-    return {"max_length": encoder.max_length, "max_target": encoder.max_target, "prefix": encoder.prefix}
-
-
 def reopened(folder: Path, name: str, settings: Mapping[str, Any]) -> Encoder:
-    """The backbone in a folder that `save_model` filled, without the one that it has grown from.
+    """The backbone in a folder that `save_backbone` filled, without the one that it has grown from.
 
     Args:
         folder: Where it lies.
         name: What it is called.
-        settings: Of `opening`.
+        settings: Of `backbone.opening.opening`.
 
     Raises:
         BackboneError: The folder holds no such model.

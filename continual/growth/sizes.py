@@ -49,6 +49,9 @@ class Sizes:
 class Amount:
     """How much a model grows.
 
+    Its messages name no command's settings: `continual grow --layers`, `growth.layers` and `strategy.added_layers`
+    are all meant.
+
     Args:
         layers: Layers to add, to encoder and decoder each.
         width: Units to add to hidden states; heads and feed-forward units grow in proportion.
@@ -64,9 +67,9 @@ class Amount:
     def __post_init__(self) -> None:
         for name in ("layers", "width", "inner"):
             if getattr(self, name) < 0:
-                raise ConfigError(f"growth.{name} is {getattr(self, name)}, expected 0 or more: a model never shrinks.")
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected 0 or more: a model never shrinks.")
         if not (self.layers or self.width or self.inner):
-            raise ConfigError("growth adds nothing, expected growth.layers, growth.width or growth.inner above 0.")
+            raise ConfigError("The growth adds nothing, expected layers, width or inner above 0; raise one of them.")
 
     def of(self, sizes: Sizes) -> Sizes:
         """The sizes of a model after growing.
@@ -77,8 +80,8 @@ class Amount:
         width = sizes.width + self.width
         if sizes.bound and width % sizes.head:
             raise ConfigError(
-                f"growth.width={self.width} makes states {width} wide, which heads of {sizes.head} cannot fill; add a "
-                f"multiple of {sizes.head}."
+                f"A width of {self.width} more makes states {width} wide, which heads of {sizes.head} cannot fill; add "
+                f"a multiple of {sizes.head}."
             )
         stacks = {}
         for name, stack in sizes.stacks.items():

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from continual.backbone.encoder import Encoder
+from continual.backbone.opening import opening
+from continual.backbone.saving import save_backbone
 from continual.errors import ConfigError, RunError
 from continual.files import new_folder
 from continual.growth.carrying import CARRIERS
@@ -28,7 +30,7 @@ from continual.growth.learning import Learning, Split, as_far_as_kept, learning_
 from continual.growth.lineage import BACKBONE, Lineage
 from continual.growth.maps import GrowthMap
 from continual.growth.memory import Memory, Remembered
-from continual.growth.models import grown_encoder, load_like, opening, save_model
+from continual.growth.models import grown_encoder, load_like
 from continual.growth.pools import carry_pool
 from continual.growth.prompts import carried_prompt
 from continual.growth.weights import sizes_of
@@ -149,7 +151,7 @@ class Growing:
         }
         target = Generation(self._folder / FOLDER / str(number))
         with new_folder(target.folder) as temporary:
-            save_model(new.model, new.tokenizer, temporary / MODEL)
+            save_backbone(new, temporary / MODEL)
             loaded = load_like(self._root, temporary / MODEL, new.name)
             origin["seconds"] = earlier + time.monotonic() - started
             lineage = Lineage(

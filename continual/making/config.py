@@ -1,11 +1,23 @@
 """Composes the settings of a model that is to be made from YAML files and the command line, and checks them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from continual.config import TrackingConfig, compose_in, configs_folder, names_in
+from continual.config import (
+    Finish,
+    TrackingConfig,
+    as_written,
+    compose_in,
+    configs_folder,
+    is_group,
+    laid_over,
+    looked_up,
+    names_in,
+    not_chosen,
+    settings_in,
+)
 from continual.construction import coerced, typed
 from continual.errors import ConfigError
 from continual.making.recipe import Recipe
@@ -76,20 +88,50 @@ def compose(family: Family, name: str, overrides: Sequence[str] = ()) -> RecipeC
     """
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
-            raise ConfigError(
-                f"There is no file {path}; give the path of a YAML file or a name from `continual ls {family.listing}`."
-            )
-        return parse(family, path.stem, compose_in(path.absolute().parent, path.name, overrides, family.groups))
+        return parse(family, path.stem, _in_file(family, path, overrides))
     known = names_in(family.folder)
     if name not in known:
         raise ConfigError(
             f"There is no {family.noun} named {name!r}{suggestion(name, known)}; known: {', '.join(known)}; or give a "
             "YAML file."
         )
+    return parse(family, name, _packaged(family, name, overrides))
+
+
+def _packaged(family: Family, name: str, overrides: Sequence[str], finish: Finish = looked_up) -> dict[str, Any]:
+    """The plain settings of a file in `configs`; arguments as for `compose_in`."""
     root = configs_folder() / family.root
     file = (configs_folder() / family.folder / name).relative_to(root)
-    return parse(family, name, compose_in(root, str(file), overrides, family.groups))
+    return compose_in(root, str(file), overrides, family.groups, finish)
+
+
+def _in_file(family: Family, path: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """The plain settings in a YAML file, over the defaults of its kind."""
+    given = settings_in(path, f"a name from `continual ls {family.listing}`")
+    chosen = [item for item in overrides if is_group(item, configs_folder() / family.root, family.groups)]
+    given = not_chosen(given, chosen)
+    base = _packaged(family, _nearest(family, path, given), chosen, as_written)
+    base = {key: value for key, value in base.items() if key not in ("name", "description")}  # of the other file
+    # What names its kind is whole: the options of another kind would not be its own.
+    own = [group for group in family.groups if isinstance(given.get(group), Mapping) and "kind" in given[group]]
+    return laid_over(base, given, own, [item for item in overrides if item not in chosen])
+
+
+def _nearest(family: Family, path: Path, given: Mapping[str, Any]) -> str:
+    """The file in `configs` whose settings are a file's defaults: its namesake, or the first of its kind.
+
+    Raises:
+        ConfigError: The file names no kind that there is.
+    """
+    kind = given.get("kind")
+    if not isinstance(kind, str):
+        raise ConfigError(
+            f"In {path}, kind is {kind!r}, expected one of {', '.join(family.recipes.names())}; add `kind: NAME`."
+        )
+    family.recipes.entry(kind)
+    files = {name: configs_folder() / family.folder / f"{name}.yaml" for name in names_in(family.folder)}
+    same = [name for name, file in files.items() if settings_in(file, "").get("kind") == kind]
+    return next((name for name in (given.get("name"), kind) if name in same), same[0])
 
 
 def parse(family: Family, name: str, resolved: dict[str, Any]) -> RecipeConfig:

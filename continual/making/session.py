@@ -147,7 +147,8 @@ class Making(ABC):
         tracker.artifacts([self.folder / self.about, self.folder / CONFIG])
 
     def _tracker(self) -> "Tracker":
-        """The tracker of this model, the same one after a kill."""
+        """The tracker of this model, the same one after a kill; it opens no run for what is refused at once."""
+        from continual.tracking.deferred import Deferred
         from continual.tracking.tracker import open_tracker
 
         tracking = self.config.tracking
@@ -158,10 +159,13 @@ class Making(ABC):
             experiment=tracking.experiment,
             run_id=self._tracking_id(),
         )
+        return Deferred(tracker, self._begin)
+
+    def _begin(self, tracker: "Tracker") -> None:
+        """Opens the run of the tracker, and keeps its name for the time after a kill."""
         tags = {"kind": self.config.family.noun, "model": self.config.name}
         run_id = tracker.start(self.folder.name, self.config.resolved, self.config.to_yaml(), tags)
         write_json(self.work / _STATE, {"tracking_id": run_id})
-        return tracker
 
     def _tracking_id(self) -> str | None:
         # Losing it costs a second line in a log, so nothing is refused for it.

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from continual.backbone.parallel import Parallel
+from continual.backbone.saving import save_backbone
 from continual.backbone.text_to_text import TextToText
 from continual.construction import coerced, typed
 from continual.distillation.continual_translation import (
@@ -38,7 +39,7 @@ from continual.evaluation.corpus_scores import accumulative_degradation
 from continual.making.recipe import Made, Place
 from continual.pretraining.optimisation import OptimisationConfig, setting
 from continual.students.data import SECTIONS, TaskSpec
-from continual.students.models import ModelSpec, copied, parse_list, save_model, text_to_text
+from continual.students.models import ModelSpec, copied, parse_list, text_to_text
 from continual.students.recipe import identity
 from continual.students.stages import Stages
 from continual.students.translation import (
@@ -136,6 +137,8 @@ class CKD:
     def make(self, place: Place) -> Made:
         """See `Recipe.make`."""
         task = self.task.of_kind("translation")
+        for teacher in self.teachers:
+            teacher.require()
         student = prepared(text_to_text(self.student, "student"), self.translating, trained=True)
         pairs, dev = (encode(student, split) for split in (task.train, task.dev))
         stages = Stages(place, self.training, self.seed)
@@ -156,7 +159,7 @@ class CKD:
             before = after
 
         def save(folder: Path) -> None:
-            save_model(student, folder)
+            save_backbone(student, folder)
 
         bleu = [one["bleu"] for one in scores]
         return Made(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from continual.backbone.parallel import Parallel
+from continual.backbone.saving import save_backbone
 from continual.backbone.text_to_text import TextToText
 from continual.construction import coerced, typed
 from continual.errors import ConfigError
@@ -17,7 +18,7 @@ from continual.making.recipe import Made, Place
 from continual.pretraining.optimisation import OptimisationConfig
 from continual.seeding import seed_of
 from continual.students.data import SECTIONS, TaskSpec
-from continual.students.models import ModelSpec, save_model, text_to_text
+from continual.students.models import ModelSpec, text_to_text
 from continual.students.recipe import identity
 from continual.students.stages import Stages
 from continual.students.translation import (
@@ -100,7 +101,7 @@ class FineTuning:
         place.done(f"after: {shown(after)}")
 
         def save(folder: Path) -> None:
-            save_model(student, folder)
+            save_backbone(student, folder)
 
         return Made(
             save,

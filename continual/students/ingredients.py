@@ -186,14 +186,14 @@ def result(
         students: The students by the folder in which each is saved; an empty name is the folder itself.
         beside: Writes what else belongs into the folder.
     """
-    from continual.students.models import save_model
+    from continual.backbone.saving import save_backbone
 
     tasks = [task.name for task in common.tasks.tasks]
 
     def save(folder: Path) -> None:
         for name, student in students.items():
             (folder / name).mkdir(exist_ok=True)
-            save_model(student, folder / name)
+            save_backbone(student, folder / name)
         if beside is not None:
             beside(folder)
 

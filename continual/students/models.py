@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from continual.backbone import BACKBONES
+from continual.backbone.opening import FILE as OPENING
+from continual.backbone.opening import as_kept
+from continual.backbone.pretrained import found
 from continual.construction import construct_named
 from continual.errors import ConfigError
 
@@ -18,8 +21,8 @@ if TYPE_CHECKING:
 _DECISIVE = ("*.safetensors", "*.bin", "*.json", "*.model", "*.txt", "*.gguf")
 _PATHS = ("path", "student", "teachers", "backbone", "texts", "model")
 """Settings whose texts may be paths."""
-_OURS = ("summary.json", "pretraining.json")
-"""They tell of a model, with times, and decide nothing of it."""
+_OURS = ("summary.json", "pretraining.json", OPENING)
+"""They tell of a model, with times, and decide nothing of it; what the last one says is among the options."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +45,17 @@ class ModelSpec:
             default: The backbone that opens what is named by a folder alone, such as `seq2seq`.
 
         Raises:
+            BackboneError: The folder's record of how it is opened is damaged.
             ConfigError: It is neither.
         """
         if isinstance(value, str) and value:
-            value = {"name": default, "path": value}
+            value = {"path": value}
         if not isinstance(value, Mapping) or not isinstance(value.get("name", default), str):
             raise ConfigError(
                 f"{setting} is {value!r}, expected the model's folder or name on the hub, or settings such as "
                 f"{{name: {default}, path: FOLDER}}."
             )
-        return cls({"name": default, **value})
+        return cls(as_kept({"name": default, **value}, value))
 
     @property
     def label(self) -> str:
@@ -69,6 +73,15 @@ class ModelSpec:
             UserError: There is no such model, or an option is refused.
         """
         return construct_named(BACKBONES, self.options, setting)
+
+    def require(self) -> None:
+        """Refuses a folder that is not there, before anything is computed for its model.
+
+        Raises:
+            BackboneError: It is not there.
+        """
+        if isinstance(self.options.get("path"), str):
+            found(self.options["path"], self.options["name"])
 
     def identity(self) -> dict[str, Any]:
         """The options; a digest of the files in the place of a local folder's path."""
@@ -109,17 +122,6 @@ def copied(model: "TextToText") -> "TextToText":
     twin.model.eval().requires_grad_(False)
     twin.model.zero_grad(set_to_none=True)  # gradients are copied with the weights
     return twin
-
-
-def save_model(model: "Encoder", folder: Path) -> None:
-    """Writes model and tokenizer as Hugging Face's library reads them."""
-    model.model.cpu().save_pretrained(folder)
-    # A tokenizer that has cut and padded texts would write that down as its habit.
-    words = copy.deepcopy(model.tokenizer)
-    if words.is_fast:
-        words.backend_tokenizer.no_padding()
-        words.backend_tokenizer.no_truncation()
-    words.save_pretrained(folder)
 
 
 def with_absolute_paths(resolved: dict[str, Any]) -> dict[str, Any]:

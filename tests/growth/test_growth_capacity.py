@@ -162,7 +162,7 @@ def test_a_task_with_a_dozen_texts_is_no_lack_of_capacity(examined):
         ({"when": "schedule"}, "growth.when=schedule needs growth.at"),
         ({"at": [0]}, r"growth.at is \[0\], expected numbers of tasks from 1"),
         ({"when": "schedule", "at": [1, 3]}, "growth.at names 2 tasks, but .* set growth.most=2, or name fewer"),
-        ({"when": "capacity", "layers": 0}, "growth adds nothing"),
+        ({"when": "capacity", "layers": 0}, "The growth adds nothing"),
         ({"keep": 2.0}, "growth.keep is 2.0, expected a number in"),
         ({"confidence": 0.2}, "growth.confidence is 0.2, expected at least 0.5 and below 1"),
         ({"memory": 0}, "growth.memory is 0, expected at least 1"),

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from command_line import call
 
 from continual.errors import ConfigError, PoolError
 from continual.growth import EXPANSIONS
@@ -79,7 +80,7 @@ def test_exact_width_takes_whole_multiples_alone():
     assert plan.residual.sources.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     assert plan.reader.layers[0].heads.sources.tolist() == [0, 0, 1, 1]
     assert len(plan.reader.layers[0].inner) == 12
-    with pytest.raises(ConfigError, match=r"6 wide, but how=exact .* whole multiples alone; add 4, or use how=elle"):
+    with pytest.raises(ConfigError, match=r"6 wide, but exact growth .* whole multiples alone; add 4, or grow by elle"):
         planned(Exact(), Amount(width=2))
 
 
@@ -130,7 +131,10 @@ def test_a_damaged_map_is_refused():
 
 @pytest.mark.parametrize(
     ("amount", "message"),
-    [({}, "growth adds nothing"), ({"layers": -1}, "growth.layers is -1, expected 0 or more")],
+    [
+        ({}, "The growth adds nothing, expected layers, width or inner above 0"),
+        ({"layers": -1}, "^layers is -1, expected 0 or more"),
+    ],
 )
 def test_amounts_that_are_none_are_refused(amount, message):
     with pytest.raises(ConfigError, match=message):
@@ -140,3 +144,12 @@ def test_amounts_that_are_none_are_refused(amount, message):
 def test_a_width_that_heads_cannot_fill_is_refused():
     with pytest.raises(ConfigError, match="states 7 wide, which heads of 2 cannot fill; add a multiple of 2"):
         Amount(width=3).of(SIZES)
+
+
+@pytest.mark.parametrize("how", EXPANSIONS.names())
+def test_the_command_is_not_answered_with_settings_that_it_does_not_have(how, tmp_path):
+    for options in (["--layers", "0"], ["--layers", "-1"], ["--width", "3"]):
+        code, _, error = call("grow", "minilm", str(tmp_path / "larger"), "--how", how, *options)
+        assert code == 2
+        assert error.startswith("error: ")
+        assert "growth." not in error

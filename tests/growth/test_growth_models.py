@@ -7,11 +7,13 @@ import torch
 from growth_samples import AMOUNTS, ENCODERS, FAMILIES, backbone
 from torch import nn
 
+from continual.backbone.opening import opening
+from continual.backbone.saving import save_model
 from continual.errors import BackboneError
 from continual.growth.change import difference
 from continual.growth.elle import Elle
 from continual.growth.exact import Exact
-from continual.growth.models import grown_encoder, load_like, opening, reopened, save_model
+from continual.growth.models import grown_encoder, load_like, reopened
 from continual.growth.sizes import Amount
 from continual.growth.weights import grown, plan, sizes_of
 

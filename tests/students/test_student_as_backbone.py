@@ -6,7 +6,7 @@ import pytest
 from distilled_samples import made, settings
 from run_samples import write_config
 
-from continual.config import from_file
+from continual.config import compose, from_file
 from continual.progress import Progress
 from continual.run import Run
 
@@ -57,3 +57,10 @@ def test_its_heads_lie_beside_it(compressed):
         "harbour.weight": (2, 24),
         "harbour.bias": (2,),
     }
+
+
+def test_it_is_opened_as_it_was_scored(tiny_folder, tmp_path):
+    teacher = {"name": "hub", "path": str(tiny_folder("bert")), "pooling": "cls", "max_length": 20}
+    student = made(tmp_path, settings("disco", tiny_folder("bert"), backbone=teacher))
+    backbone = compose("quickstart", [f"backbone={student.folder}"]).backbone
+    assert (backbone["pooling"], backbone["max_length"]) == ("cls", 20)

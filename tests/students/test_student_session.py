@@ -257,6 +257,25 @@ def test_what_is_wrong_ends_in_one_sentence(monkeypatch, tmp_path, models, argum
         assert word in lines[0]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["disco", "student.layers=9"], "layers"),
+        (["disco", "backbone=./no-such"], "no-such"),
+        (["fsd", "student.width=100"], "100 wide"),
+        (["ckd", "student=BASE", "teachers=[./no-such]"], "no-such"),
+        (["fine_tuning", "student=./no-such"], "no-such"),
+    ],
+)
+def test_what_is_refused_leaves_nothing_behind(monkeypatch, tmp_path, models, arguments, word):
+    monkeypatch.chdir(tmp_path)
+    given = [item.replace("BASE", str(models["base"])) for item in arguments]
+    code, _, err = call("distil", *given, "--name", "mine", "--runs-dir", str(tmp_path / "runs"))
+    assert (code, word in err) == (2, True)
+    left = {path.name for path in (tmp_path / "runs").iterdir()}
+    assert left <= {".mine.lock"}, "neither work nor a run in MLflow's database"
+
+
 def test_a_teacher_with_another_vocabulary_is_refused(models, tmp_path):
     other = base(tmp_path, "model.vocabulary=380")
     one = student("ckd", tmp_path, None, f"student={models['student']}", listed(other), *SHORT)
@@ -308,3 +327,19 @@ def test_students_of_other_families(tiny_generator_folder, tmp_path, family, bac
     assert after["dev_loss"] < before["dev_loss"]
     folder = made("ckd", tmp_path, "two", *settings, f"teachers=[{spec}]", "training.steps=2")
     assert (folder / "model.safetensors").is_file()
+
+
+def test_the_saved_student_of_a_widened_model_is_the_one_that_was_scored(models, tmp_path):
+    """The positions of a wider Marian are copies, which Hugging Face's library would not save."""
+    from continual.growth.command import grow_model
+    from continual.growth.exact import Exact
+    from continual.growth.sizes import Amount
+    from continual.students.models import ModelSpec, text_to_text
+    from continual.students.translation import encode, held_out_loss
+
+    grow_model(str(models["base"]), tmp_path / "wide", Exact(), Amount(width=32), seed=0)
+    one = student("fine_tuning", tmp_path, "wider", f"student={tmp_path / 'wide'}", *SHORT)
+    one.execute(Progress())
+    loaded = text_to_text(ModelSpec.parse(str(one.folder), "student", "seq2seq"), "student")
+    task = one.config.recipe.task.of_kind("translation")
+    assert held_out_loss(loaded, encode(loaded, task.dev)) == one.summary()["scores"][-1]["dev_loss"]

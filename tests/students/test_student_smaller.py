@@ -5,8 +5,8 @@ import torch
 from tiny_generators import CAUSAL
 from tiny_models import BLOCKWISE, DEPTH, TEXTS, WIDTH
 
+from continual.backbone.saving import save_model
 from continual.errors import BackboneError, ConfigError, LearningError
-from continual.students.models import save_model
 from continual.students.smaller import ShapeConfig, copied, parameters, smaller, without_last_layer
 
 NARROW = ShapeConfig(layers=2, width=16, heads=2, inner=20, start="random")
@@ -95,7 +95,8 @@ def test_an_auxiliary_layer_is_dropped_and_the_rest_stays(tiny_encoder):
 
 def test_a_student_that_was_made_before_learns_on(tiny_encoder, tmp_path):
     teacher = tiny_encoder("bert")
-    save_model(smaller(teacher, NARROW, seed=3), tmp_path / "earlier")
+    earlier = smaller(teacher, NARROW, seed=3)
+    save_model(earlier.model, earlier.tokenizer, tmp_path / "earlier")
     again = smaller(teacher, ShapeConfig(path=str(tmp_path / "earlier")), seed=0)
     assert torch.equal(vectors(again), vectors(smaller(teacher, NARROW, seed=3)))
     assert all(value.requires_grad for value in again.model.parameters())
@@ -108,7 +109,8 @@ def test_it_must_have_the_teachers_tokens(tiny_encoder, tiny_folder):
 
 def test_its_identity_is_that_of_its_files_and_not_of_their_place(tiny_encoder, tmp_path):
     for name in ("one", "other"):
-        save_model(smaller(tiny_encoder("bert"), NARROW, seed=3), tmp_path / name)
+        student = smaller(tiny_encoder("bert"), NARROW, seed=3)
+        save_model(student.model, student.tokenizer, tmp_path / name)
     one, other = (ShapeConfig(path=str(tmp_path / name)).identity() for name in ("one", "other"))
     assert one == other
     assert str(tmp_path) not in str(one)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from continual.backbone.saving import save_model
 from continual.making.recipe import Place
 from continual.pretraining.batches import TokenBatches
 from continual.pretraining.lifelong import OBJECTIVES
@@ -90,8 +91,7 @@ class Lifelong:
 
     def save(self, folder: Path) -> None:
         """Writes model and tokenizer as Hugging Face's library does."""
-        self.state.model.cpu().save_pretrained(folder)
-        self.state.tokenizer.save_pretrained(folder)
+        save_model(self.state.model, self.state.tokenizer, folder)
 
     def summary(self, seconds: float, total: float) -> dict[str, Any]:
         """What is told of the finished model; see `continual.making.recipe.Made`."""

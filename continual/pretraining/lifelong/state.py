@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from continual._torchvision import declare_missing_operators
+from continual.backbone.saving import save_model
 from continual.files import new_folder, read_json, write_json
 from continual.pretraining.lifelong.model import auto_class
 from continual.pretraining.lifelong.texts import Window
@@ -58,8 +59,7 @@ class States:
         """Keeps `state` and removes earlier ones."""
         place = self._folder / f"{len(state.learned):04d}"
         with new_folder(place) as temporary:
-            state.model.save_pretrained(temporary)
-            state.tokenizer.save_pretrained(temporary)
+            save_model(state.model, state.tokenizer, temporary)
             write_json(
                 temporary / _MEMORY, {name: [window.ids for window in kept] for name, kept in state.memory.items()}
             )

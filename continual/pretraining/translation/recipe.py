@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from continual._torchvision import declare_missing_operators
+from continual.backbone.saving import save_model
 from continual.construction import coerced, construct, typed
 from continual.errors import ConfigError
 from continual.files import new_folder
@@ -105,9 +106,7 @@ class TranslationRecipe:
         place.done(f"scored in {seconds - outcome.seconds:.0f} s")
 
         def save(folder: Path) -> None:
-            model.cpu().save_pretrained(folder)
-            # Read once more, because a tokenizer that has padded a batch would write that down as its habit.
-            self._tokenizer(place.folder / _TOKENIZER, pool).save_pretrained(folder)
+            save_model(model, tokenizer, folder)
 
         return Made(save, self._summary(model, pool, dropped, outcome, scores, seconds))
 

@@ -112,9 +112,10 @@ class Fsd:
 
         common, tasks = self.common, self.common.tasks.tasks
         stages, teacher = common.stages(place), seen_teacher(common)
+        # An impossible student is refused before its teacher learns.
+        classifier = Classifier(common.new_student(), common.labels, common.seed, "student")
         tuned = None if common.fine_tuning.is_left_out else tuned_teacher(common, stages)
         place.done("fine_tuning: the teacher has learned the tasks")
-        classifier = Classifier(common.new_student(), common.labels, common.seed, "student")
         student = to_device(RememberingStudent(classifier, self.fsd))
         data, dev = (encoded(teacher, rows_of(tasks, split)) for split in ("train", "dev"))
 

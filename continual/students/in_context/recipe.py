@@ -125,12 +125,12 @@ class InContext:
         source = self._source()
         writer = Writer(source, self.context)
         examples, dev, test = self._material(writer)
-        teacher = to_device(copied(source, "teacher"))
+        # An impossible student is refused before its teacher learns.
+        student, teacher = common.new_student(), to_device(copied(source, "teacher"))
         if not self.tuning.is_left_out:
             self._train(stages, "tuning", teacher, None, writer, examples, dev)
         teacher.model.requires_grad_(False)
         place.done("tuning: the teacher, in context")
-        student = common.new_student()
         taught_by = teacher if self.in_context.soft else None
         self._train(stages, "distillation", student, taught_by, writer, examples, dev)
         place.done(f"distillation: {sum(len(it.queries) for it in examples)} examples")
