@@ -12,7 +12,7 @@ import contextlib
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import filelock
@@ -44,6 +44,11 @@ class Header:
 
     backbone: str | None = None
     backbone_name: str | None = None
+
+    def filled(self, other: "Header") -> "Header":
+        """This header, and what another one says where this one says nothing."""
+        said = zip(astuple(self), astuple(other), strict=True)
+        return Header(*(own if own is not None else more for own, more in said))
 
     def encode(self) -> bytes:
         """The content of `pool.json`."""

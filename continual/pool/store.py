@@ -3,7 +3,7 @@
 import difflib
 import threading
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from continual import files
 from continual.errors import PoolError
 from continual.pool import format as prompt_format
 from continual.pool import layout
@@ -223,7 +224,8 @@ class PromptPool:
     def import_(self, path: str | PathLike[str]) -> list[PromptRecord]:
         """Adds the prompts of an archive or of another pool folder.
 
-        All are verified before the first is added. A prompt that the pool has already is skipped; one whose
+        All are verified before the first is added. A new pool takes over what the source says of its backbone: the
+        name, and where a grown one comes from. A prompt that the pool has already is skipped; one whose
         id is taken by something else gets the next version number, and its provenance says so.
 
         Returns:
@@ -237,6 +239,29 @@ class PromptPool:
 
         self._refuse_if_read_only()
         return archive.import_prompts(self, Path(path))
+
+    def adopt(self, header: layout.Header, lineage: Mapping[str, bytes]) -> None:
+        """Takes over what the header does not say yet, and the lineage where no backbone was decided before.
+
+        Args:
+            header: Of another pool of the same backbone.
+            lineage: Its `layout.LINEAGE_FILES`, by their names.
+
+        Raises:
+            PoolError: The pool has another backbone, or is open for reading only.
+            StorageError: The disk refused; the same call continues.
+        """
+        self._refuse_if_read_only()
+        with self._lock.held():
+            own = layout.Header.read(self.path) or self._header  # another process may have decided
+            layout.check_backbone(self.path / layout.HEADER_FILE, own, header.backbone)
+            for name, data in lineage.items() if own.backbone is None else ():
+                with files.replacing(self.path / name) as temporary:
+                    temporary.write_bytes(data)
+            self._header = own.filled(header)
+            if self._header != own:  # last: until it is there, the pool counts as new
+                self._header.write(self.path)
+            self._shelf.backbone = self._header.backbone
 
     def export(self, path: str | PathLike[str], ids: Collection[str] | None = None) -> Path:
         """Writes prompts to a `.zip` archive, or to a new folder that is a pool itself.
