@@ -11,7 +11,7 @@ from continual.errors import LearningError
 from continual.evaluation.kinds import CLASSIFICATION, TRANSLATION, measures_of, metric_of
 from continual.methods.base import Method
 from continual.pool.prompt import PromptRecord
-from continual.storing import PAIRS
+from continual.storing import pairs_of
 from continual.tuning.base import Tuning
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def check_pairs(told: PromptRecord, pairs: Sequence[str] | None) -> None:
     Raises:
         LearningError: That is so.
     """
-    learned_on_pairs = told.provenance.get(PAIRS)
+    learned_on_pairs = pairs_of(told)
     if learned_on_pairs is None or learned_on_pairs == (pairs is not None):
         return
     if learned_on_pairs:

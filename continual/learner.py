@@ -180,15 +180,17 @@ class Learner:
         Args:
             texts: The texts.
             pairs: Their second texts, for tasks on pairs.
-            task: The task they belong to; where it is not told, every text is routed to the prompt that fits it.
+            task: The task they belong to; where it is not told, every text is routed to the prompt that fits it, pairs
+                to those of tasks on pairs.
 
         Raises:
             PoolError: The pool is empty, or has no prompt for `task`.
             LearningError: A text is not a string, texts and pairs differ in number, the told task is no classification,
-                or was learned on pairs and single texts were given, or the other way round.
+                or was learned on pairs and single texts were given, or the other way round; likewise all prompts, where
+                none is told.
         """
         check_texts(texts, pairs)
-        told = self.directory.told(task, CLASSIFICATION)
+        told = self.directory.told(task, CLASSIFICATION, pairs is not None)
         if told is not None:
             check_pairs(told, pairs)
         predictions: list[Prediction] = []
@@ -268,7 +270,7 @@ class Learner:
         self, texts: Sequence[str], pairs: Sequence[str] | None, told: PromptRecord | None, task: str | None
     ) -> list[Prediction]:
         view = self.views.of(self.encoder.tokenize(texts, pairs), keep=False)
-        routes = self.directory.routes(view.profile, told)
+        routes = self.directory.routes(view.profile, told, pairs=pairs is not None)
         logits = self.predictor.logits(view, range(len(view)), [item.prompt for item in routes])
         records = {prompt: self.pool.record(prompt) for prompt in {item.prompt for item in routes}}
         return [

@@ -66,6 +66,11 @@ def kind_of(record: PromptRecord) -> str:
     return record.provenance.get(KIND, CLASSIFICATION)
 
 
+def pairs_of(record: PromptRecord) -> bool | None:
+    """Whether a prompt answers pairs of texts; None where it may answer both: an old one, or one for all tasks."""
+    return None if TASKS in record.provenance else record.provenance.get(PAIRS)
+
+
 @dataclass(frozen=True)
 class Storing:
     """Puts what was learned into the pool.

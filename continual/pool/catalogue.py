@@ -126,7 +126,8 @@ class Catalogue:
 
     def superseded(self) -> set[str]:
         """The ids of all prompts whose task has a newer one."""
-        query = "SELECT id FROM prompts WHERE position NOT IN (SELECT MAX(position) FROM prompts GROUP BY task)"
+        newest = "SELECT task, MAX(version) AS newest FROM prompts GROUP BY task"
+        query = f"SELECT id FROM prompts JOIN ({newest}) USING (task) WHERE version < newest"
         with self._reading() as connection:
             return {row[0] for row in connection.execute(query)}
 
