@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 from continual.config import from_file
 from continual.errors import PoolError
 from continual.learner import Learner
-from continual.participant import is_baseline
+from continual.places import RUN, pool_folder, sort_of
 
 if TYPE_CHECKING:
     from continual.growth.lineage import Lineage
 
 
-def open_learner(path: Path, int8: bool = False) -> Learner:
+def open_learner(path: str | Path, int8: bool = False) -> Learner:
     """A learner on the pool of a run folder or on a pool folder, ready to predict.
 
     A run names its backbone in its config. A pool alone is opened on the backbone that it was made with, where that
@@ -23,42 +23,35 @@ def open_learner(path: Path, int8: bool = False) -> Learner:
         int8: Compute in int8: faster on a CPU and less exact, see `Encoder.quantized`; try it on labelled texts first.
 
     Raises:
-        PoolError: There is neither, the run is that of a baseline, or the backbone of a pool cannot be told.
+        PoolError: There is neither, the run is that of a baseline, the folder is a student or another model, or the
+            backbone of a pool cannot be told.
     """
     from continual.backbone import BACKBONES
     from continual.construction import construct_named
-    from continual.growth.generations import POOL, generations, settings_for
+    from continual.growth.generations import generations, settings_for
     from continual.growth.lineage import read_lineage
     from continual.pool import PromptPool
-    from continual.pool.layout import HEADER_FILE
 
-    if (path / "config.yaml").is_file():
+    path = Path(path)
+    folder = pool_folder(path)
+    if sort_of(path) == RUN:
         config = from_file(path / "config.yaml")
-        method = config.learner.method.get("name", "")
-        if is_baseline(method):
-            raise PoolError(
-                f"The run {path} is of the baseline {method!r}, which is measured and leaves nothing to predict with; "
-                "give a run of one of our methods, such as method=panda."
-            )
         encoder, grown = construct_named(BACKBONES, config.backbone, "backbone"), generations(path)
         if grown:
             encoder = grown[-1].load(encoder)
-        folder = grown[-1].pool if grown else path / "pool"
         pool = PromptPool(folder, encoder.fingerprint, create=False, read_only=True)
         return Learner(pool, encoder.quantized() if int8 else encoder, settings_for(config.learner, grown))
-    if not (path / HEADER_FILE).is_file() and read_lineage(path / POOL) is not None:
-        path = path / POOL  # what `continual grow` made of a run: the pool, and the model beside it
-    pool = PromptPool(path, create=False, read_only=True)
-    lineage = read_lineage(path)
+    pool = PromptPool(folder, create=False, read_only=True)
+    lineage = read_lineage(folder)
     if lineage is not None:
-        return _grown(path, lineage, int8)
+        return _grown(folder, lineage, int8)
     if pool.backbone_name not in BACKBONES or pool.backbone_name == "hub":
         raise PoolError(
-            f"The pool {path} was made with the backbone {pool.backbone_name!r}, which has no name here; "
+            f"The pool {folder} was made with the backbone {pool.backbone_name!r}, which has no name here; "
             "give the folder of a run, whose config.yaml tells how to load it."
         )
     encoder = BACKBONES.load(pool.backbone_name)()
-    opened = PromptPool(path, encoder.fingerprint, create=False, read_only=True)
+    opened = PromptPool(folder, encoder.fingerprint, create=False, read_only=True)
     return Learner(opened, encoder.quantized() if int8 else encoder)
 
 

@@ -9,22 +9,16 @@ from continual.cli.output import format_option, pick, print_table, show
 
 
 def open_pool(path: Path, read_only: bool = True) -> Any:
-    """The pool in a folder, or that of a run: on its newest backbone, if that has grown."""
-    from continual.errors import PoolError
-    from continual.growth.generations import generations
+    """The pool in a folder, see `places.pool_folder`."""
+    from continual.places import pool_folder
     from continual.pool import PromptPool
 
-    grown = generations(path)
-    inner = grown[-1].pool if grown else path / "pool"
-    if (path / "config.yaml").is_file() and (path / "summary.json").is_file() and not inner.is_dir():
-        raise PoolError(f"The run {path} has no pool, since its method is a baseline; give the run of another method.")
-    folder = inner if (path / "config.yaml").is_file() and inner.is_dir() else path
-    return PromptPool(folder, create=False, read_only=read_only)
+    return PromptPool(pool_folder(path), create=False, read_only=read_only)
 
 
 @click.group()
 def pool() -> None:
-    """Looks into prompt pools. POOL is the folder of a pool or of a run."""
+    """Looks into prompt pools. POOL is the folder of a pool, of a run, or what `continual grow` made of either."""
 
 
 @pool.command("ls")
@@ -111,11 +105,16 @@ def export(path: Path, target: Path, prompts: tuple[str, ...], form: str) -> Non
 @click.argument("archive", type=click.Path(path_type=Path))
 @format_option
 def import_prompts(path: Path, archive: Path, form: str) -> None:
-    """Adds the prompts of ARCHIVE, made by `pool export`, to POOL, which is created where there is none."""
-    from continual.pool import PromptPool
+    """Adds the prompts of ARCHIVE to POOL, which is created where there is none.
 
-    target = open_pool(path, read_only=False) if path.exists() else PromptPool(path)
-    added = [record.id for record in target.import_(archive)]
+    ARCHIVE is a file or folder that `pool export` made, or another pool, a run or what was grown from either.
+    """
+    from continual.places import pool_folder
+    from continual.pool import PromptPool
+    from continual.pool.layout import is_unused
+
+    target = PromptPool(path) if is_unused(path) else open_pool(path, read_only=False)
+    added = [record.id for record in target.import_(pool_folder(archive))]
     show(
         form,
         {"added": added},

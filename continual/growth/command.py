@@ -90,11 +90,6 @@ def grow_pool(source: Path, out: Path, expansion: Expansion, amount: Amount, see
     return origin | {"folder": str(out)}
 
 
-def is_pool(source: Path) -> bool:
-    """Whether a path is a run, a pool, or the folder that was grown from either, rather than a model."""
-    return any((source / name).is_file() for name in ("pool.json", "state.json", f"{POOL}/pool.json"))
-
-
 def _require_free(out: Path, error: type[BackboneError] | type[PoolError]) -> None:
     """Refuses at once what `new_folder` would refuse when all is computed."""
     if out.exists():

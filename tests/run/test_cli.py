@@ -97,6 +97,18 @@ def test_pool_commands(learned, tmp_path):
     assert call("pool", "verify", str(tmp_path / "other"))[0] == 0
 
 
+def test_prompts_are_imported_from_a_run_into_an_empty_folder(learned, tmp_path):
+    (tmp_path / "empty").mkdir()
+    code, out, err = call("pool", "import", str(tmp_path / "empty"), str(learned), "--format", "json")
+    assert code == 0, err
+    assert json.loads(out)["added"] == ["kitchen-v1", "harbour-v1", "office-v1"]
+
+
+def test_a_folder_that_holds_a_pool_is_used_as_the_pool(learned, tmp_path):
+    shutil.copytree(learned / "pool", tmp_path / "seed0" / "pool")
+    assert call("pool", "ls", str(tmp_path / "seed0")) == call("pool", "ls", str(learned))
+
+
 def test_compare_prints_every_format(learned):
     for form in ("table", "json", "markdown", "csv"):
         code, out, _ = call("compare", str(learned), "--format", form)
