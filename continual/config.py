@@ -157,6 +157,36 @@ def _with_backbone_folders(overrides: Sequence[str]) -> list[str]:
     return result
 
 
+def backbone_settings(words: Sequence[str]) -> dict[str, Any]:
+    """The settings of a backbone that are given word by word: a name, the folder of a model, or key=value.
+
+    Example:
+        >>> backbone_settings(["minilm", "max_length=64"])
+        {'name': 'minilm', 'max_length': 64}
+
+    Raises:
+        ConfigError: A value is no YAML.
+    """
+    found: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        folder = Path(word).expanduser()
+        if (folder / "config.json").is_file():
+            found |= {"name": _kind_of_model(folder), "path": str(folder.absolute())}
+        else:
+            found |= {key: _plain(value, key)} if equals else {"name": word}
+    return found
+
+
+def _plain(text: str, key: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{key} is {text!r}, expected a plain value ({_first_line(error)}); correct it.") from None
+
+
 def _kind_of_model(folder: Path) -> str:
     """The backbone that reads a model; what is wrong with its config.json is told when it is loaded."""
     try:

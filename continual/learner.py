@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from continual.answers import Evaluation, Prediction, Translation, TranslationEvaluation, prediction
-from continual.backbone import BACKBONES
 from continual.backbone.encoder import Encoder
 from continual.backbone.frozen import FrozenCache
+from continual.backbone.opening import open_backbone
 from continual.backbone.readout import Readout
 from continual.checks import check_learning, check_pairs, check_texts, writer_of
 from continual.construction import construct_named
@@ -83,7 +83,7 @@ class Learner:
         settings: LearnerSettings | None = None,
     ) -> None:
         self.settings = settings or LearnerSettings()
-        self.encoder = BACKBONES.load(backbone)() if isinstance(backbone, str) else backbone
+        self.encoder = open_backbone({"name": backbone}) if isinstance(backbone, str) else backbone
         self.method: Method = construct_named(METHODS, self.settings.method, "method")
         TRANSFERABILITY.entry(self.settings.transfer.metric)
         self.tuning = build_tuning(self.settings.tuning)
@@ -93,7 +93,8 @@ class Learner:
         if isinstance(pool, PromptPool):
             self.pool = pool
         else:
-            self.pool = PromptPool(pool, self.encoder.fingerprint, backbone_name=self.encoder.name)
+            about = {"backbone_name": self.encoder.name, "opening": self.encoder.opening}
+            self.pool = PromptPool(pool, self.encoder.fingerprint, **about)
         self.views = self._views()
         self.lessons = Lessons(self.views, self.pool, self.settings, self.method, self.tuning)
         self.directory = Directory(self.pool, self.encoder)

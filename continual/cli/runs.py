@@ -60,23 +60,38 @@ def resume(folder: Path, form: str) -> None:
 @click.option(
     "--int8", is_flag=True, help="Compute in int8: faster on a CPU and less exact; try it on labelled texts first."
 )
+@click.option(
+    "--backbone",
+    "backbone",
+    metavar="FOLDER|NAME|KEY=VALUE",
+    multiple=True,
+    help="Where the backbone is now, or how it is opened, if not as the run or pool says; may be repeated.",
+)
 @click.option("--pair", "pairs", multiple=True, help="Second text, once for each text, for tasks on pairs.")
 @format_option
 def predict(
-    path: Path, texts: tuple[str, ...], task: str | None, source: Any, int8: bool, pairs: tuple[str, ...], form: str
+    path: Path,
+    texts: tuple[str, ...],
+    task: str | None,
+    source: Any,
+    int8: bool,
+    backbone: tuple[str, ...],
+    pairs: tuple[str, ...],
+    form: str,
 ) -> None:
     """Labels or translates texts with the prompts of a run or a pool.
 
     Labels come with the prompt that was used. Translations come one a line, each for the line that it translates, so
     that `--file in.txt > out.txt` keeps the lines together; an empty line stays one. `--format json` tells the rest.
     """
+    from continual.config import backbone_settings
     from continual.deployment import open_learner
     from continual.files import lines_of
 
     given = [*texts, *([] if source is None else lines_of(source.read(), "replace"))]
     if not given and source is None:
         raise click.UsageError("Give texts as arguments, or one a line with --file FILE.")
-    learner = open_learner(path, int8)
+    learner = open_learner(path, int8, backbone_settings(backbone))
     if not given:  # an empty file
         show(form, [], lambda: None)
         return
@@ -142,9 +157,8 @@ def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
 
     Of translations it also tells how many pairs each filter left out.
     """
-    from continual.backbone import BACKBONES
+    from continual.backbone.opening import open_backbone
     from continual.config import compose
-    from continual.construction import construct_named
     from continual.errors import BackboneError, UserError
     from continual.growth.stream import check_schedule
     from continual.participant import check_settings, check_task, method_registry
@@ -154,7 +168,7 @@ def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
     method_registry(config.learner.method.get("name", ""))  # before the backbone is loaded, which takes a second
     backbone, refused = None, None
     try:
-        backbone = construct_named(BACKBONES, config.backbone, "backbone")
+        backbone = open_backbone(config.backbone)
         check_settings(config.learner, backbone)
     except BackboneError as error:
         refused = error

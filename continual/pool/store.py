@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -43,6 +43,7 @@ class PromptPool:
         backbone: Fingerprint of the backbone in use. None accepts any pool; a new pool then takes the
             fingerprint of its first prompt.
         backbone_name: Name of that backbone for people, stored in a new pool.
+        opening: How that backbone is opened, as plain settings, likewise.
         create: Make the pool if there is none.
         read_only: Change nothing on disk, not even to repair the index.
         exact_limit: Number of keys that are searched exactly; above, adding builds graphs, see `KeyIndex`.
@@ -58,6 +59,7 @@ class PromptPool:
         backbone: str | None = None,
         *,
         backbone_name: str | None = None,
+        opening: Mapping[str, Any] | None = None,
         create: bool = True,
         read_only: bool = False,
         exact_limit: int = EXACT_LIMIT,
@@ -66,7 +68,8 @@ class PromptPool:
         self.read_only = read_only
         self.notes: list[str] = []
         self._lock = layout.WriteLock(self.path)
-        self._header = self._open_header(layout.Header(backbone, backbone_name), create and not read_only)
+        wanted = layout.Header(backbone, backbone_name, None if opening is None else dict(opening))
+        self._header = self._open_header(wanted, create and not read_only)
         layout.check_backbone(self.path / layout.HEADER_FILE, self._header, backbone)
         self._shelf = Shelf(self.path, self._header.backbone)
         self._index = KeptIndex(self.path, self._shelf, self._lock, self.notes, read_only, exact_limit)
@@ -84,6 +87,11 @@ class PromptPool:
     def backbone_name(self) -> str | None:
         """Name of that backbone for people."""
         return self._header.backbone_name
+
+    @property
+    def opening(self) -> dict[str, Any] | None:
+        """How that backbone is opened, see `continual.backbone.opening`; None where that was not told."""
+        return self._header.opening
 
     def __len__(self) -> int:
         return self._index.read(lambda index: index.catalogue.count())

@@ -199,6 +199,7 @@ def test_a_member_that_would_fill_the_memory(archive: Path, tmp_path: Path) -> N
     [
         ("pool.json", None, r"not an exported pool"),
         ("pool.json", b"{", r"pool\.json is not the header"),
+        ("pool.json", b'{"schema": 1, "backbone": null, "backbone_name": null, "opening": 7}', "is not the header"),
         ("pool.json", b'{"schema": 9, "backbone": null, "backbone_name": null}', "upgrade"),
         ("prompts/one-v1/prompt.json", None, r"lacks the member prompts/one-v1/prompt\.json"),
         ("prompts/one-v1/prompt.json", b"{}", r"one-v1/prompt\.json does not describe"),

@@ -97,6 +97,44 @@ def test_pool_commands(learned, tmp_path):
     assert call("pool", "verify", str(tmp_path / "other"))[0] == 0
 
 
+def test_a_pool_is_used_without_its_run(learned, tmp_path, tiny_folder):
+    archive, new = str(tmp_path / "pool.zip"), str(tmp_path / "new")
+    assert call("pool", "export", str(learned), archive)[0] == 0
+    assert call("pool", "import", new, archive)[0] == 0
+    words = ("the hot soup", "--format", "json")
+    own = json.loads(call("predict", str(learned), *words)[1])
+    code, out, err = call("predict", new, *words)
+    assert code == 0, err
+    assert json.loads(out) == own
+
+    shutil.copytree(tiny_folder("bert"), tmp_path / "moved")
+    header = tmp_path / "new" / "pool.json"
+    header.write_text(header.read_text().replace(str(tiny_folder("bert")), str(tmp_path / "gone")))
+    code, _, err = call("predict", new, *words)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "gone, where nothing is; put it back, or tell where it is now (on the command line by --backbone" in err
+    code, out, err = call("predict", new, *words, "--backbone", str(tmp_path / "moved"))
+    assert code == 0, err
+    assert json.loads(out) == own
+    code, _, err = call("predict", new, *words, "--backbone", str(tmp_path / "moved"), "--backbone", "max_length=40")
+    assert code == 2
+    assert "belongs to backbone" in err
+
+
+def test_a_pool_of_an_older_version_is_told_its_backbone(learned, tmp_path, tiny_folder):
+    shutil.copytree(learned / "pool", tmp_path / "old")
+    header = json.loads((tmp_path / "old" / "pool.json").read_text())
+    opening = header.pop("opening")
+    assert [opening[key] for key in ("name", "path", "max_length")] == ["hub", str(tiny_folder("bert")), 48]
+    (tmp_path / "old" / "pool.json").write_text(json.dumps(header))
+    code, _, err = call("predict", str(tmp_path / "old"), "a text")
+    assert code == 2
+    assert "does not say how that is opened; tell it (on the command line by --backbone FOLDER)" in err
+    told = ("--backbone", str(tiny_folder("bert")), "--backbone", "max_length=48")
+    code, _, err = call("predict", str(tmp_path / "old"), "a text", *told)
+    assert code == 0, err
+
+
 def test_prompts_are_imported_from_a_run_into_an_empty_folder(learned, tmp_path):
     (tmp_path / "empty").mkdir()
     code, out, err = call("pool", "import", str(tmp_path / "empty"), str(learned), "--format", "json")
