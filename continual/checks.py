@@ -20,6 +20,26 @@ if TYPE_CHECKING:
     from streams import Task
 
 
+def check_is_task(value: object, asked: str) -> None:
+    """Refuses what is no task, such as the name of one or a whole stream.
+
+    Args:
+        value: What was given.
+        asked: Who was given it, for the message.
+
+    Raises:
+        LearningError: It is none.
+    """
+    from streams import StreamManager, Task
+
+    if isinstance(value, Task):
+        return
+    advice = "loop over the stream, and give each of its tasks"
+    if not isinstance(value, StreamManager):
+        advice = 'take one of a stream, such as `next(iter(build_stream({"kind": "simulated"})))`'
+    raise LearningError(f"{asked} was given {type(value).__name__} {str(value)[:60]!r}, expected a task; {advice}.")
+
+
 def check_learning(method: Method | type[Method], tuning: Tuning, answers: str, encoder: Encoder, task: "Task") -> None:
     """Refuses a task that cannot be learned into the pool.
 
@@ -150,11 +170,14 @@ def check_pairs(told: PromptRecord, pairs: Sequence[str] | None) -> None:
 
 
 def check_texts(texts: Sequence[str], pairs: Sequence[str] | None) -> None:
-    """Refuses what is no text, and second texts that do not go with the first ones.
+    """Refuses what is no text, one string in place of a list, and second texts that do not go with the first ones.
 
     Raises:
         LearningError: That is so.
     """
+    for name, values in (("texts", texts), ("second texts", pairs)):
+        if isinstance(values, str):
+            raise LearningError(f"The {name} are the one string {values[:60]!r}, expected a list; put it in brackets.")
     for name, values in (("text", texts), ("second text", pairs or ())):
         for number, value in enumerate(values):
             if not isinstance(value, str):

@@ -11,7 +11,7 @@ from continual.backbone.encoder import Encoder
 from continual.backbone.frozen import FrozenCache
 from continual.backbone.opening import open_backbone
 from continual.backbone.readout import Readout
-from continual.checks import check_learning, check_pairs, check_texts, writer_of
+from continual.checks import check_is_task, check_learning, check_pairs, check_texts, writer_of
 from continual.construction import construct_named
 from continual.directory import Directory
 from continual.errors import LearningError
@@ -22,7 +22,7 @@ from continual.methods.base import Learned, Lesson, Method
 from continual.pool.prompt import PromptRecord
 from continual.pool.store import PromptPool
 from continual.predictor import Predictor
-from continual.settings import LearnerSettings
+from continual.settings import LearnerSettings, checked_settings
 from continual.storing import DIRECTION, RECORDED, Storing
 from continual.training.checkpoint import Checkpoints
 from continual.training.watch import Watcher
@@ -82,7 +82,7 @@ class Learner:
         backbone: Encoder | str = "minilm",
         settings: LearnerSettings | None = None,
     ) -> None:
-        self.settings = settings or LearnerSettings()
+        self.settings = checked_settings(settings)
         self.encoder = open_backbone({"name": backbone}) if isinstance(backbone, str) else backbone
         self.method: Method = construct_named(METHODS, self.settings.method, "method")
         TRANSFERABILITY.entry(self.settings.transfer.metric)
@@ -127,7 +127,13 @@ class Learner:
 
         Returns:
             The record of the stored prompt. Its provenance tells how it was learned.
+
+        Raises:
+            PoolError: The pool was opened for reading only, as by `open_learner`.
+            LearningError: It is no task, or cannot be learned in this way.
         """
+        check_is_task(task, "learn")
+        self.pool.check_writable()
         if not self.encoder.exact:
             raise LearningError(
                 f"The backbone {self.encoder.name!r} computes in int8, which is for prediction only; "
@@ -233,6 +239,7 @@ class Learner:
         """
         from continual.assessment import evaluate_task
 
+        check_is_task(task, "evaluate")
         return evaluate_task(self, task, told)
 
     @property

@@ -214,7 +214,7 @@ class PromptPool:
 
     def add_encoded(self, encoded: EncodedPrompt, *, renumber: bool = False) -> PromptRecord:
         """As `add`, for a prompt whose files were made, or read and verified, by `continual.pool.format`."""
-        self._refuse_if_read_only()
+        self.check_writable()
         with self._lock.held():
             if self._is_taken(encoded.record.id):
                 if not renumber:
@@ -245,7 +245,7 @@ class PromptPool:
         """
         from continual.pool import archive
 
-        self._refuse_if_read_only()
+        self.check_writable()
         return archive.import_prompts(self, Path(path))
 
     def adopt(self, header: layout.Header, lineage: Mapping[str, bytes]) -> None:
@@ -259,7 +259,7 @@ class PromptPool:
             PoolError: The pool has another backbone, or is open for reading only.
             StorageError: The disk refused; the same call continues.
         """
-        self._refuse_if_read_only()
+        self.check_writable()
         with self._lock.held():
             own = layout.Header.read(self.path) or self._header  # another process may have decided
             layout.check_backbone(self.path / layout.HEADER_FILE, own, header.backbone)
@@ -300,13 +300,22 @@ class PromptPool:
 
         return self._index.read(lambda index: verify(self._shelf, index))
 
+    def check_writable(self) -> None:
+        """Refuses to change a pool that was opened for reading only.
+
+        Raises:
+            PoolError: It was.
+        """
+        if self.read_only:
+            raise PoolError(f"{self.path} was opened for reading only; open it for writing to change it.")
+
     def rebuild(self) -> None:
         """Makes the index anew from the prompts; those that cannot be read are left out and named in `notes`.
 
         Raises:
             StorageError: The disk refused; the old index is as it was.
         """
-        self._refuse_if_read_only()
+        self.check_writable()
         with self._lock.held():
             self._index.rebuild()
 
@@ -356,10 +365,6 @@ class PromptPool:
 
     def _is_taken(self, prompt_id: str) -> bool:
         return self.folder(prompt_id).exists() or self._find(prompt_id) is not None
-
-    def _refuse_if_read_only(self) -> None:
-        if self.read_only:
-            raise PoolError(f"{self.path} was opened for reading only; open it for writing to change it.")
 
     def _check_backbone(self, record: PromptRecord) -> None:
         """Refuses a foreign prompt; the first one decides for a new pool. The lock must be held."""

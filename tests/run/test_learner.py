@@ -4,13 +4,14 @@ import dataclasses
 
 import pytest
 
-from continual.errors import LearningError
+from continual.deployment import open_learner
+from continual.errors import ConfigError, LearningError, PoolError
 from continual.learner import Learner
 from continual.pool import PromptPool
 from continual.settings import LearnerSettings, RoutingConfig
 from continual.storing import PAIRS
 from continual.training.config import TrainingConfig
-from streams import build_stream
+from streams import StreamManager, build_stream
 
 SETTINGS = LearnerSettings(
     method={"name": "scratch"},
@@ -80,3 +81,52 @@ def test_a_model_for_all_tasks_answers_both(tasks, tmp_path, tiny_encoder):
     assert learner.predict(["a text"])
     assert learner.predict(["a text"], ["another"])
     assert learner.predict(["a text"], task="kitchen")  # although pairs were learned last
+
+
+def test_a_name_stands_for_a_section():
+    settings = LearnerSettings(method="spot", tuning="input")
+    assert (settings.method, settings.tuning) == ({"name": "spot"}, {"name": "input"})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"method": None}, "method is None, expected a name or a dictionary with one"),
+        ({"training": {"epochs": 1}}, r"training is .*, expected TrainingConfig\(...\)"),
+    ],
+)
+def test_settings_of_another_type_are_refused(given, message):
+    with pytest.raises(ConfigError, match=message):
+        LearnerSettings(**given)
+
+
+def test_a_dictionary_is_no_settings(tmp_path, tiny_encoder):
+    with pytest.raises(ConfigError, match=r"expected LearnerSettings\(...\), such as"):
+        Learner(tmp_path / "pool", tiny_encoder("bert"), {"seed": 1})
+    assert not (tmp_path / "pool").exists()
+
+
+def test_one_string_is_no_list_of_texts(learned):
+    for words in (("one string",), (["a text"], "one string")):
+        with pytest.raises(LearningError, match="are the one string 'one string', expected a list"):
+            learned.predict(*words)
+
+
+def test_what_is_no_task_is_refused(learned):
+    stream = build_stream({"kind": "simulated", "tasks": KITCHEN, **SMALL}, 0)
+    assert isinstance(stream, StreamManager)
+    for asked in (learned.learn, learned.evaluate):
+        with pytest.raises(LearningError, match="was given str 'books', expected a task; take one of a stream"):
+            asked("books")
+        with pytest.raises(LearningError, match="expected a task; loop over the stream"):
+            asked(stream)
+
+
+def test_nothing_is_trained_for_a_pool_that_cannot_be_changed(learned, tasks, tmp_path, tiny_folder, monkeypatch):
+    learned.pool.export(tmp_path / "pool")
+    backbone = {"name": "hub", "path": str(tiny_folder("bert")), "max_length": 48}
+    opened = open_learner(str(tmp_path / "pool"), backbone=backbone)
+    assert opened.predict(["a text"])
+    monkeypatch.setattr(opened, "lessons", None)  # what trains
+    with pytest.raises(PoolError, match="opened for reading only; open it for writing"):
+        opened.learn(tasks[0])
