@@ -126,6 +126,10 @@ class PromptPool:
         """The record of the newest version for `task`, None if the task has no prompt."""
         return self._index.read(lambda index: index.catalogue.latest(task))
 
+    def answering(self) -> dict[str, str]:
+        """For each task the id of the prompt that answers for it, its newest version."""
+        return self._index.read(lambda index: index.catalogue.newest())
+
     def superseded(self) -> frozenset[str]:
         """Ids of prompts that have a newer version: they stay addressable, but no text is routed to them."""
         state = self._index.read(lambda index: index.catalogue.state())
@@ -234,7 +238,8 @@ class PromptPool:
 
         All are verified before the first is added. A new pool takes over what the source says of its backbone: the
         name, and where a grown one comes from. A prompt that the pool has already is skipped; one whose
-        id is taken by something else gets the next version number, and its provenance says so.
+        id is taken by something else gets the next version number, and its provenance says so. As the newest version it
+        answers for its task from then on: `answering` before and after tells where, `choosing.chosen` takes it back.
 
         Returns:
             The records of the prompts that were added.
