@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from continual.cli.given import Given, read_given, say
 from continual.cli.output import format_option, pick, print_table, runs_dir_option, show
 from continual.errors import LearningError, PoolError
 
@@ -55,8 +56,11 @@ def resume(folder: Path, form: str) -> None:
     "--file",
     "source",
     type=click.File("rb"),
-    help="One text a line; - for standard input.",
+    help="One text a line, or a table by its ending (.csv, .tsv, .jsonl, .parquet); - for lines of standard input.",
 )
+@click.option("--text-column", help="The column of the texts where FILE is a table; `text` if not given.")
+@click.option("--pair-column", help="The column of their second texts, for tasks on pairs.")
+@click.option("--encoding", default="utf-8", show_default=True, help="Characters of FILE; auto finds windows-1252.")
 @click.option(
     "--int8", is_flag=True, help="Compute in int8: faster on a CPU and less exact; try it on labelled texts first."
 )
@@ -74,21 +78,27 @@ def predict(
     texts: tuple[str, ...],
     task: str | None,
     source: Any,
+    text_column: str | None,
+    pair_column: str | None,
+    encoding: str,
     int8: bool,
     backbone: tuple[str, ...],
     pairs: tuple[str, ...],
     form: str,
 ) -> None:
-    """Labels or translates texts with the prompts of a run or a pool.
+    """Labels or translates texts with the prompts of a run or a pool, given one by one or in a file.
 
     Labels come with the prompt that was used. Translations come one a line, each for the line that it translates, so
     that `--file in.txt > out.txt` keeps the lines together; an empty line stays one. `--format json` tells the rest.
     """
     from continual.config import backbone_settings
     from continual.deployment import open_learner
-    from continual.files import lines_of
 
-    given = [*texts, *([] if source is None else lines_of(source.read(), "replace"))]
+    if (text_column or pair_column) and source is None:
+        raise click.UsageError("--text-column and --pair-column are of a table; give one with --file FILE.")
+    read = Given([]) if source is None else read_given(source, text_column, pair_column, encoding)
+    say(read.notes)
+    given, pairs = [*texts, *read.texts], (*pairs, *(read.pairs or ()))
     if not given and source is None:
         raise click.UsageError("Give texts as arguments, or one a line with --file FILE.")
     learner = open_learner(path, int8, backbone_settings(backbone))
@@ -123,7 +133,7 @@ def predict(
 def _translate(learner: "Learner", texts: list[str], pairs: list[str], task: str | None, form: str) -> None:
     """Shows one line for each text, whatever the translation holds."""
     if pairs:
-        raise LearningError("Translations are of single texts; leave --pair out.")
+        raise LearningError("Translations are of single texts; leave --pair and --pair-column out.")
     translations = learner.translate(texts, task)
     rows = [
         {"source": text, "translation": item.text} | {k: v for k, v in asdict(item).items() if k != "text"}

@@ -82,6 +82,33 @@ def test_predict_reads_lines_and_odd_texts(learned, tmp_path):
     assert len(json.loads(out)) == 5
 
 
+def test_predict_says_what_it_replaced_and_takes_another_encoding(learned, tmp_path):
+    source = tmp_path / "texts.txt"
+    source.write_bytes("the soup at the café was hot\nthe naïve cook stirred it for hours\n".encode("latin-1"))
+    code, _, err = call("predict", str(learned), "--file", str(source), "--format", "json")
+    assert code == 0
+    assert err == f"note: {source}: 2 characters are no utf-8 and were replaced; name the right --encoding.\n"
+    told = call("predict", str(learned), "--file", str(source), "--encoding", "latin-1", "--format", "json")
+    assert [row["text"][:20] for row in json.loads(told[1])] == ["the soup at the café", "the naïve cook stirr"]
+    assert told[2] == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words", "message"),
+    [
+        ("a.csv", "body,label\nsoup,1\n", [], "unknown column 'text'"),
+        ("a.jsonl", '{"text": "soup"}\n{"text": null}\n', [], "a.jsonl, line 2: the column 'text' holds no text"),
+        ("a.txt", "soup\n", ["--pair-column", "other"], "has lines and no column 'other'; give a table"),
+        ("a.txt", "soup\n", ["--encoding", "klingon"], "no known encoding"),
+    ],
+)
+def test_what_cannot_be_read_as_texts_is_one_sentence(learned, tmp_path, name, content, words, message):
+    (tmp_path / name).write_text(content)
+    code, _, err = call("predict", str(learned), "--file", str(tmp_path / name), *words)
+    assert (code, err.count("\n")) == (2, 1)
+    assert message in err
+
+
 def test_pool_commands(learned, tmp_path):
     code, out, _ = call("pool", "ls", str(learned), "--format", "json")
     assert [row["prompt"] for row in json.loads(out)] == ["kitchen-v1", "harbour-v1", "office-v1"]
