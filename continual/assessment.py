@@ -91,7 +91,8 @@ class Assessor:
 
     def routed(self, task: "Task") -> TaskScore:
         """The task is not told: every text is routed, see `Router.route`."""
-        return self._score(task, self._learner.directory.routes(self._test(task).profile))
+        test = self._test(task)
+        return self._score(task, self._learner.directory.routes(test.profile, pairs=test.texts.pairs))
 
     def unseen(self, task: "Task", told: bool, hidden: Collection[str] = ()) -> TaskScore | None:
         """A task that has not been learned, answered by the nearest prompts with the same labels; None without any.
@@ -103,7 +104,8 @@ class Assessor:
         """
         pool = self._learner.pool
         strangers = {record.id for record in pool.records() if not _could_answer(record, task)}
-        exclude = strangers | self._learner.directory.closed_to(CLASSIFICATION) | set(hidden)
+        closed = self._learner.directory.closed_to(CLASSIFICATION, self._test(task).texts.pairs)
+        exclude = strangers | closed | set(hidden)
         if len(exclude) == len(pool):
             return None
         return self._score(task, self._learner.directory.router.route(self._test(task).profile, exclude), told)

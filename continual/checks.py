@@ -11,13 +11,33 @@ from continual.errors import LearningError
 from continual.evaluation.kinds import CLASSIFICATION, TRANSLATION, measures_of, metric_of
 from continual.methods.base import Method
 from continual.pool.prompt import PromptRecord
-from continual.storing import PAIRS
+from continual.storing import pairs_of
 from continual.tuning.base import Tuning
 
 if TYPE_CHECKING:
     from continual.baselines.base import Baseline
     from continual.settings import LearnerSettings
     from streams import Task
+
+
+def check_is_task(value: object, asked: str) -> None:
+    """Refuses what is no task, such as the name of one or a whole stream.
+
+    Args:
+        value: What was given.
+        asked: Who was given it, for the message.
+
+    Raises:
+        LearningError: It is none.
+    """
+    from streams import StreamManager, Task
+
+    if isinstance(value, Task):
+        return
+    advice = "loop over the stream, and give each of its tasks"
+    if not isinstance(value, StreamManager):
+        advice = 'take one of a stream, such as `next(iter(build_stream({"kind": "simulated"})))`'
+    raise LearningError(f"{asked} was given {type(value).__name__} {str(value)[:60]!r}, expected a task; {advice}.")
 
 
 def check_learning(method: Method | type[Method], tuning: Tuning, answers: str, encoder: Encoder, task: "Task") -> None:
@@ -141,7 +161,7 @@ def check_pairs(told: PromptRecord, pairs: Sequence[str] | None) -> None:
     Raises:
         LearningError: That is so.
     """
-    learned_on_pairs = told.provenance.get(PAIRS)
+    learned_on_pairs = pairs_of(told)
     if learned_on_pairs is None or learned_on_pairs == (pairs is not None):
         return
     if learned_on_pairs:
@@ -150,11 +170,14 @@ def check_pairs(told: PromptRecord, pairs: Sequence[str] | None) -> None:
 
 
 def check_texts(texts: Sequence[str], pairs: Sequence[str] | None) -> None:
-    """Refuses what is no text, and second texts that do not go with the first ones.
+    """Refuses what is no text, one string in place of a list, and second texts that do not go with the first ones.
 
     Raises:
         LearningError: That is so.
     """
+    for name, values in (("texts", texts), ("second texts", pairs)):
+        if isinstance(values, str):
+            raise LearningError(f"The {name} are the one string {values[:60]!r}, expected a list; put it in brackets.")
     for name, values in (("text", texts), ("second text", pairs or ())):
         for number, value in enumerate(values):
             if not isinstance(value, str):

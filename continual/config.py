@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from continual.backbone.generation import Decoding
-from continual.backbone.opening import as_kept
+from continual.backbone.kept import as_kept
 from continual.backbone.readout import Readout
 from continual.construction import coerced
 from continual.construction import typed as _typed
@@ -261,6 +261,38 @@ def _backbone_options(overrides: Sequence[str]) -> set[str]:
     """The options of the backbone that overrides such as `backbone.pooling=cls` name."""
     keys = [item.partition("=")[0].lstrip("+") for item in overrides]
     return {key.removeprefix("backbone.") for key in keys if key.startswith("backbone.")}
+
+
+def backbone_settings(words: Sequence[str]) -> dict[str, Any]:
+    """The settings of a backbone that are given word by word: a name, the folder of a model, or key=value.
+
+    Example:
+        >>> backbone_settings(["minilm", "max_length=64"])
+        {'name': 'minilm', 'max_length': 64}
+
+    Raises:
+        ConfigError: A value is no YAML.
+    """
+    found: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        folder = Path(word).expanduser()
+        if (folder / "config.json").is_file():
+            found |= {"name": _kind_of_model(folder), "path": str(folder.absolute())}
+        else:
+            found |= {key: _plain(value, key)} if equals else {"name": word}
+    return as_kept(found, found)
+
+
+def _plain(text: str, key: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            f"{key} is {text!r}, expected a plain value ({str(error).splitlines()[0]}); correct it."
+        ) from None
 
 
 def _kind_of_model(folder: Path) -> str:

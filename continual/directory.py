@@ -1,6 +1,6 @@
 """Which stored prompt answers what: a task that is told, a kind of task, a text."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from torch import Tensor
@@ -16,7 +16,7 @@ from continual.pool.prompt import PromptRecord
 from continual.pool.store import PromptPool
 from continual.registry import suggestion
 from continual.router import Route, Router
-from continual.storing import kind_of, serves, shared_name
+from continual.storing import kind_of, pairs_of, serves, shared_name
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Directory:
 
     pool: PromptPool
     encoder: Encoder
+    _sorts: dict[str, tuple[str, bool | None]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def router(self) -> Router:
@@ -60,18 +61,24 @@ class Directory:
             )
         return record
 
-    def told(self, task: str | None, kind: str) -> PromptRecord | None:
+    def told(self, task: str | None, kind: str, pairs: bool | None = None) -> PromptRecord | None:
         """The prompt of a task that is told, None where none is.
+
+        Args:
+            task: The task.
+            kind: What kind of task it has to be.
+            pairs: Where none is told: whether the texts come in pairs; None where that does not matter.
 
         Raises:
             PoolError: The pool holds nothing that answers a kind of task, or no prompt of the task.
-            LearningError: The task is of another kind.
+            LearningError: The task is of another kind, or no prompt answers pairs of texts, or single ones.
         """
         if task is None:
             if not len(self.pool):
                 raise PoolError(f"The pool {self.pool.path} holds no prompt yet; learn a task first.")
             if kind not in self.kinds():
                 raise PoolError(f"The pool {self.pool.path} holds no prompt of a {kind}; learn such a task first.")
+            self._closed(kind, pairs)
             return None
         told = self.prompt_of(task)
         if kind_of(told) != kind:
@@ -84,26 +91,67 @@ class Directory:
             return {kind_of(self.prompt_of(task))}
         if not isinstance(self.encoder, TextToText):
             return {CLASSIFICATION}
-        return {kind_of(record) for record in self.pool.records()}
+        return {kind for kind, _ in self._known().values()}
 
-    def routes(self, profile: Tensor, told: PromptRecord | None = None, kind: str = CLASSIFICATION) -> list[Route]:
+    def routes(
+        self,
+        profile: Tensor,
+        told: PromptRecord | None = None,
+        kind: str = CLASSIFICATION,
+        pairs: bool | None = None,
+    ) -> list[Route]:
         """Which prompt each text goes to: the one of the told task, or the nearest of a kind of task.
 
         Args:
             profile: Of the texts, [texts, 2 * width], see `FrozenView`.
             told: The told task's prompt.
             kind: The kind of task, where none is told.
+            pairs: Whether the texts come in pairs, likewise; None where that does not matter.
+
+        Raises:
+            LearningError: No task is told, and no prompt answers such texts.
         """
         if not len(profile):
             return []
         if told is None:
-            return self.router.route(profile, self.closed_to(kind))
+            return self.router.route(profile, self._closed(kind, pairs))
         nearest = nearest_key(embedding_of(profile), self.pool.get(told.id).tensors["keys"])
         return [Route(told.id, float(similarity), True) for similarity in nearest]
 
-    def closed_to(self, kind: str) -> frozenset[str]:
-        """Ids of the prompts that no text of a kind of task is routed to: superseded ones, and those of other kinds."""
+    def closed_to(self, kind: str, pairs: bool | None = None) -> frozenset[str]:
+        """Ids of the prompts that no text is routed to: superseded ones, and those for other texts.
+
+        Args:
+            kind: The kind of task that the texts are of.
+            pairs: Whether they come in pairs; None where that does not matter.
+        """
         superseded = self.pool.superseded()
-        if not isinstance(self.encoder, TextToText):  # whose prompts are all of classifications
-            return superseded
-        return superseded | {record.id for record in self.pool.records() if kind_of(record) != kind}
+        closed = [name for name, sort in self._known().items() if not _answers(sort, kind, pairs)]
+        return superseded.union(closed) if closed else superseded
+
+    def _closed(self, kind: str, pairs: bool | None) -> frozenset[str]:
+        """As `closed_to`, where something has to be left."""
+        closed = self.closed_to(kind, pairs)
+        if len(closed) < len(self.pool):
+            return closed
+        learned, advice = (
+            ("single texts", "leave the second texts out")
+            if pairs
+            else ("pairs of texts", "give each text its second text")
+        )
+        raise LearningError(f"All prompts of {self.pool.path} were learned on {learned}; {advice}.")
+
+    def _known(self) -> dict[str, tuple[str, bool | None]]:
+        """Of each prompt its kind and whether it answers pairs; read once: prompts never change."""
+        if len(self._sorts) != len(self.pool):
+            new = self.pool.records() if not self._sorts else map(self.pool.record, self._unknown())
+            self._sorts.update({record.id: (kind_of(record), pairs_of(record)) for record in new})
+        return self._sorts
+
+    def _unknown(self) -> list[str]:
+        return [name for name in self.pool.ids() if name not in self._sorts]
+
+
+def _answers(sort: tuple[str, bool | None], kind: str, pairs: bool | None) -> bool:
+    own_kind, own_pairs = sort
+    return own_kind == kind and (pairs is None or own_pairs is None or own_pairs == pairs)

@@ -68,7 +68,11 @@ def lines_of(data: bytes, errors: str = "strict") -> list[str]:
         >>> lines_of("a\u2028b\r\n\nc\n".encode())
         ['a\u2028b', '', 'c']
     """
-    text = data.decode("utf-8-sig", errors)
+    return lines_in(data.decode("utf-8-sig", errors))
+
+
+def lines_in(text: str) -> list[str]:
+    """The lines of a text, see `lines_of`."""
     return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")] if text else []
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from continual.answers import Evaluation, Prediction, Translation, TranslationEvaluation, prediction
-from continual.backbone import BACKBONES
 from continual.backbone.encoder import Encoder
 from continual.backbone.frozen import FrozenCache
+from continual.backbone.opening import open_backbone
 from continual.backbone.readout import Readout
-from continual.checks import check_learning, check_pairs, check_texts, writer_of
+from continual.checks import check_is_task, check_learning, check_pairs, check_texts, writer_of
 from continual.construction import construct_named
 from continual.directory import Directory
 from continual.errors import LearningError
@@ -22,7 +22,7 @@ from continual.methods.base import Learned, Lesson, Method
 from continual.pool.prompt import PromptRecord
 from continual.pool.store import PromptPool
 from continual.predictor import Predictor
-from continual.settings import LearnerSettings
+from continual.settings import LearnerSettings, checked_settings
 from continual.storing import DIRECTION, RECORDED, Storing
 from continual.training.checkpoint import Checkpoints
 from continual.training.watch import Watcher
@@ -82,8 +82,8 @@ class Learner:
         backbone: Encoder | str = "minilm",
         settings: LearnerSettings | None = None,
     ) -> None:
-        self.settings = settings or LearnerSettings()
-        self.encoder = BACKBONES.load(backbone)() if isinstance(backbone, str) else backbone
+        self.settings = checked_settings(settings)
+        self.encoder = open_backbone({"name": backbone}) if isinstance(backbone, str) else backbone
         self.method: Method = construct_named(METHODS, self.settings.method, "method")
         TRANSFERABILITY.entry(self.settings.transfer.metric)
         self.tuning = build_tuning(self.settings.tuning)
@@ -93,7 +93,8 @@ class Learner:
         if isinstance(pool, PromptPool):
             self.pool = pool
         else:
-            self.pool = PromptPool(pool, self.encoder.fingerprint, backbone_name=self.encoder.name)
+            about = {"backbone_name": self.encoder.name, "opening": self.encoder.opening}
+            self.pool = PromptPool(pool, self.encoder.fingerprint, **about)
         self.views = self._views()
         self.lessons = Lessons(self.views, self.pool, self.settings, self.method, self.tuning)
         self.directory = Directory(self.pool, self.encoder)
@@ -126,7 +127,13 @@ class Learner:
 
         Returns:
             The record of the stored prompt. Its provenance tells how it was learned.
+
+        Raises:
+            PoolError: The pool was opened for reading only, as by `open_learner`.
+            LearningError: It is no task, or cannot be learned in this way.
         """
+        check_is_task(task, "learn")
+        self.pool.check_writable()
         if not self.encoder.exact:
             raise LearningError(
                 f"The backbone {self.encoder.name!r} computes in int8, which is for prediction only; "
@@ -180,15 +187,17 @@ class Learner:
         Args:
             texts: The texts.
             pairs: Their second texts, for tasks on pairs.
-            task: The task they belong to; where it is not told, every text is routed to the prompt that fits it.
+            task: The task they belong to; where it is not told, every text is routed to the prompt that fits it, pairs
+                to those of tasks on pairs.
 
         Raises:
             PoolError: The pool is empty, or has no prompt for `task`.
             LearningError: A text is not a string, texts and pairs differ in number, the told task is no classification,
-                or was learned on pairs and single texts were given, or the other way round.
+                or was learned on pairs and single texts were given, or the other way round; likewise all prompts, where
+                none is told.
         """
         check_texts(texts, pairs)
-        told = self.directory.told(task, CLASSIFICATION)
+        told = self.directory.told(task, CLASSIFICATION, pairs is not None)
         if told is not None:
             check_pairs(told, pairs)
         predictions: list[Prediction] = []
@@ -230,6 +239,7 @@ class Learner:
         """
         from continual.assessment import evaluate_task
 
+        check_is_task(task, "evaluate")
         return evaluate_task(self, task, told)
 
     @property
@@ -268,7 +278,7 @@ class Learner:
         self, texts: Sequence[str], pairs: Sequence[str] | None, told: PromptRecord | None, task: str | None
     ) -> list[Prediction]:
         view = self.views.of(self.encoder.tokenize(texts, pairs), keep=False)
-        routes = self.directory.routes(view.profile, told)
+        routes = self.directory.routes(view.profile, told, pairs=pairs is not None)
         logits = self.predictor.logits(view, range(len(view)), [item.prompt for item in routes])
         records = {prompt: self.pool.record(prompt) for prompt in {item.prompt for item in routes}}
         return [

@@ -129,8 +129,7 @@ class _Execution:
     def __init__(self, run: Run, progress: Progress) -> None:
         import torch
 
-        from continual.backbone import BACKBONES
-        from continual.construction import construct_named
+        from continual.backbone.opening import open_backbone
         from continual.participant import open_participant
         from continual.tracking.tracker import open_tracker
         from streams import build_stream
@@ -140,7 +139,7 @@ class _Execution:
             torch.set_num_threads(self.config.threads)
         self.started = time.monotonic()
         self.stream: StreamManager = build_stream(self.config.stream, self.config.seed)
-        backbone = construct_named(BACKBONES, self.config.backbone, "backbone")
+        backbone = open_backbone(self.config.backbone)
         self.backbone = backbone
         self.participant: Participant = open_participant(
             self.folder, run.id, backbone, self.config.learner, self.stream

@@ -1,6 +1,7 @@
 """The settings of a learner, typed and checked; their help texts are written here once."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from continual.backbone.generation import Decoding
@@ -63,8 +64,8 @@ class LearnerSettings:
     """Everything that decides how tasks are learned, apart from the backbone and the pool.
 
     Attributes:
-        method: `{"name": ..., options}`; see `continual ls methods`.
-        tuning: `{"name": ..., options}`; see `continual ls tunings`.
+        method: `{"name": ..., options}`, or the name alone; see `continual ls methods`.
+        tuning: `{"name": ..., options}`, or the name alone; see `continual ls tunings`.
         readout: What the head sees of a text.
         training: How a prompt is trained.
         transfer: How sources are found and ranked.
@@ -90,5 +91,36 @@ class LearnerSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("method", "tuning"):
+            object.__setattr__(self, name, _named(name, getattr(self, name)))
+        for section in fields(self):
+            kind, value = section.default_factory, getattr(self, section.name)
+            if isinstance(kind, type) and not isinstance(value, kind):
+                raise ConfigError(f"{section.name} is {value!r}, expected {kind.__name__}(...); make one of it.")
         if self.answers not in ANSWERS:
             raise ConfigError(f"answers is {self.answers!r}, expected one of {', '.join(ANSWERS)}.")
+
+
+def checked_settings(settings: object) -> LearnerSettings:
+    """The settings, the default ones for None.
+
+    Raises:
+        ConfigError: They are something else, such as a dictionary.
+    """
+    if settings is None:
+        return LearnerSettings()
+    if not isinstance(settings, LearnerSettings):
+        raise ConfigError(
+            f"The settings are {str(settings)[:60]!r}, expected LearnerSettings(...), such as "
+            "LearnerSettings(method='panda')."
+        )
+    return settings
+
+
+def _named(section: str, value: object) -> dict[str, Any]:
+    """A section `{"name": ..., options}`, for which the name alone may stand."""
+    if isinstance(value, str):
+        return {"name": value}
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{section} is {value!r}, expected a name or a dictionary with one.")
+    return dict(value)

@@ -43,7 +43,8 @@ REVISED_BY = "revised_by"
 RECORDED = 32
 """Of how many considered prompts, best first, a prompt's provenance tells: it is read with every record."""
 
-_REVISION = "revision."
+REVISION = "revision."
+"""How the names of the tensors begin that a prompt holds for new versions of others."""
 
 
 def shared_name(method: str) -> str:
@@ -64,6 +65,11 @@ def labels_for(record: PromptRecord, task: str) -> tuple[str, ...]:
 def kind_of(record: PromptRecord) -> str:
     """The kind of task that a prompt answers."""
     return record.provenance.get(KIND, CLASSIFICATION)
+
+
+def pairs_of(record: PromptRecord) -> bool | None:
+    """Whether a prompt answers pairs of texts; None where it may answer both: an old one, or one for all tasks."""
+    return None if TASKS in record.provenance else record.provenance.get(PAIRS)
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,7 @@ class Storing:
             latest = self.pool.latest(old.task)
             if latest is not None and latest.provenance.get(REVISED_BY) == record.id:
                 continue
-            start = f"{_REVISION}{number}."
+            start = f"{REVISION}{number}."
             news = {
                 name.removeprefix(start): value
                 for name, value in self.pool.get(record.id).tensors.items()
@@ -107,7 +113,7 @@ class Storing:
             self.pool.add(self._revised(old, news, record, item))
 
     def _revised(self, old: Prompt, news: dict[str, Tensor], by: PromptRecord, item: Mapping[str, Any]) -> Prompt:
-        others = {name: value for name, value in old.tensors.items() if not name.startswith((TRAINED, _REVISION))}
+        others = {name: value for name, value in old.tensors.items() if not name.startswith((TRAINED, REVISION))}
         # Nobody has asked the new version about dev texts, which are gone.
         facts = {key: value for key, value in old.provenance.items() if key not in (REVISES, DEV_ACCURACY)}
         return next_to(
@@ -177,7 +183,7 @@ def _shared_facts(shared: Shared | None, lesson: Lesson) -> dict[str, Any]:
 def _revisions(revised: list[Revised]) -> dict[str, Tensor]:
     """The tensors of new versions as they will be named there, behind the number of the version."""
     return {
-        f"{_REVISION}{number}.{name}": torch.as_tensor(value).detach()
+        f"{REVISION}{number}.{name}": torch.as_tensor(value).detach()
         for number, item in enumerate(revised)
         for name, value in (
             {f"{TRAINED}{key}": it for key, it in item.tensors.items()} | signature_tensors(item.signature)

@@ -26,6 +26,9 @@ _JSON = (".jsonl", ".ndjson", ".json")
 SUFFIXES = (*_DELIMITERS, *_JSON, ".parquet")
 """File name endings that can be read, each also followed by `.gz`."""
 
+REPLACED, REMOVED = "undecodable_bytes_replaced", "nul_bytes_removed"
+"""What is counted in `Table.notes`."""
+
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZIP_MAGIC = b"PK\x03\x04"
 # Above this share of repaired characters the file is not text in the stated encoding but something else.
@@ -111,7 +114,7 @@ def read_table(path: str | Path, options: FileOptions | None = None) -> Table:
 
 def read_text(path: Path, encoding: str = "utf-8") -> tuple[str, dict[str, int]]:
     """The text of the file `path`, unpacked if it is gzipped, and counts of what had to be repaired in it."""
-    return _decode(str(path), _read_bytes(path), encoding)
+    return decoded(str(path), _read_bytes(path), encoding)
 
 
 def table_suffix(path: Path) -> str | None:
@@ -160,7 +163,12 @@ def missing_file(path: Path) -> str:
     return unknown("file", path.name, names)
 
 
-def _decode(file: str, data: bytes, encoding: str) -> tuple[str, dict[str, int]]:
+def decoded(file: str, data: bytes, encoding: str) -> tuple[str, dict[str, int]]:
+    """The text in the bytes of `file`, and counts of what had to be repaired in it.
+
+    Raises:
+        StreamError: Too much would have to be repaired, or there is no such encoding.
+    """
     for mark, marked in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
         if data.startswith(mark):
             encoding = marked
@@ -171,12 +179,12 @@ def _decode(file: str, data: bytes, encoding: str) -> tuple[str, dict[str, int]]
         text = data.decode(encoding)
     except UnicodeDecodeError:
         text = data.decode(encoding, errors="replace")
-        notes["undecodable_bytes_replaced"] = text.count("\ufffd")
+        notes[REPLACED] = text.count("\ufffd")
     except LookupError:
         raise StreamError(f"{file} was to be read as {encoding!r}, which is no known encoding; try 'utf-8'.") from None
     if nul := text.count("\0"):
         text = text.replace("\0", "")
-        notes["nul_bytes_removed"] = nul
+        notes[REMOVED] = nul
     if sum(notes.values()) > _MAX_REPAIRED * (len(text) + nul):
         raise StreamError(f"{file} is not {encoding} text; name the right encoding or convert the file to UTF-8.")
     return text, notes

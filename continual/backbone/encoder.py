@@ -54,7 +54,10 @@ class Encoder:
         positions: How many positions the model has for tokens.
         max_length: Texts are cut after this many tokens: what was asked for, or `positions` if that is less.
         exact: False where weights were rounded, see `quantized`.
+        opening: How it was opened, see `open_backbone`; None where a program has made it in another way.
     """
+
+    opening: dict[str, Any] | None = None
 
     def __init__(
         self,

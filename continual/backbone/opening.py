@@ -1,82 +1,55 @@
-"""How a saved model is opened as the backbone that it was: kind, pooling, lengths and prefix, beside its weights.
+"""Opens backbones by plain settings, and remembers these: a pool keeps them, so that it can be used without its run."""
 
-Hugging Face's files say nothing of these, and a model that was scored with one pooling answers otherwise with another.
-"""
-
-import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from continual.backbone import BACKBONES
+from continual.construction import construct_named
 from continual.errors import BackboneError
-from continual.files import read_json, write_json
 
 if TYPE_CHECKING:
     from continual.backbone.encoder import Encoder
-    from continual.backbone.seq2seq import Seq2Seq
-
-FILE = "backbone.json"
 
 
-def opening(encoder: "Encoder") -> dict[str, Any]:
-    """The options that open a backbone from its folder, and its `kind`: the name of what takes them. JSON-able."""
-    from continual.backbone.causal import Causal
-    from continual.backbone.seq2seq import Seq2Seq
-
-    if isinstance(encoder, Causal):
-        return {"kind": "causal", **_of_generator(encoder), "between": encoder.between}
-    if isinstance(encoder, Seq2Seq):
-        return {"kind": "seq2seq", **_of_generator(encoder), **_languages(encoder)}
-    return {"kind": "hub", "pooling": encoder.pooling, "max_length": encoder.max_length}
-
-
-def keep_opening(settings: Mapping[str, Any], folder: Path) -> None:
-    """Writes what `opening` gave into the folder of a model."""
-    write_json(folder / FILE, dict(settings))
-
-
-def kept_opening(folder: Path) -> dict[str, Any] | None:
-    """What `keep_opening` wrote into a folder; None where nothing was.
+def open_backbone(settings: Mapping[str, Any]) -> "Encoder":
+    """The backbone that `{"name": ..., options}` describes, which keeps that as `Encoder.opening`.
 
     Raises:
-        BackboneError: It is damaged.
+        ConfigError: The name or an option is unknown, or a value is of the wrong type.
+        BackboneError: There is no such model, or it cannot be used.
     """
-    try:
-        settings = read_json(folder / FILE)
-    except FileNotFoundError:
-        return None
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError):
-        settings = None
-    if not isinstance(settings, dict) or "kind" not in settings:
-        raise BackboneError(
-            f"{folder / FILE} does not say how the model is opened; restore it from a copy, or remove it and give "
-            "backbone.pooling, backbone.prefix and the like yourself."
-        )
-    return settings
+    encoder = construct_named(BACKBONES, settings, "backbone")
+    encoder.opening = _anywhere(settings)
+    return encoder
 
 
-def as_kept(spec: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
-    """The settings of a backbone, opened as its folder says.
+def changed(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with changes; a backbone of another name takes over none of the old one's options."""
+    same = changes.get("name", settings.get("name")) == settings.get("name")
+    return {**settings, **changes} if same else dict(changes)
+
+
+def check_place(settings: Mapping[str, Any], owner: Path) -> None:
+    """Refuses a backbone whose folder is gone.
 
     Args:
-        spec: `{"name": ..., options}`.
-        given: Options that the user gave, which stay.
+        settings: How it is opened.
+        owner: Whose backbone it is, for the message.
 
     Raises:
-        BackboneError: The folder's record is damaged.
+        BackboneError: The folder is not there.
     """
-    path = spec.get("path")
-    kept = kept_opening(Path(path).expanduser()) if isinstance(path, str) and path else None
-    if kept is None or kept["kind"] != spec.get("name"):
-        return dict(spec)
-    return {**spec, **{key: value for key, value in kept.items() if key != "kind" and key not in given}}
+    path = settings.get("path")
+    if isinstance(path, str) and Path(path).is_absolute() and not Path(path).exists():
+        raise BackboneError(
+            f"The backbone of {owner} was in {path}, where nothing is; put it back, or tell where it is now "
+            "(on the command line by --backbone FOLDER)."
+        )
 
 
-def _of_generator(encoder: Any) -> dict[str, Any]:
-    return {"max_length": encoder.max_length, "max_target": encoder.max_target, "prefix": encoder.prefix}
+def _anywhere(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings so that they mean the same in every working folder."""
+    from continual.config import with_absolute_path
 
-
-def _languages(encoder: "Seq2Seq") -> dict[str, str]:
-    """An mBART has to be told its languages."""
-    words = encoder.tokenizer
-    return {"source_language": words.src_lang, "target_language": words.tgt_lang} if encoder.family == "mbart" else {}
+    return dict(with_absolute_path(settings))

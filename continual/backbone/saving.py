@@ -4,7 +4,7 @@ import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from continual.backbone.opening import keep_opening, opening
+from continual.backbone.kept import keep_opening, opening
 from continual.files import storage_errors
 
 if TYPE_CHECKING:

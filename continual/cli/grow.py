@@ -24,12 +24,13 @@ def grow(source: str, out: Path, how: str, layers: int, width: int, inner: int, 
     """
     from continual.construction import construct
     from continual.growth import EXPANSIONS
-    from continual.growth.command import grow_model, grow_pool, is_pool
+    from continual.growth.command import grow_model, grow_pool
     from continual.growth.sizes import Amount
+    from continual.places import HOLDER, POOL, RUN, sort_of
 
     expansion = construct(EXPANSIONS, how, {}, "growth")
     amount = Amount(layers, width, inner)
-    if is_pool(Path(source)):
+    if sort_of(Path(source)) in (RUN, POOL, HOLDER):
         facts = grow_pool(Path(source), out, expansion, amount, seed)
     else:
         facts = grow_model(source, out, expansion, amount, seed)

@@ -9,22 +9,16 @@ from continual.cli.output import format_option, pick, print_table, show
 
 
 def open_pool(path: Path, read_only: bool = True) -> Any:
-    """The pool in a folder, or that of a run: on its newest backbone, if that has grown."""
-    from continual.errors import PoolError
-    from continual.growth.generations import generations
+    """The pool in a folder, see `places.pool_folder`."""
+    from continual.places import pool_folder
     from continual.pool import PromptPool
 
-    grown = generations(path)
-    inner = grown[-1].pool if grown else path / "pool"
-    if (path / "config.yaml").is_file() and (path / "summary.json").is_file() and not inner.is_dir():
-        raise PoolError(f"The run {path} has no pool, since its method is a baseline; give the run of another method.")
-    folder = inner if (path / "config.yaml").is_file() and inner.is_dir() else path
-    return PromptPool(folder, create=False, read_only=read_only)
+    return PromptPool(pool_folder(path), create=False, read_only=read_only)
 
 
 @click.group()
 def pool() -> None:
-    """Looks into prompt pools. POOL is the folder of a pool or of a run."""
+    """Looks into prompt pools. POOL is the folder of a pool, of a run, or what `continual grow` made of either."""
 
 
 @pool.command("ls")
@@ -34,10 +28,13 @@ def list_prompts(path: Path, form: str) -> None:
     """Lists the prompts of a pool."""
     from continual.storing import DEV_ACCURACY
 
+    opened = open_pool(path)
+    answering = set(opened.answering().values())
     rows = [
         {
             "prompt": record.id,
             "task": record.task,
+            "answers": "yes" if record.id in answering else "no",
             "labels": len(record.labels),
             "method": record.method,
             "tuning": record.tuning.get("name"),
@@ -45,9 +42,9 @@ def list_prompts(path: Path, form: str) -> None:
             "dev_accuracy": record.provenance.get(DEV_ACCURACY),
             "created": record.created[:19],
         }
-        for record in open_pool(path).records()
+        for record in opened.records()
     ]
-    columns = ("prompt", "task", "labels", "method", "tuning", "sources", "dev_accuracy", "created")
+    columns = ("prompt", "task", "answers", "labels", "method", "tuning", "sources", "dev_accuracy", "created")
     show(form, rows, lambda: print_table(columns, pick(rows, *columns), numbers=("labels", "dev_accuracy")))
 
 
@@ -111,15 +108,52 @@ def export(path: Path, target: Path, prompts: tuple[str, ...], form: str) -> Non
 @click.argument("archive", type=click.Path(path_type=Path))
 @format_option
 def import_prompts(path: Path, archive: Path, form: str) -> None:
-    """Adds the prompts of ARCHIVE, made by `pool export`, to POOL, which is created where there is none."""
-    from continual.pool import PromptPool
+    """Adds the prompts of ARCHIVE to POOL, which is created where there is none.
 
-    target = open_pool(path, read_only=False) if path.exists() else PromptPool(path)
-    added = [record.id for record in target.import_(archive)]
+    ARCHIVE is a file or folder that `pool export` made, or another pool, a run or what was grown from either. A prompt
+    whose id is taken becomes the newest version of its task, which answers; `pool use` chooses another one.
+    """
+    from continual.places import pool_folder
+    from continual.pool import PromptPool
+    from continual.pool.layout import is_unused
+
+    target = PromptPool(path) if is_unused(path) else open_pool(path, read_only=False)
+    before = target.answering()
+    added = [record.id for record in target.import_(pool_folder(archive))]
+    taken = [
+        {"task": task, "prompt": prompt, "instead_of": before[task]}
+        for task, prompt in target.answering().items()
+        if before.get(task, prompt) != prompt
+    ]
+
+    def table() -> None:
+        click.echo(f"{len(added)} prompts added: {', '.join(added) or 'none were new'}")
+        for item in taken:
+            click.echo(
+                f"{item['prompt']} now answers for {item['task']!r} in place of {item['instead_of']}; "
+                f"to take that back: continual pool use {path} {item['instead_of']}"
+            )
+
+    show(form, {"added": added, "answers": taken}, table)
+
+
+@pool.command("use")
+@click.argument("path", metavar="POOL", type=click.Path(path_type=Path))
+@click.argument("prompt")
+@format_option
+def use_prompt(path: Path, prompt: str, form: str) -> None:
+    """Lets PROMPT answer for its task from now on.
+
+    It is stored again as the newest version of the task, and no other prompt changes.
+    """
+    from continual.choosing import chosen
+
+    record = chosen(open_pool(path, read_only=False), prompt)
+    again = "" if record.id == prompt else f", which is {prompt}"
     show(
         form,
-        {"added": added},
-        lambda: click.echo(f"{len(added)} prompts added: {', '.join(added) or 'none were new'}"),
+        {"task": record.task, "prompt": record.id, "chosen": prompt},
+        lambda: click.echo(f"{record.id}{again}, answers for {record.task!r}"),
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from continual.cli.given import Given, read_given, say
 from continual.cli.output import format_option, pick, print_table, runs_dir_option, show
 from continual.errors import LearningError, PoolError
 
@@ -71,28 +72,52 @@ def learn(folder: Path, overrides: tuple[str, ...], form: str) -> None:
     "--file",
     "source",
     type=click.File("rb"),
-    help="One text a line; - for standard input.",
+    help="One text a line, or a table by its ending (.csv, .tsv, .jsonl, .parquet); - for lines of standard input.",
 )
+@click.option("--text-column", help="The column of the texts where FILE is a table; `text` if not given.")
+@click.option("--pair-column", help="The column of their second texts, for tasks on pairs.")
+@click.option("--encoding", default="utf-8", show_default=True, help="Characters of FILE; auto finds windows-1252.")
 @click.option(
     "--int8", is_flag=True, help="Compute in int8: faster on a CPU and less exact; try it on labelled texts first."
+)
+@click.option(
+    "--backbone",
+    "backbone",
+    metavar="FOLDER|NAME|KEY=VALUE",
+    multiple=True,
+    help="Where the backbone is now, or how it is opened, if not as the run or pool says; may be repeated.",
 )
 @click.option("--pair", "pairs", multiple=True, help="Second text, once for each text, for tasks on pairs.")
 @format_option
 def predict(
-    path: Path, texts: tuple[str, ...], task: str | None, source: Any, int8: bool, pairs: tuple[str, ...], form: str
+    path: Path,
+    texts: tuple[str, ...],
+    task: str | None,
+    source: Any,
+    text_column: str | None,
+    pair_column: str | None,
+    encoding: str,
+    int8: bool,
+    backbone: tuple[str, ...],
+    pairs: tuple[str, ...],
+    form: str,
 ) -> None:
-    """Labels or translates texts with the prompts of a run or a pool.
+    """Labels or translates texts with the prompts of a run or a pool, given one by one or in a file.
 
     Labels come with the prompt that was used. Translations come one a line, each for the line that it translates, so
     that `--file in.txt > out.txt` keeps the lines together; an empty line stays one. `--format json` tells the rest.
     """
+    from continual.config import backbone_settings
     from continual.deployment import open_learner
-    from continual.files import lines_of
 
-    given = [*texts, *([] if source is None else lines_of(source.read(), "replace"))]
+    if (text_column or pair_column) and source is None:
+        raise click.UsageError("--text-column and --pair-column are of a table; give one with --file FILE.")
+    read = Given([]) if source is None else read_given(source, text_column, pair_column, encoding)
+    say(read.notes)
+    given, pairs = [*texts, *read.texts], (*pairs, *(read.pairs or ()))
     if not given and source is None:
         raise click.UsageError("Give texts as arguments, or one a line with --file FILE.")
-    learner = open_learner(path, int8)
+    learner = open_learner(path, int8, backbone_settings(backbone))
     if not given:  # an empty file
         show(form, [], lambda: None)
         return
@@ -124,7 +149,7 @@ def predict(
 def _translate(learner: "Learner", texts: list[str], pairs: list[str], task: str | None, form: str) -> None:
     """Shows one line for each text, whatever the translation holds."""
     if pairs:
-        raise LearningError("Translations are of single texts; leave --pair out.")
+        raise LearningError("Translations are of single texts; leave --pair and --pair-column out.")
     translations = learner.translate(texts, task)
     rows = [
         {"source": text, "translation": item.text} | {k: v for k, v in asdict(item).items() if k != "text"}
@@ -159,9 +184,8 @@ def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
     It also tells what was left out, repaired or cut, and names every task that cannot be learned.
     Of a stream of translations whose backbone is left open, the data alone are checked.
     """
-    from continual.backbone import BACKBONES
+    from continual.backbone.opening import open_backbone
     from continual.config import compose
-    from continual.construction import construct_named
     from continual.errors import BackboneError
     from continual.growth.stream import check_schedule
     from continual.participant import check_settings, method_registry
@@ -172,7 +196,7 @@ def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
     method_registry(config.learner.method.get("name", ""))  # before the backbone is loaded, which takes a second
     backbone, refused = None, None
     try:
-        backbone = construct_named(BACKBONES, config.backbone, "backbone")
+        backbone = open_backbone(config.backbone)
         check_settings(config.learner, backbone)
     except BackboneError as error:
         refused = error

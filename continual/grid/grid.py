@@ -93,15 +93,14 @@ class Grid:
     def _trials(self, seed: int, progress: Progress) -> "Trials":
         import torch
 
-        from continual.backbone import BACKBONES
-        from continual.construction import construct_named
+        from continual.backbone.opening import open_backbone
         from continual.grid.trials import Trials
 
         config = self.plan.configs[seed]
         if config.threads:
             torch.set_num_threads(config.threads)
         if self._encoder is None:
-            self._encoder = construct_named(BACKBONES, config.backbone, "backbone")
+            self._encoder = open_backbone(config.backbone)
         self.measured.backbone = self._encoder.name
         return Trials(self.folder / f"seed{seed}", config, self._encoder, progress)
 

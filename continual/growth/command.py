@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from continual.backbone.opening import keep_opening, kept_opening, opening
+from continual.backbone.kept import keep_opening, kept_opening, opening
 from continual.backbone.saving import save_backbone, save_model
 from continual.errors import BackboneError, PoolError
 from continual.files import new_folder
@@ -92,11 +92,6 @@ def grow_pool(source: Path, out: Path, expansion: Expansion, amount: Amount, see
     except FileExistsError:
         raise PoolError(_TAKEN.format(out)) from None
     return origin | {"folder": str(out)}
-
-
-def is_pool(source: Path) -> bool:
-    """Whether a path is a run, a pool, or the folder that was grown from either, rather than a model."""
-    return any((source / name).is_file() for name in ("pool.json", "state.json", f"{POOL}/pool.json"))
 
 
 def _require_free(out: Path, error: type[BackboneError] | type[PoolError]) -> None:

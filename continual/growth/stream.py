@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from continual.backbone.encoder import Encoder
-from continual.backbone.opening import opening
+from continual.backbone.kept import opening
 from continual.backbone.saving import save_backbone
 from continual.errors import ConfigError, RunError
 from continual.files import new_folder

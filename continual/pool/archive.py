@@ -1,14 +1,15 @@
 """Prompts on their way from one pool to another: a zip archive, or a folder that is a pool itself.
 
 An archive holds `pool.json` and `prompts/<id>/...` exactly as a pool does, so unpacking it gives a pool. Where its
-backbone has grown it holds the lineage too; an import leaves that aside, since the pool that takes the prompts has a
-history of its own.
+backbone has grown it holds the lineage too. A new pool takes over what the archive says of its backbone; one that has a
+history of its own keeps that.
 """
 
 import contextlib
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -33,6 +34,9 @@ class Receiver(Protocol):
     @property
     def backbone(self) -> str | None:
         """Fingerprint that the prompts must have."""
+
+    def adopt(self, header: Header, lineage: Mapping[str, bytes]) -> None:
+        """Takes over what the pool does not know of its backbone yet."""
 
     def twin(self, record: PromptRecord) -> PromptRecord | None:
         """A prompt that differs from `record` at most in its version."""
@@ -71,21 +75,26 @@ def export_prompts(shelf: Shelf, header: Header, path: Path, ids: Collection[str
 
 def _about(shelf: Shelf, header: Header) -> dict[str, bytes]:
     """The files of a pool that are not prompts and cannot be rebuilt, by their names."""
-    pool = shelf.path.parent
-    return {HEADER_FILE: header.encode()} | {
-        name: (pool / name).read_bytes() for name in LINEAGE_FILES if (pool / name).is_file()
-    }
+    return {HEADER_FILE: header.encode()} | _lineage(shelf.path.parent)
+
+
+def _lineage(pool: Path) -> dict[str, bytes]:
+    """The files that tell where a pool's grown backbone comes from, by their names; none where it has not grown."""
+    return {name: (pool / name).read_bytes() for name in LINEAGE_FILES if (pool / name).is_file()}
 
 
 def import_prompts(pool: Receiver, path: Path) -> list[PromptRecord]:
     """Adds the prompts in `path` to `pool`, see `PromptPool.import_`."""
     with _opened(path) as source:
-        backbone, records = pool.backbone, []
+        header, lineage = source.about()
+        backbone, records = pool.backbone or header.backbone, []
         for name in source.names():
             encoded = source.read(name, backbone)
             backbone = backbone or encoded.record.backbone
             records.append(encoded.record)
         added = []
+        if header.backbone in (None, backbone):
+            pool.adopt(replace(header, backbone=backbone), lineage)
         for record in sorted(records, key=lambda record: (record.created, record.task, record.version)):
             if pool.twin(record) is None:
                 added.append(pool.add_encoded(source.read(record.id, backbone), renumber=True))
@@ -93,6 +102,8 @@ def import_prompts(pool: Receiver, path: Path) -> list[PromptRecord]:
 
 
 class _Source(Protocol):
+    def about(self) -> tuple[Header, dict[str, bytes]]: ...
+
     def names(self) -> list[str]: ...
 
     def read(self, name: str, backbone: str | None) -> EncodedPrompt: ...
@@ -102,9 +113,12 @@ class _Folder:
     """Another pool's folder, or an unpacked archive."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        if not (path / PROMPTS_FOLDER).is_dir() and Header.read(path) is None:
+        self._path, self._header = path, Header.read(path)
+        if not (path / PROMPTS_FOLDER).is_dir() and self._header is None:
             raise PoolError(f"{path} is not a prompt pool; name the folder that holds {HEADER_FILE}.")
+
+    def about(self) -> tuple[Header, dict[str, bytes]]:
+        return self._header or Header(), _lineage(self._path)
 
     def names(self) -> list[str]:
         return sorted(name for name in Shelf(self._path, None).names()[0] if is_prompt_id(name))
@@ -125,7 +139,10 @@ class _Archive:
             self._members[member.filename] = member
         if HEADER_FILE not in self._members:
             raise PoolError(f"{path} is not an exported pool (it has no {HEADER_FILE}); export it again.")
-        Header.decode(self._bytes(HEADER_FILE), path / HEADER_FILE)
+        self._header = Header.decode(self._bytes(HEADER_FILE), path / HEADER_FILE)
+
+    def about(self) -> tuple[Header, dict[str, bytes]]:
+        return self._header, {name: self._bytes(name) for name in LINEAGE_FILES if name in self._members}
 
     def names(self) -> list[str]:
         paths = [PurePosixPath(name).parts for name in self._members]

@@ -32,6 +32,7 @@ _TABLES = (
     "CREATE INDEX by_tensors ON prompts (tensors_sha256)",
     f"PRAGMA user_version = {SCHEMA}",
 )
+_NEWEST = "SELECT task, id, MAX(version) AS newest FROM prompts GROUP BY task"
 _END = "SELECT first_row + rows FROM prompts ORDER BY first_row DESC LIMIT 1"
 
 _BUSY_SECONDS = 60.0
@@ -126,7 +127,7 @@ class Catalogue:
 
     def superseded(self) -> set[str]:
         """The ids of all prompts whose task has a newer one."""
-        query = "SELECT id FROM prompts WHERE position NOT IN (SELECT MAX(position) FROM prompts GROUP BY task)"
+        query = f"SELECT prompts.id FROM prompts JOIN ({_NEWEST}) USING (task) WHERE version < newest"
         with self._reading() as connection:
             return {row[0] for row in connection.execute(query)}
 
@@ -149,6 +150,12 @@ class Catalogue:
         # The command line may hand over bytes that are not UTF-8; no stored name has any.
         name = task.encode("utf-8", "backslashreplace").decode()
         return next(iter(self._records(query, (task_slug(task), name))), None)
+
+    def newest(self) -> dict[str, str]:
+        """For each task the id of its highest version."""
+        with self._reading() as connection:
+            # SQLite takes the other columns from the row with the maximum.
+            return {task: name for task, name, _ in connection.execute(_NEWEST)}
 
     def highest_version(self, slug: str) -> int:
         """The highest version of the tasks with this slug, 0 if there are none."""

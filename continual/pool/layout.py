@@ -12,8 +12,9 @@ import contextlib
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Any
 
 import filelock
 
@@ -40,14 +41,22 @@ class Header:
     Attributes:
         backbone: Fingerprint for which all prompts were trained; None until the first prompt decides.
         backbone_name: Name for people.
+        opening: How the backbone is opened, as plain settings; None where that was not told.
     """
 
     backbone: str | None = None
     backbone_name: str | None = None
+    opening: dict[str, Any] | None = None
+
+    def filled(self, other: "Header") -> "Header":
+        """This header, and what another one says where this one says nothing."""
+        said = zip(astuple(self), astuple(other), strict=True)
+        return Header(*(own if own is not None else more for own, more in said))
 
     def encode(self) -> bytes:
         """The content of `pool.json`."""
         value = {"schema": SCHEMA, "backbone": self.backbone, "backbone_name": self.backbone_name}
+        value |= {} if self.opening is None else {"opening": self.opening}
         return (json.dumps(value, indent=2) + "\n").encode()
 
     @classmethod
@@ -62,6 +71,9 @@ class Header:
             schema, texts = int(value["schema"]), (value["backbone"], value["backbone_name"])
             if not all(isinstance(text, str | None) for text in texts):
                 raise TypeError("the backbone must be a text")
+            opening = value.get("opening")  # pools of older versions do not say
+            if not isinstance(opening, dict | None):
+                raise TypeError("how the backbone is opened must be settings")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise PoolError(
                 f"{file} is not the header of a prompt pool ({error}); restore it, "
@@ -71,7 +83,7 @@ class Header:
             raise PoolError(
                 f"{file} has schema {schema} but this program reads up to {SCHEMA}; upgrade continual-prompts."
             )
-        return cls(*texts)
+        return cls(*texts, opening)
 
     def write(self, pool: Path) -> None:
         """Stores the header in the folder `pool`."""

@@ -3,14 +3,15 @@
 import difflib
 import threading
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from continual import files
 from continual.errors import PoolError
 from continual.pool import format as prompt_format
 from continual.pool import layout
@@ -42,6 +43,7 @@ class PromptPool:
         backbone: Fingerprint of the backbone in use. None accepts any pool; a new pool then takes the
             fingerprint of its first prompt.
         backbone_name: Name of that backbone for people, stored in a new pool.
+        opening: How that backbone is opened, as plain settings, likewise.
         create: Make the pool if there is none.
         read_only: Change nothing on disk, not even to repair the index.
         exact_limit: Number of keys that are searched exactly; above, adding builds graphs, see `KeyIndex`.
@@ -57,6 +59,7 @@ class PromptPool:
         backbone: str | None = None,
         *,
         backbone_name: str | None = None,
+        opening: Mapping[str, Any] | None = None,
         create: bool = True,
         read_only: bool = False,
         exact_limit: int = EXACT_LIMIT,
@@ -65,7 +68,8 @@ class PromptPool:
         self.read_only = read_only
         self.notes: list[str] = []
         self._lock = layout.WriteLock(self.path)
-        self._header = self._open_header(layout.Header(backbone, backbone_name), create and not read_only)
+        wanted = layout.Header(backbone, backbone_name, None if opening is None else dict(opening))
+        self._header = self._open_header(wanted, create and not read_only)
         layout.check_backbone(self.path / layout.HEADER_FILE, self._header, backbone)
         self._shelf = Shelf(self.path, self._header.backbone)
         self._index = KeptIndex(self.path, self._shelf, self._lock, self.notes, read_only, exact_limit)
@@ -83,6 +87,11 @@ class PromptPool:
     def backbone_name(self) -> str | None:
         """Name of that backbone for people."""
         return self._header.backbone_name
+
+    @property
+    def opening(self) -> dict[str, Any] | None:
+        """How that backbone is opened, see `continual.backbone.opening`; None where that was not told."""
+        return self._header.opening
 
     def __len__(self) -> int:
         return self._index.read(lambda index: index.catalogue.count())
@@ -116,6 +125,10 @@ class PromptPool:
     def latest(self, task: str) -> PromptRecord | None:
         """The record of the newest version for `task`, None if the task has no prompt."""
         return self._index.read(lambda index: index.catalogue.latest(task))
+
+    def answering(self) -> dict[str, str]:
+        """For each task the id of the prompt that answers for it, its newest version."""
+        return self._index.read(lambda index: index.catalogue.newest())
 
     def superseded(self) -> frozenset[str]:
         """Ids of prompts that have a newer version: they stay addressable, but no text is routed to them."""
@@ -205,7 +218,7 @@ class PromptPool:
 
     def add_encoded(self, encoded: EncodedPrompt, *, renumber: bool = False) -> PromptRecord:
         """As `add`, for a prompt whose files were made, or read and verified, by `continual.pool.format`."""
-        self._refuse_if_read_only()
+        self.check_writable()
         with self._lock.held():
             if self._is_taken(encoded.record.id):
                 if not renumber:
@@ -223,8 +236,10 @@ class PromptPool:
     def import_(self, path: str | PathLike[str]) -> list[PromptRecord]:
         """Adds the prompts of an archive or of another pool folder.
 
-        All are verified before the first is added. A prompt that the pool has already is skipped; one whose
-        id is taken by something else gets the next version number, and its provenance says so.
+        All are verified before the first is added. A new pool takes over what the source says of its backbone: the
+        name, and where a grown one comes from. A prompt that the pool has already is skipped; one whose
+        id is taken by something else gets the next version number, and its provenance says so. As the newest version it
+        answers for its task from then on: `answering` before and after tells where, `choosing.chosen` takes it back.
 
         Returns:
             The records of the prompts that were added.
@@ -235,8 +250,31 @@ class PromptPool:
         """
         from continual.pool import archive
 
-        self._refuse_if_read_only()
+        self.check_writable()
         return archive.import_prompts(self, Path(path))
+
+    def adopt(self, header: layout.Header, lineage: Mapping[str, bytes]) -> None:
+        """Takes over what the header does not say yet, and the lineage where no backbone was decided before.
+
+        Args:
+            header: Of another pool of the same backbone.
+            lineage: Its `layout.LINEAGE_FILES`, by their names.
+
+        Raises:
+            PoolError: The pool has another backbone, or is open for reading only.
+            StorageError: The disk refused; the same call continues.
+        """
+        self.check_writable()
+        with self._lock.held():
+            own = layout.Header.read(self.path) or self._header  # another process may have decided
+            layout.check_backbone(self.path / layout.HEADER_FILE, own, header.backbone)
+            for name, data in lineage.items() if own.backbone is None else ():
+                with files.replacing(self.path / name) as temporary:
+                    temporary.write_bytes(data)
+            self._header = own.filled(header)
+            if self._header != own:  # last: until it is there, the pool counts as new
+                self._header.write(self.path)
+            self._shelf.backbone = self._header.backbone
 
     def export(self, path: str | PathLike[str], ids: Collection[str] | None = None) -> Path:
         """Writes prompts to a `.zip` archive, or to a new folder that is a pool itself.
@@ -267,13 +305,22 @@ class PromptPool:
 
         return self._index.read(lambda index: verify(self._shelf, index))
 
+    def check_writable(self) -> None:
+        """Refuses to change a pool that was opened for reading only.
+
+        Raises:
+            PoolError: It was.
+        """
+        if self.read_only:
+            raise PoolError(f"{self.path} was opened for reading only; open it for writing to change it.")
+
     def rebuild(self) -> None:
         """Makes the index anew from the prompts; those that cannot be read are left out and named in `notes`.
 
         Raises:
             StorageError: The disk refused; the old index is as it was.
         """
-        self._refuse_if_read_only()
+        self.check_writable()
         with self._lock.held():
             self._index.rebuild()
 
@@ -323,10 +370,6 @@ class PromptPool:
 
     def _is_taken(self, prompt_id: str) -> bool:
         return self.folder(prompt_id).exists() or self._find(prompt_id) is not None
-
-    def _refuse_if_read_only(self) -> None:
-        if self.read_only:
-            raise PoolError(f"{self.path} was opened for reading only; open it for writing to change it.")
 
     def _check_backbone(self, record: PromptRecord) -> None:
         """Refuses a foreign prompt; the first one decides for a new pool. The lock must be held."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from continual.backbone import BACKBONES
-from continual.backbone.opening import FILE as OPENING
-from continual.backbone.opening import as_kept
+from continual.backbone.kept import FILE as OPENING
+from continual.backbone.kept import as_kept
 from continual.backbone.pretrained import found
 from continual.construction import construct_named
 from continual.errors import ConfigError

@@ -7,7 +7,7 @@ import torch
 from growth_samples import AMOUNTS, ENCODERS, FAMILIES, backbone
 from torch import nn
 
-from continual.backbone.opening import opening
+from continual.backbone.kept import opening
 from continual.backbone.saving import save_model
 from continual.errors import BackboneError
 from continual.growth.change import difference

@@ -241,6 +241,9 @@ def test_a_grown_pool_opens_beside_its_model_whatever_backbone_it_began_with(gro
         assert opened.encoder.max_length == learner.encoder.max_length
         assert [answer.label for answer in opened.predict(texts, task="harbour")] == before
     assert texts[0] in shown("predict", str(out), texts[0])
+    assert shown("pool", "ls", str(out)) == shown("pool", "ls", str(out / "pool"))
+    assert "all sound" in shown("pool", "verify", str(out))
+    shown("pool", "export", str(out), str(tmp_path / "grown.zip"))
     shown("grow", str(out), str(again), "--layers", "1")
     assert open_learner(again).encoder.depth == 7
 

@@ -11,6 +11,7 @@ from pool_samples import BACKBONE, FOREIGN, assert_same, make_prompt
 
 from continual.errors import PoolError
 from continual.pool import PromptPool
+from continual.pool.layout import LINEAGE_FILES
 
 QUERY = make_prompt("one").tensors["keys"]
 
@@ -42,6 +43,40 @@ def test_there_and_back(pool: PromptPool, tmp_path: Path, name: str) -> None:
         assert target.record(prompt_id) == pool.record(prompt_id)
     assert target.search(QUERY, 2) == pool.search(QUERY, 2)
     assert target.import_(tmp_path / name) == []
+
+
+@pytest.mark.parametrize("name", ["prompts.zip", "folder"])
+def test_a_new_pool_learns_of_its_backbone_from_the_source(pool: PromptPool, tmp_path: Path, name: str) -> None:
+    source = pool.export(tmp_path / "source")
+    for file in LINEAGE_FILES:
+        (source / file).write_bytes(file.encode())
+    exported = PromptPool(source).export(tmp_path / name)
+    target = PromptPool(tmp_path / "target")
+    target.import_(exported)
+    assert target.backbone_name == "minilm"
+    assert PromptPool(tmp_path / "target", read_only=True).backbone_name == "minilm"
+    assert [(tmp_path / "target" / file).read_bytes() for file in LINEAGE_FILES] == [
+        file.encode() for file in LINEAGE_FILES
+    ]
+    decided = PromptPool(tmp_path / "decided", BACKBONE, backbone_name="mine")
+    decided.import_(exported)
+    assert decided.backbone_name == "mine"
+    assert not any((tmp_path / "decided" / file).exists() for file in LINEAGE_FILES)
+
+
+def test_a_pool_that_was_imported_without_its_backbones_name_learns_it(archive: Path, tmp_path: Path) -> None:
+    target = PromptPool(tmp_path / "target", BACKBONE)
+    target.import_(archive)
+    assert target.import_(archive) == []
+    assert PromptPool(tmp_path / "target").backbone_name == "minilm"
+
+
+def test_prompts_of_another_backbone_than_their_header_says_are_refused(archive: Path, tmp_path: Path) -> None:
+    target = PromptPool(tmp_path / "target")
+    header = b'{"schema": 1, "backbone": "%s", "backbone_name": "other"}' % FOREIGN.encode()
+    with pytest.raises(PoolError, match="was trained for backbone bbbbbbbbbbbb, not for ffffffffffff"):
+        target.import_(_rewritten(archive, {"pool.json": header}))
+    assert (len(target), target.backbone, target.backbone_name) == (0, None, None)
 
 
 def test_an_exported_folder_and_an_unpacked_archive_are_pools(pool: PromptPool, archive: Path, tmp_path: Path) -> None:
@@ -164,6 +199,7 @@ def test_a_member_that_would_fill_the_memory(archive: Path, tmp_path: Path) -> N
     [
         ("pool.json", None, r"not an exported pool"),
         ("pool.json", b"{", r"pool\.json is not the header"),
+        ("pool.json", b'{"schema": 1, "backbone": null, "backbone_name": null, "opening": 7}', "is not the header"),
         ("pool.json", b'{"schema": 9, "backbone": null, "backbone_name": null}', "upgrade"),
         ("prompts/one-v1/prompt.json", None, r"lacks the member prompts/one-v1/prompt\.json"),
         ("prompts/one-v1/prompt.json", b"{}", r"one-v1/prompt\.json does not describe"),

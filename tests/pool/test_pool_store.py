@@ -322,3 +322,10 @@ def test_listing_needs_neither_torch_nor_faiss(pool: PromptPool) -> None:
         "assert not {'torch', 'faiss', 'safetensors'} & sys.modules.keys(), 'too much was imported'\n"
     )
     subprocess.run([sys.executable, "-c", program, str(pool.path)], check=True)
+
+
+def test_the_highest_version_answers_whenever_it_arrived(pool: PromptPool) -> None:
+    pool.add(make_prompt("one", version=2))
+    pool.add(make_prompt("one", version=1))
+    assert pool.superseded() == {"one-v1"}
+    assert pool.latest("one").id == "one-v2"

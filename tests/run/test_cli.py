@@ -82,6 +82,33 @@ def test_predict_reads_lines_and_odd_texts(learned, tmp_path):
     assert len(json.loads(out)) == 5
 
 
+def test_predict_says_what_it_replaced_and_takes_another_encoding(learned, tmp_path):
+    source = tmp_path / "texts.txt"
+    source.write_bytes("the soup at the café was hot\nthe naïve cook stirred it for hours\n".encode("latin-1"))
+    code, _, err = call("predict", str(learned), "--file", str(source), "--format", "json")
+    assert code == 0
+    assert err == f"note: {source}: 2 characters are no utf-8 and were replaced; name the right --encoding.\n"
+    told = call("predict", str(learned), "--file", str(source), "--encoding", "latin-1", "--format", "json")
+    assert [row["text"][:20] for row in json.loads(told[1])] == ["the soup at the café", "the naïve cook stirr"]
+    assert told[2] == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words", "message"),
+    [
+        ("a.csv", "body,label\nsoup,1\n", [], "unknown column 'text'"),
+        ("a.jsonl", '{"text": "soup"}\n{"text": null}\n', [], "a.jsonl, line 2: the column 'text' holds no text"),
+        ("a.txt", "soup\n", ["--pair-column", "other"], "has lines and no column 'other'; give a table"),
+        ("a.txt", "soup\n", ["--encoding", "klingon"], "no known encoding"),
+    ],
+)
+def test_what_cannot_be_read_as_texts_is_one_sentence(learned, tmp_path, name, content, words, message):
+    (tmp_path / name).write_text(content)
+    code, _, err = call("predict", str(learned), "--file", str(tmp_path / name), *words)
+    assert (code, err.count("\n")) == (2, 1)
+    assert message in err
+
+
 def test_pool_commands(learned, tmp_path):
     code, out, _ = call("pool", "ls", str(learned), "--format", "json")
     assert [row["prompt"] for row in json.loads(out)] == ["kitchen-v1", "harbour-v1", "office-v1"]
@@ -95,6 +122,56 @@ def test_pool_commands(learned, tmp_path):
     code, out, _ = call("pool", "import", str(tmp_path / "other"), str(archive), "--format", "json")
     assert len(json.loads(out)["added"]) == 3
     assert call("pool", "verify", str(tmp_path / "other"))[0] == 0
+
+
+def test_a_pool_is_used_without_its_run(learned, tmp_path, tiny_folder):
+    archive, new = str(tmp_path / "pool.zip"), str(tmp_path / "new")
+    assert call("pool", "export", str(learned), archive)[0] == 0
+    assert call("pool", "import", new, archive)[0] == 0
+    words = ("the hot soup", "--format", "json")
+    own = json.loads(call("predict", str(learned), *words)[1])
+    code, out, err = call("predict", new, *words)
+    assert code == 0, err
+    assert json.loads(out) == own
+
+    shutil.copytree(tiny_folder("bert"), tmp_path / "moved")
+    header = tmp_path / "new" / "pool.json"
+    header.write_text(header.read_text().replace(str(tiny_folder("bert")), str(tmp_path / "gone")))
+    code, _, err = call("predict", new, *words)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "gone, where nothing is; put it back, or tell where it is now (on the command line by --backbone" in err
+    code, out, err = call("predict", new, *words, "--backbone", str(tmp_path / "moved"))
+    assert code == 0, err
+    assert json.loads(out) == own
+    code, _, err = call("predict", new, *words, "--backbone", str(tmp_path / "moved"), "--backbone", "max_length=40")
+    assert code == 2
+    assert "belongs to backbone" in err
+
+
+def test_a_pool_of_an_older_version_is_told_its_backbone(learned, tmp_path, tiny_folder):
+    shutil.copytree(learned / "pool", tmp_path / "old")
+    header = json.loads((tmp_path / "old" / "pool.json").read_text())
+    opening = header.pop("opening")
+    assert [opening[key] for key in ("name", "path", "max_length")] == ["hub", str(tiny_folder("bert")), 48]
+    (tmp_path / "old" / "pool.json").write_text(json.dumps(header))
+    code, _, err = call("predict", str(tmp_path / "old"), "a text")
+    assert code == 2
+    assert "does not say how that is opened; tell it (on the command line by --backbone FOLDER)" in err
+    told = ("--backbone", str(tiny_folder("bert")), "--backbone", "max_length=48")
+    code, _, err = call("predict", str(tmp_path / "old"), "a text", *told)
+    assert code == 0, err
+
+
+def test_prompts_are_imported_from_a_run_into_an_empty_folder(learned, tmp_path):
+    (tmp_path / "empty").mkdir()
+    code, out, err = call("pool", "import", str(tmp_path / "empty"), str(learned), "--format", "json")
+    assert code == 0, err
+    assert json.loads(out)["added"] == ["kitchen-v1", "harbour-v1", "office-v1"]
+
+
+def test_a_folder_that_holds_a_pool_is_used_as_the_pool(learned, tmp_path):
+    shutil.copytree(learned / "pool", tmp_path / "seed0" / "pool")
+    assert call("pool", "ls", str(tmp_path / "seed0")) == call("pool", "ls", str(learned))
 
 
 def test_compare_prints_every_format(learned):

@@ -49,8 +49,8 @@ def test_the_commands_around_runs_take_baselines(runs):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["predict", "{run}", "a text"], "is of the baseline 'naive', which is measured and leaves nothing to predict"),
-        (["pool", "ls", "{run}"], "has no pool, since its method is a baseline"),
+        (["predict", "{run}", "a text"], "is of the baseline 'naive', which is measured and leaves no prompts"),
+        (["pool", "ls", "{run}"], "is of the baseline 'naive', which is measured and leaves no prompts"),
         (["validate", "quickstart", "method=naive", "method.learning_rate=0"], "expected a number above 0"),
         (["validate", "quickstart", "method=naive", "method.learnig_rate=1"], "did you mean 'method.learning_rate'"),
         (["run", "quickstart", "method.name=naiv"], "did you mean 'naive'"),

@@ -1,9 +1,11 @@
 """A stance stream from its configuration to the printed table: its own metric is in all results."""
 
+import csv
 import json
 
 import numpy as np
 import pytest
+from command_line import call
 from run_samples import write_config
 
 from continual.assessment import Assessor
@@ -43,6 +45,26 @@ def test_the_score_is_that_of_the_stored_prompts(finished, tiny_encoder):
         assert Assessor(learner).routed(task).evaluation.score == pytest.approx(record.routed_score)
     assert summary.aware.own_metric == pytest.approx(np.mean([record.score for record in summary.per_task]))
     assert summary.routed.own_metric == pytest.approx(np.mean([record.routed_score for record in summary.per_task]))
+
+
+def test_a_table_is_labelled_at_once(finished, tmp_path):
+    task = build_stream(finished.config.stream, finished.config.seed).task(TASKS[0])
+    rows = [{"opinion": row["text"], "target": row["text_pair"]} for row in task.test][:5]
+    (tmp_path / "some.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with open(tmp_path / "some.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, ["opinion", "target"])
+        writer.writeheader()
+        writer.writerows(rows)
+    columns = ("--text-column", "opinion", "--pair-column", "target")
+    words = [row["opinion"] for row in rows]
+    pairs = [word for row in rows for word in ("--pair", row["target"])]
+    own = call("predict", str(finished.folder), *words, *pairs, "--format", "json")
+    assert own[0] == 0
+    assert len(json.loads(own[1])) == 5
+    for name in ("some.jsonl", "some.csv"):
+        assert (
+            call("predict", str(finished.folder), "--file", str(tmp_path / name), *columns, "--format", "json") == own
+        )
 
 
 def test_it_is_shown(finished, capsys):

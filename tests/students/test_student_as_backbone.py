@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from command_line import call
 from distilled_samples import made, settings
 from run_samples import write_config
 
@@ -34,6 +35,14 @@ def test_each_student_of_an_online_distillation_is_a_backbone(tiny_folder, tmp_p
         config = write_config(tmp_path / f"{name}.yaml", crowd.folder / name, tuning={"name": "input", "length": 2})
         Run.create(tmp_path / "runs" / name, from_file(config)).execute(Progress())
         assert (tmp_path / "runs" / name / "summary.json").is_file()
+
+
+def test_a_student_is_told_from_what_holds_prompts(compressed, tmp_path):
+    for words in (["predict", str(compressed.folder), "a text"], ["pool", "ls", str(compressed.folder)]):
+        code, _, err = call(*words)
+        assert (code, err.count("\n")) == (2, 1)
+        assert "is a student that `continual distil` made, and has no prompts; learn some on it with `continual" in err
+        assert f"backbone={compressed.folder}`" in err
 
 
 @pytest.mark.parametrize("recipe", ["tinybert", "disco", "fsd"])

@@ -6,7 +6,7 @@ import torch
 from continual.backbone import BACKBONES
 from continual.backbone.catalog import hub
 from continual.backbone.generators import causal, seq2seq
-from continual.backbone.opening import FILE, as_kept
+from continual.backbone.kept import FILE, as_kept
 from continual.backbone.saving import save_backbone
 from continual.config import compose, from_file
 from continual.construction import construct_named

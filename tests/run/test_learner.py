@@ -1,0 +1,132 @@
+"""The learner as a program uses it: which prompts answer which texts, and what it refuses."""
+
+import dataclasses
+
+import pytest
+
+from continual.deployment import open_learner
+from continual.errors import ConfigError, LearningError, PoolError
+from continual.learner import Learner
+from continual.pool import PromptPool
+from continual.settings import LearnerSettings, RoutingConfig
+from continual.storing import PAIRS
+from continual.training.config import TrainingConfig
+from streams import StreamManager, build_stream
+
+SETTINGS = LearnerSettings(
+    method={"name": "scratch"},
+    tuning={"name": "late", "length": 4, "layer": 1},
+    training=TrainingConfig(epochs=1, min_steps=0),
+    routing=RoutingConfig(keys=4),
+)
+KITCHEN = [{"name": "kitchen", "topic": "kitchen", "cues": {"temperature": 1.0}}]
+SMALL = {"train": 24, "dev": 12, "test": 12}
+
+
+@pytest.fixture(scope="module")
+def tasks():
+    """A task on single texts and one on pairs."""
+    single = build_stream({"kind": "simulated", "tasks": KITCHEN, **SMALL}, 0)
+    pairs = build_stream({"kind": "stance_simulated", "tasks": ["wind-turbines"], **SMALL}, 0)
+    return next(iter(single)), next(iter(pairs))
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory, tiny_encoder, tasks):
+    """A learner that knows both."""
+    learner = Learner(tmp_path_factory.mktemp("both") / "pool", tiny_encoder("bert"), SETTINGS)
+    for task in tasks:
+        learner.learn(task)
+    return learner
+
+
+def _only(learned: Learner, folder, task: str, **provenance) -> Learner:
+    """A learner with one of the prompts, changed."""
+    prompt = learned.pool.get(f"{task}-v1")
+    pool = PromptPool(folder, learned.encoder.fingerprint)
+    pool.add(dataclasses.replace(prompt, provenance={**prompt.provenance, **provenance}))
+    return Learner(pool, learned.encoder, SETTINGS)
+
+
+def test_pairs_go_to_prompts_of_pairs_and_single_texts_to_those_of_single_texts(learned, tasks):
+    single, pairs = tasks
+    texts = [*single.test["text"], *pairs.test["text"]]
+    assert {answer.prompt for answer in learned.predict(texts)} == {"kitchen-v1"}
+    second = ["wind turbines"] * len(texts)
+    assert {answer.prompt for answer in learned.predict(texts, second)} == {"wind-turbines-v1"}
+    for task in tasks:
+        assert learned.evaluate(task, told=False).routed_right == 1.0
+
+
+def test_where_no_prompt_answers_such_texts_it_is_said(learned, tmp_path):
+    with pytest.raises(LearningError, match="learned on pairs of texts; give each text its second text"):
+        _only(learned, tmp_path / "pairs", "wind-turbines").predict(["a text"])
+    with pytest.raises(LearningError, match="learned on single texts; leave the second texts out"):
+        _only(learned, tmp_path / "single", "kitchen").predict(["a text"], ["another"])
+
+
+def test_prompts_that_do_not_say_what_they_were_learned_on_answer_both(learned, tmp_path):
+    old = _only(learned, tmp_path / "old", "kitchen", **{PAIRS: None})
+    assert [answer.prompt for answer in old.predict(["a text"]) + old.predict(["a text"], ["another"])] == [
+        "kitchen-v1",
+        "kitchen-v1",
+    ]
+
+
+def test_a_model_for_all_tasks_answers_both(tasks, tmp_path, tiny_encoder):
+    settings = dataclasses.replace(SETTINGS, method={"name": "l2p"})
+    learner = Learner(tmp_path / "pool", tiny_encoder("bert"), settings)
+    for task in tasks:
+        learner.learn(task)
+    assert learner.predict(["a text"])
+    assert learner.predict(["a text"], ["another"])
+    assert learner.predict(["a text"], task="kitchen")  # although pairs were learned last
+
+
+def test_a_name_stands_for_a_section():
+    settings = LearnerSettings(method="spot", tuning="input")
+    assert (settings.method, settings.tuning) == ({"name": "spot"}, {"name": "input"})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"method": None}, "method is None, expected a name or a dictionary with one"),
+        ({"training": {"epochs": 1}}, r"training is .*, expected TrainingConfig\(...\)"),
+    ],
+)
+def test_settings_of_another_type_are_refused(given, message):
+    with pytest.raises(ConfigError, match=message):
+        LearnerSettings(**given)
+
+
+def test_a_dictionary_is_no_settings(tmp_path, tiny_encoder):
+    with pytest.raises(ConfigError, match=r"expected LearnerSettings\(...\), such as"):
+        Learner(tmp_path / "pool", tiny_encoder("bert"), {"seed": 1})
+    assert not (tmp_path / "pool").exists()
+
+
+def test_one_string_is_no_list_of_texts(learned):
+    for words in (("one string",), (["a text"], "one string")):
+        with pytest.raises(LearningError, match="are the one string 'one string', expected a list"):
+            learned.predict(*words)
+
+
+def test_what_is_no_task_is_refused(learned):
+    stream = build_stream({"kind": "simulated", "tasks": KITCHEN, **SMALL}, 0)
+    assert isinstance(stream, StreamManager)
+    for asked in (learned.learn, learned.evaluate):
+        with pytest.raises(LearningError, match="was given str 'books', expected a task; take one of a stream"):
+            asked("books")
+        with pytest.raises(LearningError, match="expected a task; loop over the stream"):
+            asked(stream)
+
+
+def test_nothing_is_trained_for_a_pool_that_cannot_be_changed(learned, tasks, tmp_path, tiny_folder, monkeypatch):
+    learned.pool.export(tmp_path / "pool")
+    backbone = {"name": "hub", "path": str(tiny_folder("bert")), "max_length": 48}
+    opened = open_learner(str(tmp_path / "pool"), backbone=backbone)
+    assert opened.predict(["a text"])
+    monkeypatch.setattr(opened, "lessons", None)  # what trains
+    with pytest.raises(PoolError, match="opened for reading only; open it for writing"):
+        opened.learn(tasks[0])
