@@ -193,7 +193,7 @@ def test_predict_of_an_empty_file_writes_nothing(finished, tmp_path):
 def test_predict_refuses_pairs(finished):
     code, _, err = call("predict", str(finished.folder), "the soup", "--pair", "the cook")
     assert code == 2
-    assert "leave --pair out" in err
+    assert "leave --pair and --pair-column out" in err
     code, _, err = call("predict", str(finished.folder), "the soup", "--int8")
     assert code == 2
     assert "int8 is for encoders" in err
