@@ -113,12 +113,15 @@ class _Folder:
     """Another pool's folder, or an unpacked archive."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._header = path, Header.read(path)
-        if not (path / PROMPTS_FOLDER).is_dir() and self._header is None:
+        self._path = path
+        if not (path / PROMPTS_FOLDER).is_dir() and not (path / HEADER_FILE).exists():
             raise PoolError(f"{path} is not a prompt pool; name the folder that holds {HEADER_FILE}.")
 
     def about(self) -> tuple[Header, dict[str, bytes]]:
-        return self._header or Header(), _lineage(self._path)
+        try:
+            return Header.read(self._path) or Header(), _lineage(self._path)
+        except PoolError:  # the prompts, which say of themselves what they belong to, are to be rescued all the same
+            return Header(), {}
 
     def names(self) -> list[str]:
         return sorted(name for name in Shelf(self._path, None).names()[0] if is_prompt_id(name))
