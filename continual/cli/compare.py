@@ -76,11 +76,13 @@ def compare(folders: tuple[Path, ...], reference: str | None, figure: Path | Non
     """
     from continual.evaluation.compare import compare as compared
     from continual.evaluation.groups import load_measured
+    from continual.sweep.missing import missing_cells
     from continual.sweep.record import runs_in
 
     # A sweep and one of its runs are not two measurements.
     paths = {run.resolve(): run for folder in folders for run in runs_in(folder)}
-    result = compared([load_measured(run) for run in paths.values()], reference)
+    missing = [note for folder in folders for note in missing_cells(folder)]
+    result = compared([load_measured(run) for run in paths.values()], reference, missing)
     if figure is not None:
         from continual.evaluation.comparison_page import draw
 

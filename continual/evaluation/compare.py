@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from continual.evaluation.doubts import doubts_about
 from continual.evaluation.groups import Group, Measured, groups_of, settings_of, shared_of, short_labels
 from continual.evaluation.intervals import mean_interval
 from continual.evaluation.paired import all_pairs, paired_row, pairs_with
@@ -88,29 +89,30 @@ class Comparison:
         return asdict(self)
 
 
-def compare(runs: Iterable[Measured], reference: str | None = None) -> Comparison:
+def compare(runs: Iterable[Measured], reference: str | None = None, missing: Sequence[str] = ()) -> Comparison:
     """Compares runs. Unfinished ones are listed but enter no mean.
 
     Args:
         runs: What to compare.
         reference: Which group all others are tested against, see `paired.pairs_with`; None tests all pairs.
+        missing: Sentences about what should have been among the runs, for the notes; see `sweep.missing`.
 
     Raises:
         ConfigError: The reference names no group, or more than one.
     """
     ordered = sorted(runs, key=_order)
-    notes = [f"{run.summary.run} is not finished and enters no mean." for run in ordered if not run.summary.finished]
+    notes = [*missing, *_unfinished(run.summary for run in ordered)]
     groups = groups_of(ordered)
-    for group in groups:
-        notes += _doubts(group)
-    pairs = all_pairs(groups)
-    if reference is not None:
-        pairs, lonely = pairs_with(groups, reference)
-        notes += lonely
+    pairs, lonely = (all_pairs(groups), []) if reference is None else pairs_with(groups, reference)
+    notes += [*doubts_about(groups, pairs), *lonely]
     tests = [row for pair in pairs if (row := paired_row(*pair)) is not None]
     rows = [_run_row(run.summary, own) for run, own in zip(ordered, settings_of(ordered), strict=True)]
     named = zip(groups, short_labels(groups), strict=True)
     return Comparison(rows, [_group_row(group, name) for group, name in named], tests, notes)
+
+
+def _unfinished(summaries: Iterable[Summary]) -> list[str]:
+    return [f"{it.run} is not finished and enters no mean." for it in summaries if not it.finished]
 
 
 def _order(run: Measured) -> tuple[Any, ...]:
@@ -142,14 +144,3 @@ def _mean(name: str, values: Sequence[float | None]) -> Row:
     whole = mean_interval(known)
     counted = len(set(known)) == 1 and isinstance(known[0], int)
     return {name: known[0] if counted else whole.value, f"{name}_low": whole.low, f"{name}_high": whole.high}
-
-
-def _doubts(group: Group) -> list[str]:
-    notes, members = [], group.members
-    repeated = sorted({it.seed for it in members if sum(other.seed == it.seed for other in members) > 1})
-    if repeated:
-        seeds = ", ".join(map(str, repeated))
-        notes.append(f"{group.label} has more than one run with seed {seeds}, which count as if they were other seeds.")
-    if len({frozenset(member.tasks) for member in members}) > 1:
-        notes.append(f"{group.label} mixes runs on different sets of tasks; their means do not measure one thing.")
-    return notes

@@ -2,6 +2,7 @@
 
     grid.py      `key=a,b,c` to cells and their names
     record.py    sweep.json
+    missing.py   which cells enter no comparison
     reference.py whether any cell can be what others are to be compared with
     plan.py      Sweep: which cells there are, which are to be done
     process.py   starts a cell's process; cell.py is what runs in it

@@ -17,6 +17,7 @@ from continual.evaluation.groups import decisive, load_measured, setting_text
 from continual.files import storage_errors
 from continual.sweep.grid import Axis, cell_name, combinations, parse_axes
 from continual.sweep.local import LocalBackend
+from continual.sweep.missing import missing_cells
 from continual.sweep.outcome import Backend, Outcome, Watch
 from continual.sweep.record import Cell, Record, digest_of, finished, is_sweep, read_record, runs_in
 from continual.sweep.reference import check_reference
@@ -134,7 +135,8 @@ class Sweep:
         Raises:
             RunError: There is none.
         """
-        return compare([load_measured(folder) for folder in runs_in(self.folder)], reference)
+        runs = [load_measured(folder) for folder in runs_in(self.folder)]
+        return compare(runs, reference, missing_cells(self.folder))
 
 
 def _composed(experiment: str, settings: Mapping[str, str]) -> "RunConfig":

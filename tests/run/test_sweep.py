@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from continual.progress import Progress
 from continual.run import Run
 from continual.sweep import LocalBackend, Outcome, Sweep, Watch
 from continual.sweep.cell import work
+from continual.sweep.missing import missing_cells
 from continual.sweep.process import ERROR, CellProcess, threads_of
 from continual.sweep.record import read_record, runs_in
 
@@ -249,6 +251,25 @@ def test_a_failing_cell_stops_no_other_and_is_listed(config, tmp_path):
     assert "choose one of them" in (folder / "tuning.layer=9" / ERROR).read_text()
     assert "spot" in out or "panda" in out
     assert [path.name for path in runs_in(folder)] == ["tuning.layer=1"]
+    _, _, noted = call("compare", str(folder))
+    assert f"note: The cell tuning.layer=9 of {folder} failed and enters no mean; error.txt in its folder" in noted
+
+
+def test_cells_that_are_not_begun_or_not_finished_are_named(config, done, tmp_path):
+    grid = ["method=scratch,spot", "seed=range(0,6)"]
+    folder = tmp_path / "partial"
+    sweep = Sweep.plan(folder, str(config), grid)
+    for name in CELLS[:2]:
+        shutil.rmtree(folder / name)
+        shutil.copytree(done / name, folder / name)
+    (folder / "method=scratch,seed=2" / "state.json").write_text("{}")
+    begun, scratch, spot = missing_cells(folder)
+    assert begun == f"The cell method=scratch,seed=2 of {folder} is not finished and enters no mean."
+    assert scratch.startswith(f"3 cells of {folder} (method=scratch,seed=3; ")
+    assert spot.startswith(f"6 cells of {folder} (method=spot,seed=0; ")
+    assert spot.endswith("; and 2 more) are not started and enter no mean.")
+    assert sweep.compare().notes[:3] == [begun, scratch, spot]
+    assert missing_cells(folder / CELLS[0]) == missing_cells(done) == []
 
 
 def test_a_busy_cell_is_skipped_and_reported(config, tmp_path):
