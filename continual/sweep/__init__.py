@@ -1,6 +1,7 @@
 """Sweeps: a grid of runs in one folder, done one after another, side by side, or on a Ray cluster.
 
     grid.py      `key=a,b,c` to cells and their names
+    check.py     what would fail, or repeat another cell, found at planning
     record.py    sweep.json
     missing.py   which cells enter no comparison
     reference.py whether any cell can be what others are to be compared with
