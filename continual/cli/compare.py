@@ -19,12 +19,14 @@ _COMPARED = (
     "routed_forgetting",
     "bwt",
     "fwt",
+    "intransigence",
     "macro_f1",
     "chrf",
     "own_metric",
     "routed_own_metric",
     "trainable_parameters_per_task",
     "total_seconds",
+    "cpu_seconds",
 )
 _HEADS = {
     "routed_average": "routed average",
@@ -33,12 +35,14 @@ _HEADS = {
     "routed_own_metric": "routed own metric",
     "trainable_parameters_per_task": "parameters",
     "total_seconds": "seconds",
+    "cpu_seconds": "processor seconds",
 }
 _MARKDOWN = (
     "n",
     *("average", "routed_average", "forgetting", "routed_forgetting", "bwt", "routed_bwt", "fwt", "routed_fwt"),
+    "intransigence",
     *("macro_f1", "routed_macro_f1", "chrf", "routed_chrf", "own_metric", "routed_own_metric"),
-    *("trainable_parameters_per_task", "train_seconds", "total_seconds"),
+    *("trainable_parameters_per_task", "train_seconds", "total_seconds", "cpu_seconds"),
 )
 _TESTED = (
     *("first", "second", "difference", "p_sign_flip", "p_t", "p_tasks"),

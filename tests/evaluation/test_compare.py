@@ -14,9 +14,10 @@ from continual.cli.sweep import _conclude
 from continual.errors import ConfigError, Interrupted, RunError
 from continual.evaluation import compare as comparing
 from continual.evaluation.compare import MEASURES, Comparison, worth_showing
+from continual.evaluation.figures.costs import cost_drawing
 from continual.evaluation.formats import cell_text, for_people, to_csv, to_markdown
 from continual.evaluation.groups import Measured, load_measured, setting_text, short_keys
-from continual.evaluation.summary import Summary
+from continual.evaluation.summary import Seconds, Summary
 from continual.sweep import Outcome, Sweep
 
 
@@ -453,3 +454,36 @@ def test_counts_of_parameters_are_whole() -> None:
     row = {"trainable_parameters_per_task": 32342.0}
     row |= {"trainable_parameters_per_task_low": 32316.6, "trainable_parameters_per_task_high": 32367.4}
     assert cell_text(row, "trainable_parameters_per_task") == "32,342 ± 25"
+
+
+def _learning(seed: int, method: str, diagonal: tuple[float, float], **changes: Any) -> Summary:
+    """A run whose two tasks were just learned, or are jointly known, with these scores."""
+    run = make_summary(("a", "b"), seed=seed, run=f"{method}-{seed}", method=method, **changes)
+    run.aware.matrix = [[0.5, 0.5], [diagonal[0], 0.5], [diagonal[0] - 0.1, diagonal[1]]]
+    if method == "joint":
+        run.aware.matrix = [[0.5, 0.5], [None, None], list(diagonal)]
+    return run
+
+
+def test_intransigence_is_the_lag_behind_joint_training_on_the_same_tasks_and_seeds() -> None:
+    runs = [_learning(seed, "panda", (0.8, 0.7)) for seed in (0, 1)]
+    joint = [_learning(seed, "joint", (0.9, 0.8 + seed / 10)) for seed in (0, 1)]
+    assert "intransigence" not in compare(runs).groups[0]
+    bound, panda = compare([*runs, *joint]).groups
+    assert bound["intransigence"] is None
+    assert panda["intransigence"] == pytest.approx(((0.1 + 0.1) / 2 + (0.1 + 0.2) / 2) / 2)
+    assert worth_showing(["intransigence"], [bound, panda]) == ["intransigence"]
+    assert worth_showing(["intransigence"], compare(runs).groups) == []
+    for others in (joint[:1], [_learning(seed, "joint", (0.9, 0.9), stream="coaid") for seed in (0, 1)]):
+        assert all("intransigence" not in row for row in compare([*runs, *others]).groups)
+
+
+def test_processor_seconds_stand_in_the_place_of_wall_seconds_where_all_runs_have_them() -> None:
+    measured = [_run(seed, 0.8, seconds=Seconds(10, 1, 20, 15.0 + seed)) for seed in (0, 1)]
+    columns = ["total_seconds", "cpu_seconds"]
+    assert compare(measured).groups[0]["cpu_seconds"] == 15.5
+    assert worth_showing(columns, compare(measured).groups) == ["cpu_seconds"]
+    old = _run(0, 0.7, "scratch", seconds=Seconds(10, 1, 20))
+    assert worth_showing(columns, compare([*measured, old]).groups) == ["total_seconds"]
+    assert "processor time" in " ".join(words.text for words in cost_drawing(compare(measured).groups).words)
+    assert "time to train" in " ".join(words.text for words in cost_drawing(compare([*measured, old]).groups).words)

@@ -316,3 +316,14 @@ def test_headings_of_two_words_stand_above_their_numbers(learned, monkeypatch):
     last = next(index for index, line in enumerate(lines) if line.split().count("forgetting") == 2)
     end = lines[last].rindex("forgetting") + len("forgetting")
     assert lines[last - 1][:end].endswith("routed")
+
+
+def test_a_run_notes_its_processor_seconds_and_one_begun_before_that_has_none(learned):
+    from continual.results import Results
+
+    assert json.loads((learned / "summary.json").read_text())["seconds"]["cpu"] > 0
+    old = json.loads((learned / "state.json").read_text())["results"]
+    del old["cpu_seconds"]
+    results = Results.from_json(old)
+    results.touch(1.0, 1.0)
+    assert results.summary(True, {}, []).seconds.cpu is None

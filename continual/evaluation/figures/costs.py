@@ -8,7 +8,7 @@ from typing import Any
 from continual.evaluation.figures.axes import Frame, nice_ticks
 from continual.evaluation.figures.labels import Box, place_labels
 from continual.evaluation.figures.numbers import Unit, capital, unit_of
-from continual.evaluation.figures.scales import COSTS, Cost, Scale, scale_over
+from continual.evaluation.figures.scales import Cost, Scale, costs_of, scale_over
 from continual.evaluation.figures.shapes import Disc, Drawing, Stroke, Words, text_width
 from continual.evaluation.groups import KEYS, Group, short_labels
 
@@ -39,7 +39,7 @@ def cost_drawing(groups: Sequence[Row]) -> Drawing | None:
         return None
     height = _TOP + sum(_BLOCK_TOP + each * len(kinds) for _, _, kinds, each in blocks)
     score = capital(score_name(groups))
-    drawing = Drawing(_WIDTH, height, f"{score} of each group against trained parameters and against time to train")
+    drawing = Drawing(_WIDTH, height, f"{score} of each group against trained parameters and against time")
     top = _TOP
     for stream, rows, kinds, each in blocks:
         members = [group for _, group in rows]
@@ -48,7 +48,7 @@ def cost_drawing(groups: Sequence[Row]) -> Drawing | None:
         limits = score_limits(members, kinds)
         names = dict(zip((colour for colour, _ in rows), _names_within(members), strict=True))
         for kind in kinds:
-            for column, cost in enumerate(COSTS):
+            for column, cost in enumerate(costs_of(groups)):
                 place = Box(column * _WIDTH / 2, top, (column + 1) * _WIDTH / 2, top + each)
                 _panel(drawing, place, rows, names, kind, cost, limits)
             top += each
