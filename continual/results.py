@@ -50,6 +50,7 @@ class Results:
         routing: Shares of the last assessment and the confusion of tasks and prompts.
         evaluate_seconds: Time spent on assessment.
         total_seconds: Wall time over all sessions.
+        cpu_seconds: Processor time over all sessions; None where a version that did not measure it began the run.
         examples_seen: Training texts times epochs, over all trainings.
         parameters: Numbers that the latest task trained.
         peak_memory_mb: Largest resident memory of any session.
@@ -78,6 +79,7 @@ class Results:
     routing: dict[str, Any] = field(default_factory=dict)
     evaluate_seconds: float = 0.0
     total_seconds: float = 0.0
+    cpu_seconds: float | None = None
     examples_seen: float = 0.0
     parameters: int | None = None
     peak_memory_mb: float = 0.0
@@ -103,7 +105,7 @@ class Results:
         """
         matrices = {name: ScoreMatrix(tasks) for name in _matrix_names(first.kind)}
         language = first.info.get("target_language")
-        return cls(tasks=tasks, matrices=matrices, kind=first.kind, language=language, **about)
+        return cls(tasks=tasks, matrices=matrices, kind=first.kind, language=language, cpu_seconds=0.0, **about)
 
     @property
     def measures(self) -> Measures:
@@ -211,9 +213,10 @@ class Results:
                 self.written_tokens += score.written_tokens
                 self.write_seconds += score.write_seconds
 
-    def touch(self, seconds: float) -> None:
-        """Adds wall time and notes the memory in use."""
+    def touch(self, seconds: float, cpu: float) -> None:
+        """Adds wall time and processor time, both in seconds, and notes the memory in use."""
         self.total_seconds += seconds
+        self.cpu_seconds = None if self.cpu_seconds is None else self.cpu_seconds + cpu
         # Linux gives kilobytes, macOS bytes.
         unit = 1e6 if sys.platform == "darwin" else 1e3
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
@@ -257,7 +260,7 @@ class Results:
             aware=aware,
             routed=routed,
             per_task=[from_json(TaskRecord, item | self._latest_of(item["task"])) for item in self.per_task],
-            seconds=Seconds(train, self.evaluate_seconds, self.total_seconds),
+            seconds=Seconds(train, self.evaluate_seconds, self.total_seconds, self.cpu_seconds),
             examples_per_second=self.examples_seen / train if train else None,
             trainable_parameters_per_task=self.parameters,
             peak_memory_mb=self.peak_memory_mb,

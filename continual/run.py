@@ -1,6 +1,7 @@
 """One experiment on disk: started, killed, resumed and finished, always with the same numbers."""
 
 import contextlib
+import os
 import platform
 import shutil
 import time
@@ -137,7 +138,7 @@ class _Execution:
         self.folder, self.config, self.progress = run.folder, run.config, progress
         if self.config.threads:
             torch.set_num_threads(self.config.threads)
-        self.started = time.monotonic()
+        self.started, self.computed = time.monotonic(), processor_seconds()
         self.stream: StreamManager = build_stream(self.config.stream, self.config.seed)
         backbone = open_backbone(self.config.backbone)
         self.backbone = backbone
@@ -252,8 +253,9 @@ class _Execution:
         self._report(finished=False)
 
     def _write_state(self) -> None:
-        self.results.touch(time.monotonic() - self.started)
-        self.started = time.monotonic()
+        now, computed = time.monotonic(), processor_seconds()
+        self.results.touch(now - self.started, computed - self.computed)
+        self.started, self.computed = now, computed
         state = {
             "schema": _SCHEMA,
             "processes": current_team().size,
@@ -378,6 +380,12 @@ def refuse_other_data(folder: Path, stream: "StreamManager", results: Results) -
                 f"The test texts of task {item['task']!r} are not those that {folder} was begun with; "
                 "put the old data back, or start a new run."
             )
+
+
+def processor_seconds() -> float:
+    """What all threads of this process and its finished children have computed so far, in seconds."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def test_digest(task: "Task") -> str:

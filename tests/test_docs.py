@@ -119,6 +119,7 @@ def test_commands_are_accepted(words: list[str], monkeypatch: pytest.MonkeyPatch
     from continual.cli import command
     from continual.config import compose
     from continual.sweep.grid import combinations, parse_axes
+    from continual.unread import check_read
 
     monkeypatch.setenv("CONTINUAL_DATA", "/data/continual")
     name, *rest = words[1:]
@@ -128,7 +129,8 @@ def test_commands_are_accepted(words: list[str], monkeypatch: pytest.MonkeyPatch
     context = chosen.make_context(name, rest)
     if name in ("run", "validate", "sweep") and not context.params["name"].endswith(".yaml"):
         for cell in combinations(parse_axes(context.params["overrides"])):
-            compose(context.params["name"], [f"{key}={value}" for key, value in cell.items()])
+            words = [f"{key}={value}" for key, value in cell.items()]
+            check_read(compose(context.params["name"], words).learner.method["name"], words)
 
 
 def test_yaml_recipes_give_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING, ClassVar
 
 from continual.errors import BackboneError
 from continual.evaluation.kinds import CLASSIFICATION, TRANSLATION
+from continual.unread import BUDGET
 
 if TYPE_CHECKING:
     from continual.backbone.encoder import Encoder
     from continual.participant import Participant
     from continual.settings import LearnerSettings
     from streams import StreamManager
+
+FINE_TUNING = (
+    *BUDGET,
+    *("training.warmup", "training.dropout", "training.clip_norm", "training.label_smoothing"),
+    *("training.hype", "training.hype_scale", "decoding"),
+)
+"""What the trainings of whole models read; the rates are the baseline's own options."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +53,15 @@ class Baseline(ABC):
         kinds: The kinds of tasks that it can learn.
         trains_backbone: Whether a copy of the backbone is trained, or the frozen one is enough.
         keeps_states: Whether there is a state on disk after each task, from which the next one starts.
+        reads: The settings, or whole sections of them, that can make a difference to it, beside those of
+            `unread.ALWAYS`.
     """
 
     name: ClassVar[str]
     kinds: ClassVar[tuple[str, ...]] = (CLASSIFICATION,)
     trains_backbone: ClassVar[bool] = True
     keeps_states: ClassVar[bool] = True
+    reads: ClassVar[tuple[str, ...]] = FINE_TUNING
 
     @abstractmethod
     def open(self, bench: Bench) -> "Participant":

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from continual.baselines.base import Baseline, Bench
+from continual.baselines.base import FINE_TUNING, Baseline, Bench
 from continual.errors import ConfigError
 from continual.evaluation.kinds import CLASSIFICATION, TRANSLATION
 
@@ -350,6 +350,7 @@ class PerTask(Baseline):
 
     name = "per_task"
     kinds = _BOTH
+    reads = (*FINE_TUNING, "routing")
 
     def __init__(self, learning_rate: float = 5e-5, head_learning_rate: float | None = None) -> None:
         self.rates = Rates.of(learning_rate, head_learning_rate)
@@ -376,6 +377,7 @@ class LinearProbe(Baseline):
 
     name = "linear_probe"
     trains_backbone = False
+    reads = ("routing",)
 
     def open(self, bench: Bench) -> "Participant":
         """See `Baseline.open`."""

@@ -19,26 +19,30 @@ _COMPARED = (
     "routed_forgetting",
     "bwt",
     "fwt",
+    "intransigence",
     "macro_f1",
     "chrf",
     "own_metric",
     "routed_own_metric",
     "trainable_parameters_per_task",
     "total_seconds",
+    "cpu_seconds",
 )
 _HEADS = {
-    "routed_average": "routed",
+    "routed_average": "routed average",
     "routed_forgetting": "routed forgetting",
     "own_metric": "own metric",
     "routed_own_metric": "routed own metric",
     "trainable_parameters_per_task": "parameters",
     "total_seconds": "seconds",
+    "cpu_seconds": "processor seconds",
 }
 _MARKDOWN = (
     "n",
     *("average", "routed_average", "forgetting", "routed_forgetting", "bwt", "routed_bwt", "fwt", "routed_fwt"),
+    "intransigence",
     *("macro_f1", "routed_macro_f1", "chrf", "routed_chrf", "own_metric", "routed_own_metric"),
-    *("trainable_parameters_per_task", "train_seconds", "total_seconds"),
+    *("trainable_parameters_per_task", "train_seconds", "total_seconds", "cpu_seconds"),
 )
 _TESTED = (
     *("first", "second", "difference", "p_sign_flip", "p_t", "p_tasks"),
@@ -60,7 +64,7 @@ reference_option = click.option(
     type=click.Path(path_type=Path),
     help="Draw accuracy against trained parameters and against seconds: a file that ends in .svg, .png or .html.",
 )
-@click.option("--each-run", is_flag=True, help="In Markdown and CSV: one row for each run instead of means.")
+@click.option("--each-run", is_flag=True, help="One row for each run instead of means; JSON has both.")
 @click.option(
     "--format",
     "form",
@@ -76,11 +80,15 @@ def compare(folders: tuple[Path, ...], reference: str | None, figure: Path | Non
     """
     from continual.evaluation.compare import compare as compared
     from continual.evaluation.groups import load_measured
+    from continual.sweep.missing import missing_cells
     from continual.sweep.record import runs_in
 
+    if each_run and form == "json":
+        raise click.UsageError('--each-run chooses rows of a table; --format json has each run as well, under "runs".')
     # A sweep and one of its runs are not two measurements.
     paths = {run.resolve(): run for folder in folders for run in runs_in(folder)}
-    result = compared([load_measured(run) for run in paths.values()], reference)
+    missing = [note for folder in folders for note in missing_cells(folder)]
+    result = compared([load_measured(run) for run in paths.values()], reference, missing)
     if figure is not None:
         from continual.evaluation.comparison_page import draw
 
@@ -91,12 +99,14 @@ def compare(folders: tuple[Path, ...], reference: str | None, figure: Path | Non
         _print_csv(result, each_run, reference is not None)
     else:
         value = result.to_dict() | {"figure": None if figure is None else str(figure)}
-        show(form, value, lambda: print_comparison(result, figure))
+        show(form, value, lambda: print_comparison(result, figure, each_run))
 
 
-def print_comparison(result: "Comparison", figure: Path | None = None) -> None:
-    """Means and tests on standard output, notes on standard error."""
-    if result.groups:
+def print_comparison(result: "Comparison", figure: Path | None = None, each_run: bool = False) -> None:
+    """Means and tests, or each run, on standard output, notes on standard error."""
+    if each_run:
+        _print_runs(result)
+    elif result.groups:
         _print_means(result)
         _print_tests(result)
     for note in result.notes:
@@ -117,6 +127,17 @@ def _print_means(result: "Comparison") -> None:
     heads = [_HEADS.get(name, name) for name in columns]
     title = f"{streams}: means over seeds, ± 95 % interval"
     print_table(heads, cells, title, numbers=[_HEADS.get(name, name) for name in measures])
+
+
+def _print_runs(result: "Comparison") -> None:
+    from continual.evaluation.compare import worth_showing
+    from continual.evaluation.formats import cell_text, flat_rows, for_people
+
+    rows = flat_rows(for_people(result.runs))
+    measures = worth_showing([name for name in _COMPARED if name != "n"], rows)
+    cells = [[cell_text(row, key) for key in ("run", "seed", *measures)] for row in rows]
+    heads = [_HEADS.get(name, name) for name in measures]
+    print_table(["run", "seed", *heads], cells, "each run", numbers=["seed", *heads])
 
 
 def _print_tests(result: "Comparison") -> None:

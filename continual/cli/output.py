@@ -68,13 +68,16 @@ def print_table(
     """A table on standard output; columns in `numbers` are flush right."""
     import os
 
+    from rich.align import Align
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(header_style="bold", box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+        side = "right" if column in numbers else "left"
+        # A name of two words stands above the numbers as a whole: at the top, its first word would be another's.
+        table.add_column(Align(Text(column), side, vertical="bottom"), justify=side, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell_text(cell)) for cell in row))
     console = Console()

@@ -32,8 +32,10 @@ def run(name: str, overrides: tuple[str, ...], runs_dir: Path, run_name: str | N
     """
     from continual.config import compose
     from continual.run import Run
+    from continual.unread import check_read
 
     config = compose(name, overrides)
+    check_read(config.learner.method.get("name", ""), overrides)
     folder = runs_dir / (run_name or _free_name(runs_dir, Path(name).stem, config))
     _execute(lambda: Run.create(folder, config).folder, form, new=True)
 
@@ -189,11 +191,14 @@ def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
     from continual.errors import BackboneError
     from continual.growth.stream import check_schedule
     from continual.participant import check_settings, method_registry
+    from continual.unread import check_read
     from continual.usable import examined
     from streams import build_stream
 
     config = compose(name, overrides)
-    method_registry(config.learner.method.get("name", ""))  # before the backbone is loaded, which takes a second
+    method = config.learner.method.get("name", "")
+    method_registry(method)  # before the backbone is loaded, which takes a second
+    check_read(method, overrides)
     backbone, refused = None, None
     try:
         backbone = open_backbone(config.backbone)

@@ -3,7 +3,7 @@
 import contextlib
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,14 @@ if TYPE_CHECKING:
 )
 @click.option("--jobs", type=int, help="Cells at a time; 1 on this machine, and on Ray as many as there is room for.")
 @click.option("--ray-address", help="The Ray cluster; the one of RAY_ADDRESS, or one on this machine, if not given.")
+@click.option(
+    "--for",
+    "own",
+    nargs=2,
+    multiple=True,
+    metavar="METHOD KEY=VALUE",
+    help="A setting for the cells of one method alone; may be given again.",
+)
 @reference_option
 @format_option
 def sweep(
@@ -44,6 +52,7 @@ def sweep(
     place: str,
     jobs: int | None,
     ray_address: str | None,
+    own: tuple[tuple[str, str], ...],
     reference: str | None,
     form: str,
 ) -> None:
@@ -57,8 +66,11 @@ def sweep(
     from continual.sweep import Sweep
 
     backend = _backend(place, jobs, ray_address)
-    folder = runs_dir / (sweep_name or _name_of(name, overrides))
-    planned = Sweep.plan(folder, name, overrides, backend.threads, reference)
+    special: dict[str, list[str]] = {}
+    for method, override in own:
+        special.setdefault(method, []).append(override)
+    folder = runs_dir / (sweep_name or _name_of(name, overrides, special))
+    planned = Sweep.plan(folder, name, overrides, backend.threads, reference, special)
     known = sum(planned.is_finished(cell) for cell in planned.chosen)
     with _shown(planned.folder) as watch:
         watch.console.print(f"{planned.folder}: {len(planned.chosen)} cells, {known} finished before", markup=False)
@@ -149,11 +161,12 @@ def _backend(place: str, jobs: int | None, address: str | None) -> "Backend":
     return LocalBackend(1 if jobs is None else jobs)
 
 
-def _name_of(name: str, overrides: Sequence[str]) -> str:
+def _name_of(name: str, overrides: Sequence[str], own: Mapping[str, Sequence[str]]) -> str:
     """`EXPERIMENT-KEY-KEY` after the settings that vary."""
     from continual.sweep.grid import parse_axes
 
-    varied = [axis.key.lstrip("+").rsplit(".", 1)[-1] for axis in parse_axes(overrides) if len(axis.values) > 1]
+    axes = [axis for items in (overrides, *own.values()) for axis in parse_axes(items)]
+    varied = dict.fromkeys(axis.key.lstrip("+").rsplit(".", 1)[-1] for axis in axes if len(axis.values) > 1)
     return "-".join([Path(name).stem, *(varied or ["sweep"])])
 
 

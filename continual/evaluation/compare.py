@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from continual.evaluation.bound import intransigences
+from continual.evaluation.doubts import doubts_about
 from continual.evaluation.groups import Group, Measured, groups_of, settings_of, shared_of, short_labels
 from continual.evaluation.intervals import mean_interval
 from continual.evaluation.paired import all_pairs, paired_row, pairs_with
@@ -40,6 +42,7 @@ MEASURES: dict[str, Reading] = {
     "trainable_parameters_per_task": lambda summary: summary.trainable_parameters_per_task,
     "train_seconds": lambda summary: summary.seconds.train,
     "total_seconds": lambda summary: summary.seconds.total,
+    "cpu_seconds": lambda summary: summary.seconds.cpu,
     "examples_per_second": lambda summary: summary.examples_per_second,
     "peak_memory_mb": lambda summary: summary.peak_memory_mb,
 }
@@ -48,15 +51,31 @@ MEASURES: dict[str, Reading] = {
 _OF_ONE_KIND = ("macro_f1", "chrf")
 """What is measured of one kind of task only."""
 
+CPU, WALL = "cpu_seconds", "total_seconds"
+"""Wall time depends on what else a machine did, so processor time stands in its place where all have it."""
+
 _OWN = "own_metric"
 
 
 def worth_showing(columns: Iterable[str], rows: Sequence[Row]) -> list[str]:
-    """The columns without those of a kind of task that no row is about, or that repeat the average."""
+    """The columns without those that say nothing here.
+
+    That is what belongs to a kind of task that no row is about, what repeats the average, the intransigence without a
+    bound, and the wall time where every row has the processor time.
+    """
     return [name for name in columns if _tells(name, rows)]
 
 
+def all_have(name: str, rows: Sequence[Row]) -> bool:
+    """Whether a measure is known of all rows."""
+    return all(row.get(name) is not None for row in rows)
+
+
 def _tells(name: str, rows: Sequence[Row]) -> bool:
+    if name in (CPU, WALL):
+        return all_have(CPU, rows) == (name == CPU)
+    if name == "intransigence":
+        return any(row.get(name) is not None for row in rows)
     measure = name.removeprefix("routed_")
     if measure == _OWN:
         return any(row.get(name) != row.get(name.replace(_OWN, "average")) for row in rows)
@@ -72,7 +91,8 @@ class Comparison:
             others, by dotted names), seed, metric, tasks, finished, and the `MEASURES`.
         groups: One row for each set of finished runs that differ in their seeds only: name (in as few words as tell
             them apart), label (in full), stream, method, backbone, tuning, settings, metric, seeds (a list), n, and for
-            each measure NAME its mean NAME, and NAME_low, NAME_high, the 95 % t interval (None for one run).
+            each measure NAME its mean NAME, and NAME_low, NAME_high, the 95 % t interval (None for one run); beside a
+            group of joint training also `intransigence`, see `bound.intransigences`.
         tests: One row for each pair of groups that share two seeds or more; see `paired.paired_row`. With a
             reference, it is the second of each pair.
         notes: Sentences about what was left out or should be read with care.
@@ -88,29 +108,31 @@ class Comparison:
         return asdict(self)
 
 
-def compare(runs: Iterable[Measured], reference: str | None = None) -> Comparison:
+def compare(runs: Iterable[Measured], reference: str | None = None, missing: Sequence[str] = ()) -> Comparison:
     """Compares runs. Unfinished ones are listed but enter no mean.
 
     Args:
         runs: What to compare.
         reference: Which group all others are tested against, see `paired.pairs_with`; None tests all pairs.
+        missing: Sentences about what should have been among the runs, for the notes; see `sweep.missing`.
 
     Raises:
         ConfigError: The reference names no group, or more than one.
     """
     ordered = sorted(runs, key=_order)
-    notes = [f"{run.summary.run} is not finished and enters no mean." for run in ordered if not run.summary.finished]
+    notes = [*missing, *_unfinished(run.summary for run in ordered)]
     groups = groups_of(ordered)
-    for group in groups:
-        notes += _doubts(group)
-    pairs = all_pairs(groups)
-    if reference is not None:
-        pairs, lonely = pairs_with(groups, reference)
-        notes += lonely
+    pairs, lonely = (all_pairs(groups), []) if reference is None else pairs_with(groups, reference)
+    notes += [*doubts_about(groups, pairs), *lonely]
     tests = [row for pair in pairs if (row := paired_row(*pair)) is not None]
     rows = [_run_row(run.summary, own) for run, own in zip(ordered, settings_of(ordered), strict=True)]
     named = zip(groups, short_labels(groups), strict=True)
-    return Comparison(rows, [_group_row(group, name) for group, name in named], tests, notes)
+    shown = [_group_row(group, name) for group, name in named]
+    return Comparison(rows, _with_bound(shown, groups), tests, notes)
+
+
+def _unfinished(summaries: Iterable[Summary]) -> list[str]:
+    return [f"{it.run} is not finished and enters no mean." for it in summaries if not it.finished]
 
 
 def _order(run: Measured) -> tuple[Any, ...]:
@@ -134,6 +156,14 @@ def _group_row(group: Group, name: str) -> Row:
     return row
 
 
+def _with_bound(rows: list[Row], groups: Sequence[Group]) -> list[Row]:
+    """The rows of groups with their intransigence, where joint training bounds any of them."""
+    lags = intransigences(groups)
+    if all(values is None for values in lags):
+        return rows
+    return [row | _mean("intransigence", values or [None]) for row, values in zip(rows, lags, strict=True)]
+
+
 def _mean(name: str, values: Sequence[float | None]) -> Row:
     # A mean over some of the runs would be compared with means over all of them.
     known = [value for value in values if value is not None]
@@ -142,14 +172,3 @@ def _mean(name: str, values: Sequence[float | None]) -> Row:
     whole = mean_interval(known)
     counted = len(set(known)) == 1 and isinstance(known[0], int)
     return {name: known[0] if counted else whole.value, f"{name}_low": whole.low, f"{name}_high": whole.high}
-
-
-def _doubts(group: Group) -> list[str]:
-    notes, members = [], group.members
-    repeated = sorted({it.seed for it in members if sum(other.seed == it.seed for other in members) > 1})
-    if repeated:
-        seeds = ", ".join(map(str, repeated))
-        notes.append(f"{group.label} has more than one run with seed {seeds}, which count as if they were other seeds.")
-    if len({frozenset(member.tasks) for member in members}) > 1:
-        notes.append(f"{group.label} mixes runs on different sets of tasks; their means do not measure one thing.")
-    return notes

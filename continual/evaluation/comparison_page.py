@@ -23,11 +23,13 @@ _MEASURES = {
     "routed_forgetting": "forgetting, task not told",
     "bwt": "backward transfer",
     "fwt": "forward transfer",
+    "intransigence": "intransigence",
     "macro_f1": "macro-F1",
     "chrf": "chrF",
     "trainable_parameters_per_task": "trained parameters",
     "train_seconds": "seconds to train",
     "total_seconds": "seconds in all",
+    "cpu_seconds": "processor seconds",
 }
 _TESTS = {
     "difference": "difference",

@@ -10,7 +10,18 @@ from continual.evaluation.groups import setting_text, short_keys
 
 Row = Mapping[str, Any]
 
-_SCORES = ("average", "learning", "anytime", "forgetting", "bwt", "fwt", "chrf", "own_metric", "difference")
+_SCORES = (
+    "average",
+    "learning",
+    "anytime",
+    "forgetting",
+    "bwt",
+    "fwt",
+    "intransigence",
+    "chrf",
+    "own_metric",
+    "difference",
+)
 _COUNTS = ("trainable_parameters_per_task",)
 
 

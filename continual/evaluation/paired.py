@@ -15,8 +15,24 @@ Pair = tuple[Group, Group]
 
 
 def all_pairs(groups: Sequence[Group]) -> list[Pair]:
-    """Every pair of groups on one stream."""
-    return [pair for pair in combinations(groups, 2) if pair[0].shared["stream"] == pair[1].shared["stream"]]
+    """Every pair of groups that can be compared, see `comparable`."""
+    return [pair for pair in combinations(groups, 2) if comparable(*pair)]
+
+
+def comparable(first: Group, second: Group) -> bool:
+    """Whether two groups have runs on the same tasks of one stream; averages over others differ by the tasks too."""
+    return first.shared["stream"] == second.shared["stream"] and bool(tasks_of(first) & tasks_of(second))
+
+
+def tasks_of(group: Group) -> set[frozenset[str]]:
+    """The sets of tasks that runs of a group have learned: one, unless it mixes them."""
+    return {frozenset(member.tasks) for member in group.members}
+
+
+def shared_runs(first: Group, second: Group) -> list[tuple[Summary, Summary]]:
+    """The runs of two groups with the same seed and the same tasks, by seed."""
+    here, there = ({(run.seed, frozenset(run.tasks)): run for run in group.members} for group in (first, second))
+    return [(here[key], there[key]) for key in sorted(here.keys() & there.keys(), key=lambda it: it[0])]
 
 
 def pairs_with(groups: Sequence[Group], reference: str) -> tuple[list[Pair], list[str]]:
@@ -83,13 +99,16 @@ def _same(own: Any, given: str) -> bool:
 def paired_row(first: Group, second: Group) -> dict[str, Any] | None:
     """How two groups differ on the seeds that they share; None for fewer than two.
 
+    Both tests are about the same difference: of averages over the tasks, which both runs of a pair have, and of the
+    same final scores task by task. Where pairs differ in their tasks there is none over tasks.
+
     Returns:
         first, second, seeds, and for the task told, and with the prefix `routed_` not told:
         difference (mean over seeds of first - second of the average), difference_low and difference_high (95 % t
         interval), p_sign_flip and p_t over seeds; tasks (their number) and p_tasks, the sign-flip test over tasks, each
         averaged over the seeds first; per_task, a list of task, difference, low and high.
     """
-    pairs = _shared_seeds(first.members, second.members)
+    pairs = shared_runs(first, second)
     if len(pairs) < 2:
         return None
     row = {"first": first.label, "second": second.label, "seeds": [run.seed for run, _ in pairs]}
@@ -113,7 +132,7 @@ def _key_of(word: str, group: Group) -> str | None:
 
 
 def _counterparts(group: Group, chosen: Sequence[tuple[Group, set[str]]]) -> list[Group]:
-    here = [(other, keys) for other, keys in chosen if other.shared["stream"] == group.shared["stream"]]
+    here = [(other, keys) for other, keys in chosen if comparable(other, group)]
     alike = [other for other, keys in here if _beyond(other, keys) == _beyond(group, keys)]
     return alike if len(here) > 1 else [other for other, _ in here]
 
@@ -124,17 +143,14 @@ def _beyond(group: Group, named: set[str]) -> Mapping[str, Any]:
     return {key: value for key, value in facts.items() if key not in named and key.partition(".")[0] not in named}
 
 
-def _shared_seeds(first: Sequence[Summary], second: Sequence[Summary]) -> list[tuple[Summary, Summary]]:
-    here, there = ({run.seed: run for run in group} for group in (first, second))
-    return [(here[seed], there[seed]) for seed in sorted(here.keys() & there.keys())]
-
-
 def _differences(pairs: Sequence[tuple[Summary, Summary]], kind: str, prefix: str) -> dict[str, Any]:
     scores: list[tuple[Scores | None, Scores | None]] = [(getattr(a, kind), getattr(b, kind)) for a, b in pairs]
     averages = [(a and a.average, b and b.average) for a, b in scores]
     by_seed = None if any(None in pair for pair in averages) else paired_test(*zip(*averages, strict=True))
     by_task = _by_task(pairs, scores)
-    over_tasks = paired_test([sum(it) / len(it) for it in by_task.values()], [0.0] * len(by_task)) if by_task else None
+    whole = by_task.keys() == {task for pair in pairs for run in pair for task in run.tasks}
+    means = [sum(it) / len(it) for it in by_task.values()]
+    over_tasks = paired_test(means, [0.0] * len(means)) if means and whole else None
     facts: dict[str, Any] = {
         "difference": by_seed and by_seed.difference.value,
         "difference_low": by_seed and by_seed.difference.low,

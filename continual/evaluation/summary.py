@@ -157,11 +157,16 @@ class RoutedScores(Scores):
 
 @dataclass
 class Seconds:
-    """Wall-clock time over all sessions of a run, in seconds."""
+    """Time over all sessions of a run, in seconds: of the wall clock, and of processors.
+
+    `cpu` is what all threads of the run's process and its finished children computed, whatever else the machine did;
+    null for runs that were begun by a version which did not measure it.
+    """
 
     train: float | None = None
     evaluate: float | None = None
     total: float | None = None
+    cpu: float | None = None
 
 
 @dataclass

@@ -21,7 +21,7 @@ class Plan:
         sources: Names of the source tasks; none for all tasks of the stream.
         targets: Names of the target tasks; none for all tasks of the stream.
         configs: The configuration of each seed.
-        examples: Largest number of training texts of a task; None for no limit.
+        examples: Largest number of training texts of a task; None for all of them.
     """
 
     sources: tuple[str, ...]
@@ -46,18 +46,25 @@ def plan_grid(
         sources: Names of the source tasks; all by default.
         targets: Names of the target tasks; all by default.
         seeds: Each decides splits, prompts and batches of one repetition.
-        examples: Largest number of training texts of a task, sampled by class.
+        examples: Largest number of training texts of a task, sampled by class, whatever the stream's own cap is; None
+            for all of them.
 
     Raises:
-        ConfigError: A setting is refused, or a seed or the number of examples is out of range.
+        ConfigError: A setting is refused or is given to a grid by an option, or a seed or the number of examples is
+            out of range.
     """
-    if any(item.startswith("seed=") for item in overrides):
+    given = {item.partition("=")[0].lstrip("+") for item in overrides}
+    if "seed" in given:
         raise ConfigError("A grid is measured with several seeds; give them as --seeds 0,1,2 instead of seed=N.")
+    if "stream.max_train" in given:
+        raise ConfigError(
+            "A grid caps the training texts of a task itself; give --examples N, or 0 for all, instead of "
+            "stream.max_train."
+        )
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
         raise ConfigError(f"The seeds are {list(seeds)}, expected different whole numbers from 0 on, such as 0,1,2.")
     if examples is not None and examples < 2:
         raise ConfigError(f"The number of examples is {examples}, expected at least 2.")
-    given = {item.partition("=")[0] for item in overrides}
     plain = [item for item in PLAIN if item.partition("=")[0] not in given]
     configs = {seed: _capped(compose(name, [*plain, *overrides, f"seed={seed}"]), examples) for seed in seeds}
     method = configs[seeds[0]].learner.method["name"]
@@ -69,8 +76,8 @@ def plan_grid(
 
 
 def _capped(config: RunConfig, examples: int | None) -> RunConfig:
-    """The configuration with no more than so many training texts of a task."""
-    if examples is None:
+    """The configuration with no more than so many training texts of a task; None lifts the stream's own cap as well."""
+    if examples is None and config.stream.get("max_train") is None:
         return config
     stream = {**config.stream, "max_train": examples}
     return dataclasses.replace(config, stream=stream, resolved={**config.resolved, "stream": stream})

@@ -27,6 +27,9 @@ from continual.tuning.base import Tensors, Tuning
 KEPT = "method."
 """What the names of stored tensors begin with that a method keeps for later tasks; see `Learned.kept`."""
 
+UNRANKED = ("tuning", "readout", "training", "routing", "decoding", "answers")
+"""What a method reads that ranks no sources; see `Method.reads`."""
+
 TASKS = "tasks"
 """Where the provenance of a shared prompt keeps the labels of each task that it serves."""
 
@@ -261,6 +264,9 @@ class Method(ABC):
 
     builds: ClassVar[bool] = False
     """Whether it needs what it has learned before, as `Lesson.earlier`."""
+
+    reads: ClassVar[tuple[str, ...]] = (*UNRANKED, "transfer")
+    """The settings, or whole sections of them, that can make a difference to it, beside those of `unread.ALWAYS`."""
 
     def check_tuning(self, tuning: Tuning) -> None:  # noqa: B027 - most methods take every tuning
         """Refuses a tuning that it cannot train, before anything is learned.

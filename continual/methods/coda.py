@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from continual.errors import ConfigError
-from continual.methods.base import Learned, Lesson, Method
+from continual.methods.base import UNRANKED, Learned, Lesson, Method
 from continual.methods.shared import Before
 from continual.training.steered import SteeredModel
 from continual.tuning.base import Tensors, Tuning
@@ -35,6 +35,7 @@ class Coda(Method):
     """
 
     name = "coda"
+    reads = UNRANKED
     grounded = False
     shared = True
     builds = True

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from continual.errors import ConfigError
 from continual.evaluation.kinds import CLASSIFICATION
-from continual.methods.base import Learned, Lesson, Method, Revised, kept_tensors
+from continual.methods.base import UNRANKED, Learned, Lesson, Method, Revised, kept_tensors
 from continual.pool.keys import nearest_key
 from continual.pool.prompt import Prompt
 from continual.seeding import seed_of
@@ -61,6 +61,7 @@ class CptRd(Method):
     """
 
     name = "cpt_rd"
+    reads = UNRANKED
     kinds = (CLASSIFICATION,)
     builds = True
 

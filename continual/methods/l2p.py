@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from continual.errors import ConfigError
-from continual.methods.base import Learned, Lesson, Method
+from continual.methods.base import UNRANKED, Learned, Lesson, Method
 from continual.methods.shared import Before
 from continual.training.steered import SteeredModel
 from continual.tuning.base import Tuning
@@ -31,6 +31,7 @@ class L2P(Method):
     """
 
     name = "l2p"
+    reads = UNRANKED
     grounded = False
     shared = True
     builds = True

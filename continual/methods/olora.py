@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from continual.errors import ConfigError
-from continual.methods.base import Learned, Lesson, Method
+from continual.methods.base import UNRANKED, Learned, Lesson, Method
 from continual.methods.shared import Before
 from continual.training.steered import SteeredModel
 from continual.tuning.base import Tuning
@@ -29,6 +29,7 @@ class OLora(Method):
     """
 
     name = "olora"
+    reads = UNRANKED
     grounded = False
     shared = True
     builds = True

@@ -1,7 +1,7 @@
 """Progressive Prompts: each task adds a prompt in front of all earlier ones."""
 
 from continual.errors import ConfigError
-from continual.methods.base import Learned, Lesson, Method
+from continual.methods.base import UNRANKED, Learned, Lesson, Method
 from continual.tuning.base import Tuning, trained_tensors
 from continual.tuning.composed.base import OWN, of_part
 from continual.tuning.composed.chain import Chain, chained
@@ -22,6 +22,7 @@ class Progressive(Method):
     """
 
     name = "progressive"
+    reads = UNRANKED
     builds = True
 
     def __init__(self, reparametrise: int = 0, links: int = 0) -> None:

@@ -10,7 +10,7 @@ from continual.backbone.readout import Readout
 from continual.distillation.logits import soft_divergence
 from continual.errors import ConfigError
 from continual.evaluation.kinds import CLASSIFICATION
-from continual.methods.base import Learned, Lesson, Method
+from continual.methods.base import UNRANKED, Learned, Lesson, Method
 from continual.training.examples import Examples
 from continual.training.loop import Objective, cross_entropy
 from continual.tuning.base import Tuning
@@ -43,6 +43,7 @@ class Tapd(Method):
     """
 
     name = "tapd"
+    reads = UNRANKED
     kinds = (CLASSIFICATION,)
     pairs = True
 

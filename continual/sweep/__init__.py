@@ -1,7 +1,9 @@
 """Sweeps: a grid of runs in one folder, done one after another, side by side, or on a Ray cluster.
 
     grid.py      `key=a,b,c` to cells and their names
+    check.py     what would fail, or repeat another cell, found at planning
     record.py    sweep.json
+    missing.py   which cells enter no comparison
     reference.py whether any cell can be what others are to be compared with
     plan.py      Sweep: which cells there are, which are to be done
     process.py   starts a cell's process; cell.py is what runs in it

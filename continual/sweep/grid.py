@@ -43,6 +43,22 @@ def combinations(axes: Sequence[Axis]) -> Iterator[dict[str, str]]:
         yield dict(zip((axis.key for axis in axes), values, strict=True))
 
 
+def cells_of(
+    axes: Sequence[Axis], own: Mapping[str, Sequence[Axis]], method: str
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Every cell of the grid with its method; what a method has of its own comes before what all have.
+
+    Args:
+        axes: What all cells have.
+        own: What only the cells of a method have, by its name.
+        method: The method of cells whose settings name none.
+    """
+    for common in combinations(axes):
+        name = common.get("method", method)
+        for special in combinations(own.get(name, ())):
+            yield name, {**common, **special}
+
+
 def cell_name(settings: Mapping[str, str], shown: Iterable[str]) -> str:
     """A readable name for the folder of a cell: `method=panda,seed=0`.
 

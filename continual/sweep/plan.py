@@ -6,18 +6,22 @@ import re
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from continual.errors import ConfigError, RunError, UserError
+from continual.errors import RunError, UserError
 from continual.evaluation.compare import Comparison, compare
 from continual.evaluation.groups import decisive, load_measured, setting_text
 from continual.files import storage_errors
 from continual.following import read_stored
-from continual.sweep.grid import Axis, cell_name, combinations, parse_axes
+from continual.sweep.check import check_cells, check_grid, told_of
+from continual.sweep.grid import Axis, cell_name, cells_of, parse_axes
 from continual.sweep.local import LocalBackend
+from continual.sweep.missing import missing_cells
 from continual.sweep.outcome import Backend, Outcome, Watch
 from continual.sweep.record import Cell, Record, digest_of, finished, is_sweep, read_record, runs_in
 from continual.sweep.reference import check_reference
@@ -61,6 +65,7 @@ class Sweep:
         overrides: Sequence[str] = (),
         threads: int | None = None,
         reference: str | None = None,
+        own: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> "Sweep":
         """Makes the sweep's folder and its cells, or adds those that are new.
 
@@ -70,23 +75,30 @@ class Sweep:
             overrides: Settings; `key=a,b` takes several values, and every combination is a cell.
             threads: CPU threads of new cells whose settings leave them open; None leaves that to torch.
             reference: What `compare` will be asked to compare with, so that a wrong word is found before cells run.
+            own: Settings for the cells of a method alone, by its name; several values make cells of that method.
 
         Returns:
             The sweep, whose `chosen` are the cells of this grid.
 
         Raises:
-            ConfigError: A name, key or value is unknown or of the wrong type, or the reference fits no cell.
+            ConfigError: A name, key or value is unknown or of the wrong type, a setting is read by no method that it
+                is given to, or the reference fits no cell.
+            UserError: A cell could not be run, for one of the reasons that `continual validate` finds.
             RunError: The folder holds something else, or a cell of that name with other settings.
             StorageError: The disk refused a write.
         """
-        axes = parse_axes(overrides)
-        wanted = [(cell, _composed(experiment, cell)) for cell in combinations(axes)]
+        axes, special = parse_axes(overrides), {method: parse_axes(items) for method, items in own.items()}
+        cells = list(cells_of(axes, special, _method_of(experiment, axes)))
+        wanted = [(cell, _composed(experiment, cell)) for _, cell in cells]
+        check_grid({method for method, _ in cells}, axes, special)
         if folder.exists() and not is_sweep(folder) and any(not it.name.startswith(".") for it in folder.iterdir()):
             raise RunError(f"{folder} exists and is not a sweep; choose another --name.")
+        known = {cell.digest for cell in read_record(folder).cells} if is_sweep(folder) else set()
+        check_cells([(cell, config) for cell, config in wanted if digest_of(config.resolved) not in known])
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / _LOCK):
-            record = _extended(folder, experiment, axes, wanted)
+            record = _extended(folder, experiment, [*axes, *chain(*special.values())], wanted)
             if reference is not None:
                 before = [_settings_in(folder / cell.name) for cell in record.cells]
                 check_reference(reference, [*filter(None, before), *(config.resolved for _, config in wanted)])
@@ -135,7 +147,15 @@ class Sweep:
         Raises:
             RunError: There is none.
         """
-        return compare([load_measured(folder) for folder in runs_in(self.folder)], reference)
+        runs = [load_measured(folder) for folder in runs_in(self.folder)]
+        return compare(runs, reference, missing_cells(self.folder))
+
+
+def _method_of(experiment: str, axes: Sequence[Axis]) -> str:
+    """The method of cells whose settings name none."""
+    from continual.config import compose
+
+    return "" if any(axis.key == "method" for axis in axes) else compose(experiment).learner.method.get("name", "")
 
 
 def _composed(experiment: str, settings: Mapping[str, str]) -> "RunConfig":
@@ -144,10 +164,7 @@ def _composed(experiment: str, settings: Mapping[str, str]) -> "RunConfig":
     try:
         return compose(experiment, [f"{key}={value}" for key, value in settings.items()])
     except UserError as error:
-        if not settings:
-            raise
-        cell = " ".join(f"{key}={value}" for key, value in settings.items())
-        raise ConfigError(f"{str(error).rstrip('.')} (in the cell {cell}).") from error
+        raise told_of(error, settings) from error
 
 
 def _extended(

@@ -14,9 +14,10 @@ from continual.cli.sweep import _conclude
 from continual.errors import ConfigError, Interrupted, RunError
 from continual.evaluation import compare as comparing
 from continual.evaluation.compare import MEASURES, Comparison, worth_showing
+from continual.evaluation.figures.costs import cost_drawing
 from continual.evaluation.formats import cell_text, for_people, to_csv, to_markdown
 from continual.evaluation.groups import Measured, load_measured, setting_text, short_keys
-from continual.evaluation.summary import Summary
+from continual.evaluation.summary import Seconds, Summary
 from continual.sweep import Outcome, Sweep
 
 
@@ -80,7 +81,6 @@ def test_only_shared_seeds_are_paired_and_only_within_a_stream() -> None:
 def test_tuning_and_backbone_separate_groups() -> None:
     comparison = compare([_run(0, 0.8), _run(0, 0.8, tuning=None), _run(0, 0.8, backbone="other")])
     assert len(comparison.groups) == 3
-    assert not comparison.notes
 
 
 def test_what_a_group_does_not_have_is_not_in_its_name() -> None:
@@ -92,7 +92,22 @@ def test_an_unfinished_run_is_listed_but_enters_no_mean() -> None:
     comparison = compare([_run(0, 0.8), _run(1, 0.2, learned=1)])
     assert [row["finished"] for row in comparison.runs] == [True, False]
     assert comparison.groups[0]["n"] == 1
-    assert comparison.notes == ["panda-1 is not finished and enters no mean."]
+    assert comparison.notes[0] == "panda-1 is not finished and enters no mean."
+
+
+def test_groups_without_interval_or_test_are_named() -> None:
+    (note,) = compare([_run(0, 0.8), _run(0, 0.7, "scratch")]).notes
+    assert note.startswith("Of panda and scratch there is one seed only")
+    assert compare([_run(seed, 0.8, method) for seed in (0, 1) for method in ("panda", "spot")]).notes == []
+
+
+def test_pairs_that_share_too_few_seeds_and_other_sets_of_seeds_are_named() -> None:
+    runs = [*(_run(seed, 0.8) for seed in (0, 1)), *(_run(seed, 0.7, "scratch") for seed in (1, 2))]
+    seeds, pair = compare(runs).notes
+    assert seeds.startswith("On pheme, groups have different seeds (0, 1: panda; 1, 2: scratch)")
+    assert "share fewer than two seeds and are not tested: panda and scratch" in pair
+    (seeds,) = compare([*runs, _run(0, 0.6, "scratch")]).notes
+    assert "0, 1, 2: scratch" in seeds
 
 
 def test_a_mean_is_over_all_runs_or_none() -> None:
@@ -352,11 +367,32 @@ def test_differences_by_task_by_hand() -> None:
     assert (test["p_sign_flip"], test["routed_p_sign_flip"], test["routed_p_tasks"]) == (1.0, 0.5, 0.5)
 
 
-def test_only_tasks_that_all_runs_have_are_compared() -> None:
-    other = make_summary(("b", "c"), seed=0, run="x", method="scratch")
-    runs = [_run(0, 0.8), _run(1, 0.8), other, make_summary(("b", "c"), seed=1, run="y", method="scratch")]
+def test_runs_on_other_tasks_are_not_paired_and_the_note_says_so() -> None:
+    others = [make_summary(("b", "c"), seed=seed, run=f"x{seed}", method="scratch") for seed in (0, 1)]
+    runs = [_run(0, 0.8), _run(1, 0.8), *others]
+    found = compare(runs)
+    assert found.tests == []
+    assert "different sets of tasks (panda on a, b; scratch on b, c)" in found.notes[0]
+    found = compare(runs, "scratch")
+    assert found.tests == []
+    assert "no counterpart" in found.notes[-1]
+    same = [make_summary(("b", "a"), seed=seed, run=f"y{seed}", method="spot") for seed in (0, 1)]
+    (test,) = compare([*runs, *same], "spot").tests
+    assert (test["first"].split(" · ")[1], test["tasks"]) == ("panda", 2)
+
+
+def test_both_tests_are_about_one_difference() -> None:
+    runs = [make_summary(("a", "b"), seed=seed, method=method) for method in ("panda", "scratch") for seed in (0, 1, 2)]
+    for run, gain in zip(runs[:3], (0.02, 0.03, 0.04), strict=True):
+        run.aware = make_summary(("a", "b"), seed=run.seed).aware
+        run.aware.matrix[-1] = [value - gain for value in run.aware.matrix[-1]]
+        run.aware.average = sum(run.aware.matrix[-1]) / 2
     (test,) = compare(runs).tests
-    assert [row["task"] for row in test["per_task"]] == ["b"]
+    assert test["difference"] == pytest.approx(-0.03)
+    assert sum(row["difference"] for row in test["per_task"]) / 2 == pytest.approx(test["difference"])
+    mixed = [make_summary((*"ab", "cd"[run.seed % 2]), seed=run.seed, method=run.method) for run in runs]
+    (test,) = compare(mixed).tests
+    assert (test["tasks"], test["p_tasks"], test["seeds"]) == (2, None, [0, 1, 2])
 
 
 def test_what_is_not_measured_untold_is_left_open() -> None:
@@ -418,3 +454,36 @@ def test_counts_of_parameters_are_whole() -> None:
     row = {"trainable_parameters_per_task": 32342.0}
     row |= {"trainable_parameters_per_task_low": 32316.6, "trainable_parameters_per_task_high": 32367.4}
     assert cell_text(row, "trainable_parameters_per_task") == "32,342 ± 25"
+
+
+def _learning(seed: int, method: str, diagonal: tuple[float, float], **changes: Any) -> Summary:
+    """A run whose two tasks were just learned, or are jointly known, with these scores."""
+    run = make_summary(("a", "b"), seed=seed, run=f"{method}-{seed}", method=method, **changes)
+    run.aware.matrix = [[0.5, 0.5], [diagonal[0], 0.5], [diagonal[0] - 0.1, diagonal[1]]]
+    if method == "joint":
+        run.aware.matrix = [[0.5, 0.5], [None, None], list(diagonal)]
+    return run
+
+
+def test_intransigence_is_the_lag_behind_joint_training_on_the_same_tasks_and_seeds() -> None:
+    runs = [_learning(seed, "panda", (0.8, 0.7)) for seed in (0, 1)]
+    joint = [_learning(seed, "joint", (0.9, 0.8 + seed / 10)) for seed in (0, 1)]
+    assert "intransigence" not in compare(runs).groups[0]
+    bound, panda = compare([*runs, *joint]).groups
+    assert bound["intransigence"] is None
+    assert panda["intransigence"] == pytest.approx(((0.1 + 0.1) / 2 + (0.1 + 0.2) / 2) / 2)
+    assert worth_showing(["intransigence"], [bound, panda]) == ["intransigence"]
+    assert worth_showing(["intransigence"], compare(runs).groups) == []
+    for others in (joint[:1], [_learning(seed, "joint", (0.9, 0.9), stream="coaid") for seed in (0, 1)]):
+        assert all("intransigence" not in row for row in compare([*runs, *others]).groups)
+
+
+def test_processor_seconds_stand_in_the_place_of_wall_seconds_where_all_runs_have_them() -> None:
+    measured = [_run(seed, 0.8, seconds=Seconds(10, 1, 20, 15.0 + seed)) for seed in (0, 1)]
+    columns = ["total_seconds", "cpu_seconds"]
+    assert compare(measured).groups[0]["cpu_seconds"] == 15.5
+    assert worth_showing(columns, compare(measured).groups) == ["cpu_seconds"]
+    old = _run(0, 0.7, "scratch", seconds=Seconds(10, 1, 20))
+    assert worth_showing(columns, compare([*measured, old]).groups) == ["total_seconds"]
+    assert "processor time" in " ".join(words.text for words in cost_drawing(compare(measured).groups).words)
+    assert "time to train" in " ".join(words.text for words in cost_drawing(compare([*measured, old]).groups).words)

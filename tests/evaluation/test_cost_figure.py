@@ -8,15 +8,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from made_up_runs import make_summary
 
 from continual.errors import ConfigError, RunError
 from continual.evaluation.compare import Comparison, compare
 from continual.evaluation.comparison_page import draw
 from continual.evaluation.figures import palette
-from continual.evaluation.figures.costs import cost_drawing, score_limits, spread_out
+from continual.evaluation.figures.costs import cost_drawing, score_limits
 from continual.evaluation.figures.labels import Box, place_labels
 from continual.evaluation.figures.scales import COSTS, scale_over, short_count, short_time
 from continual.evaluation.figures.shapes import DARK, INKS, LIGHT, text_width, to_svg
@@ -43,19 +41,46 @@ def test_the_colours_can_be_read_as_text(colours: Sequence[str], page: str) -> N
     assert min(palette.contrast(colour, page) for colour in colours) >= 4.5
 
 
-@given(st.lists(st.floats(BOX.left, BOX.right), min_size=1, max_size=12))
-def test_points_are_moved_apart_in_their_order_and_only_where_needed(xs: list[float]) -> None:
-    moved = spread_out(xs, BOX)
-    assert all(abs(first - second) >= 10.7 for first, second in combinations(moved, 2))
-    order = sorted(range(len(xs)), key=lambda it: xs[it])
-    assert [moved[index] for index in order] == sorted(moved)
-    if all(abs(first - second) >= 140 for first, second in combinations(xs, 2)) and len(xs) > 1:
-        assert moved == pytest.approx(xs, abs=0.1)
+def test_equal_costs_are_drawn_at_one_place_and_other_costs_where_the_axis_says() -> None:
+    runs = [
+        make_summary(("a", "b"), seed=seed, run=f"{name}{seed}", method=name, trainable_parameters_per_task=size)
+        for name, size in [*((f"tuned-{number}", 22_000_000) for number in range(8)), ("a", 22_000), ("b", 220_000)]
+        for seed in (0, 1)
+    ]
+    drawing = cost_drawing(compare([Measured(run) for run in runs]).groups)
+    points = [disc for disc in drawing.discs if disc.x < drawing.width / 2 and "task told" in disc.tip]
+    tuned, (a, b) = points[2:], points[:2]
+    assert len({disc.x for disc in tuned}) == 1
+    assert tuned[0].x - b.x == pytest.approx(2 * (b.x - a.x), abs=0.3)
 
 
-def test_points_at_one_place_stand_around_it() -> None:
-    assert spread_out([100.0, 100.0, 100.0], BOX) == [89.0, 100.0, 111.0]
-    assert spread_out([50.0, 50.0], BOX) == [50.0, 61.0], "not beyond the axes"
+def test_a_panel_is_as_high_as_its_names_in_one_column() -> None:
+    few, many = (cost_drawing(comparison([f"m{number}" for number in range(n)]).groups) for n in (8, 30))
+    assert many.height > few.height + 300
+
+
+def test_names_in_the_figure_say_what_differs_within_a_stream_and_stay_inside() -> None:
+    long = "a_method_with_a_name_that_nobody_would_want_to_read"
+    runs = [
+        Measured(
+            make_summary(("a", "b"), run=f"{stream}{rate}{ending}", stream=stream, method=f"{long}_{ending}"),
+            {"training": {"rate": rate if stream == "pheme" else 7}, "stream": {"name": stream}},
+        )
+        for stream in ("pheme", "coaid")
+        for rate in (1, 2)
+        for ending in ("x", "y")
+    ]
+    drawing = cost_drawing(compare(runs).groups)
+    labels = [words for words in drawing.words if words.style == "label"]
+    assert all("pheme" not in words.text and "coaid" not in words.text for words in labels)
+    assert {words.text[-2:] for words in labels if "rate" in words.text} == {"=1", "=2"}
+    assert {words.text[-2:] for words in labels if "rate" not in words.text} == {"_x", "_y"}
+    for words in labels:
+        width = text_width(words.text, "label")
+        left = words.x if words.anchor == "start" else words.x - width
+        column = left // (drawing.width / 2)
+        assert column == (left + width) // (drawing.width / 2), words.text
+        assert left + width <= (column + 1) * drawing.width / 2 - 20
 
 
 def boxes(points: Sequence[tuple[float, float]], names: Sequence[str]) -> list[Box]:

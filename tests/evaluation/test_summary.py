@@ -49,7 +49,7 @@ def test_holds_the_documented_keys() -> None:
     assert scores == value["aware"].keys()
     assert scores | {"routing_accuracy", "confusion", "unknown_rate"} == value["routed"].keys()
     assert {"tasks", "prompts", "counts"} == value["routed"]["confusion"].keys()
-    assert {"train", "evaluate", "total"} == value["seconds"].keys()
+    assert {"train", "evaluate", "total", "cpu"} == value["seconds"].keys()
     record = (
         "task prompt train_examples dev_examples test_examples steps seconds sources macro_f1 dev_accuracy "
         "candidates stages train_seconds evaluate_seconds metric score routed_score chrf samples"
@@ -157,3 +157,9 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "summary.json").write_bytes(content)
     with pytest.raises(RunError, match=r"summary.json is not the summary of a run: .*; delete the file"):
         load_summary(tmp_path)
+
+
+def test_summaries_from_before_processor_seconds_are_read() -> None:
+    value = make_summary().to_dict()
+    del value["seconds"]["cpu"]
+    assert Summary.from_dict(value).seconds.cpu is None

@@ -159,6 +159,13 @@ def test_a_grid_goes_on_with_other_threads_and_memory(finished, config):
     assert Grid(finished.folder, plan).measured.finished
 
 
+def test_the_number_of_examples_takes_the_place_of_the_streams_own_cap(config, monkeypatch, tmp_path):
+    monkeypatch.setenv("CONTINUAL_DATA", str(tmp_path))
+    for examples in (32, None):
+        (capped,) = small_plan("cl5", examples=examples).configs.values()
+        assert capped.stream["max_train"] == capped.resolved["stream"]["max_train"] == examples
+
+
 def test_bad_grids_are_refused(finished, config, tmp_path):
     with pytest.raises(StreamError, match=r"The option --targets was given an unknown task 'ofice' \(did you mean"):
         Grid(tmp_path / "a", small_plan(config, targets=["ofice"]))
@@ -170,6 +177,8 @@ def test_bad_grids_are_refused(finished, config, tmp_path):
         small_plan(config, seeds=(1, 1))
     with pytest.raises(ConfigError, match="give them as --seeds"):
         small_plan(config, overrides=["seed=3"])
+    with pytest.raises(ConfigError, match=r"give --examples N, or 0 for all, instead of stream\.max_train"):
+        small_plan(config, overrides=["stream.max_train=50"])
     with pytest.raises(ConfigError, match="leave method out"):
         small_plan(config, overrides=["method=spot"])
     (tmp_path / "b").mkdir()

@@ -389,3 +389,33 @@ def test_an_unreachable_tracking_server_is_noted_and_the_run_finishes(tiny_folde
 def test_usage_errors_come_from_click_with_code_2():
     assert CliRunner().invoke(command, ["run"]).exit_code == 2
     assert CliRunner().invoke(command, ["nonsense"]).exit_code == 2
+
+
+def test_compare_shows_each_run_in_every_form_and_refuses_it_where_both_are_shown(learned, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "70")
+    for form in ("table", "markdown", "csv"):
+        code, out, _ = call("compare", str(learned), "--each-run", "--format", form)
+        assert code == 0
+        assert "first" in out, form
+    code, _, err = call("compare", str(learned), "--each-run", "--format", "json")
+    assert code == 2
+    assert "--format json has each run as well" in err
+
+
+def test_headings_of_two_words_stand_above_their_numbers(learned, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "104")
+    lines = call("compare", str(learned))[1].splitlines()
+    last = next(index for index, line in enumerate(lines) if line.split().count("forgetting") == 2)
+    end = lines[last].rindex("forgetting") + len("forgetting")
+    assert lines[last - 1][:end].endswith("routed")
+
+
+def test_a_run_notes_its_processor_seconds_and_one_begun_before_that_has_none(learned):
+    from continual.results import Results
+
+    assert json.loads((learned / "summary.json").read_text())["seconds"]["cpu"] > 0
+    old = json.loads((learned / "state.json").read_text())["results"]
+    del old["cpu_seconds"]
+    results = Results.from_json(old)
+    results.touch(1.0, 1.0)
+    assert results.summary(True, {}, []).seconds.cpu is None

@@ -7,6 +7,8 @@ import pytest
 from command_line import call
 from run_samples import write_config
 
+from continual.unread import check_read
+
 TRAINING = {"epochs": 2, "min_steps": 0, "batch_size": 16}
 
 
@@ -53,6 +55,14 @@ def test_the_commands_around_runs_take_baselines(runs):
         (["pool", "ls", "{run}"], "is of the baseline 'naive', which is measured and leaves no prompts"),
         (["validate", "quickstart", "method=naive", "method.learning_rate=0"], "expected a number above 0"),
         (["validate", "quickstart", "method=naive", "method.learnig_rate=1"], "did you mean 'method.learning_rate'"),
+        (["validate", "quickstart", "method=naive", "tuning=lora"], "method=naive does not read tuning, which would"),
+        (
+            ["run", "quickstart", "method=ewc", "training.learning_rate=1"],
+            "give method.learning_rate, or leave it out.",
+        ),
+        (["validate", "quickstart", "method=scratch", "transfer.metric=on"], "does not read transfer.metric"),
+        (["validate", "quickstart", "method=naive", "readout.terms=0"], "does not read readout.terms"),
+        (["run", "quickstart", "method=replay", "routing.keys=4"], "does not read routing.keys"),
         (["run", "quickstart", "method.name=naiv"], "did you mean 'naive'"),
         (["run", "quickstart", "method=osff"], "did you mean 'osf'"),
     ],
@@ -63,6 +73,15 @@ def test_what_baselines_refuse_is_one_sentence(runs, words, expected, tmp_path, 
     assert code == 2, out + err
     assert expected in err
     assert err.count("\n") == 1
+
+
+def test_what_is_said_to_all_methods_of_a_comparison_is_taken_by_each():
+    from benchmarks.methods.contestants import BUDGET, CONTESTANTS, STREAMS
+
+    for contestant in CONTESTANTS.values():
+        method = contestant.settings[0].partition("=")[2]
+        searched = [f"{knob.setting}=0" for knob in contestant.knobs]
+        check_read(method, [*contestant.settings, *BUDGET, *STREAMS["pheme"], *searched])
 
 
 def test_the_listing_tells_baselines_from_our_methods(runs):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from continual.progress import Progress
 from continual.run import Run
 from continual.sweep import LocalBackend, Outcome, Sweep, Watch
 from continual.sweep.cell import work
+from continual.sweep.missing import missing_cells
 from continual.sweep.process import ERROR, CellProcess, threads_of
 from continual.sweep.record import read_record, runs_in
 
@@ -149,6 +151,62 @@ def test_a_cell_that_cannot_be_composed_is_refused_before_anything_is_made(confi
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.parametrize(
+    ("overrides", "own", "expected"),
+    [
+        (["method=scratch,olora"], {}, r"use tuning=lora \(in the cell method=olora\)\.$"),
+        (["method=scratch,tapd"], {}, r"needs a second text.*\(in the cell method=tapd\)\.$"),
+        (["tuning.layer=9,1"], {}, r"choose one of them.*\(in the cell tuning\.layer=9\)\.$"),
+        (["method=naive", "tuning.layer=1"], {}, "method=naive does not read tuning.layer, which would change nothing"),
+        (["method=naive,ewc", "tuning.layer=1"], {}, "method=ewc and naive do not read tuning.layer"),
+        (["method=scratch,naive", "training.learning_rate=1,2"], {}, r"--for scratch training\.learning_rate=1,2\.$"),
+        (
+            ["method=scratch,linear_probe", "training.epochs=1,2"],
+            {},
+            "method=linear_probe does not read training.epochs",
+        ),
+        (["method=scratch"], {"olora": ["tuning=lora"]}, "--for olora names no method of this sweep"),
+        (["method=scratch"], {"scratch": ["method=spot"]}, "would choose another method"),
+        (["method=scratch,spot"], {"scratch": ["transfer.metric=panda"]}, "scratch does not read transfer.metric"),
+    ],
+)
+def test_a_cell_that_cannot_run_or_would_repeat_another_is_refused_before_anything_is_made(
+    config, tmp_path, overrides, own, expected
+):
+    with pytest.raises(ConfigError, match=expected):
+        Sweep.plan(tmp_path / "s", str(config), overrides, own=own)
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_condition_of_all_cells_need_be_read_by_one_method_only(config, tmp_path):
+    grid = ["method=scratch,naive,linear_probe", "training.learning_rate=0.02", "training.epochs=2"]
+    assert len(Sweep.plan(tmp_path / "s", str(config), grid).cells) == 3
+
+
+def test_methods_with_settings_of_their_own_are_one_sweep_that_repeats_nothing(config, tmp_path):
+    given = [("olora", "tuning=lora"), ("olora", "tuning.layer=1"), ("naive", "method.learning_rate=0.002,0.003")]
+    own = [word for method, override in given for word in ("--for", method, override)]
+    arguments = ["sweep", str(config), "method=scratch,olora,naive", *own]
+    where = ["--runs-dir", str(tmp_path), "--format", "json"]
+    code, out, err = call(*arguments, *where)
+    assert code == 0, err
+    cells = json.loads(out)["cells"]
+    assert [(it["cell"], it["status"]) for it in cells] == [
+        ("method=scratch", "finished"),
+        ("method=olora", "finished"),
+        ("method=naive,method.learning_rate=0.002", "finished"),
+        ("method=naive,method.learning_rate=0.003", "finished"),
+    ]
+    assert cells[1]["settings"]["tuning"] == "lora"
+    folder = tmp_path / "small-method-learning_rate"
+    before = {path: when for path, when in times(folder).items() if "method=" in path}
+    code, out, err = call(*arguments, *where)
+    assert (code, [it["status"] for it in json.loads(out)["cells"]]) == (0, ["known"] * 4), err
+    assert {path: when for path, when in times(folder).items() if "method=" in path} == before
+    with pytest.raises(RunError, match=r"method=olora was planned with other settings: .* give the old ones"):
+        Sweep.plan(folder, str(config), ["method=olora", "tuning=lora", "tuning.layer=1", "tuning.rank=2"])
+
+
 @pytest.mark.parametrize("reference", ["scrtch", "epochs=7", "method=panda", "scratch,kinds", ""])
 def test_a_reference_that_no_cell_can_be_is_refused_before_anything_is_made(config, tmp_path, reference):
     with pytest.raises(ConfigError, match=r"There is no cell .* give --reference one of scratch, spot, or key=value"):
@@ -237,18 +295,39 @@ def test_stopped_then_killed_then_run_again_gives_the_same_numbers(config, done)
 
 
 def test_a_failing_cell_stops_no_other_and_is_listed(config, tmp_path):
-    arguments = ["sweep", str(config), "tuning.layer=9,1", "--runs-dir", str(tmp_path), "--jobs", "2"]
+    folder = tmp_path / "small-layer"
+    Sweep.plan(folder, str(config), ["tuning.layer=0,1"])
+    (folder / "tuning.layer=0" / "run.json").write_text("{")
+    arguments = ["sweep", str(config), "tuning.layer=0,1", "--runs-dir", str(tmp_path), "--jobs", "2"]
     code, out, err = call(*arguments)
     assert code == 2
     assert "Traceback" not in err
     lines = err.strip().splitlines()
-    assert lines[-1].startswith("failed: tuning.layer=9: ")
-    assert "choose one of them" in lines[-1]
-    folder = tmp_path / "small-layer"
+    assert lines[-1].startswith("failed: tuning.layer=0: ")
+    assert "start a new run" in lines[-1]
     assert numbers(folder / "tuning.layer=1")["finished"]
-    assert "choose one of them" in (folder / "tuning.layer=9" / ERROR).read_text()
+    assert "start a new run" in (folder / "tuning.layer=0" / ERROR).read_text()
     assert "spot" in out or "panda" in out
     assert [path.name for path in runs_in(folder)] == ["tuning.layer=1"]
+    _, _, noted = call("compare", str(folder))
+    assert f"note: The cell tuning.layer=0 of {folder} failed and enters no mean; error.txt in its folder" in noted
+
+
+def test_cells_that_are_not_begun_or_not_finished_are_named(config, done, tmp_path):
+    grid = ["method=scratch,spot", "seed=range(0,6)"]
+    folder = tmp_path / "partial"
+    sweep = Sweep.plan(folder, str(config), grid)
+    for name in CELLS[:2]:
+        shutil.rmtree(folder / name)
+        shutil.copytree(done / name, folder / name)
+    (folder / "method=scratch,seed=2" / "state.json").write_text("{}")
+    begun, scratch, spot = missing_cells(folder)
+    assert begun == f"The cell method=scratch,seed=2 of {folder} is not finished and enters no mean."
+    assert scratch.startswith(f"3 cells of {folder} (method=scratch,seed=3; ")
+    assert spot.startswith(f"6 cells of {folder} (method=spot,seed=0; ")
+    assert spot.endswith("; and 2 more) are not started and enter no mean.")
+    assert sweep.compare().notes[:3] == [begun, scratch, spot]
+    assert missing_cells(folder / CELLS[0]) == missing_cells(done) == []
 
 
 def test_a_busy_cell_is_skipped_and_reported(config, tmp_path):

@@ -98,10 +98,11 @@ def test_a_node_that_is_killed_costs_no_number(cluster, second_node, config, exp
 
 
 def test_a_failing_cell_stops_no_other(cluster, config, tmp_path):
-    sweep = Sweep.plan(tmp_path / "sweep", str(config), ["tuning.layer=9,1", "training.epochs=1"], threads=1)
+    sweep = Sweep.plan(tmp_path / "sweep", str(config), ["tuning.layer=0,1", "training.epochs=1"], threads=1)
+    (sweep.folder / sweep.chosen[0].name / "run.json").write_text("{")
     failed, finished = sweep.run(RayBackend(cluster.address))
     assert (failed.status, finished.status) == ("failed", "finished")
-    assert "choose one of them" in failed.sentence
+    assert "start a new run" in failed.sentence
 
 
 def test_a_cell_that_fits_no_node_is_refused(cluster, config, tmp_path):

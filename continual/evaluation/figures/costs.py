@@ -1,5 +1,6 @@
 """Accuracy against what it costs: trained parameters and time, one point with its interval for each group."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 from continual.evaluation.figures.axes import Frame, nice_ticks
 from continual.evaluation.figures.labels import Box, place_labels
 from continual.evaluation.figures.numbers import Unit, capital, unit_of
-from continual.evaluation.figures.scales import COSTS, Cost, Scale, scale_over
+from continual.evaluation.figures.scales import Cost, Scale, costs_of, scale_over
 from continual.evaluation.figures.shapes import Disc, Drawing, Stroke, Words, text_width
+from continual.evaluation.groups import KEYS, Group, short_labels
 
 Row = Mapping[str, Any]
 
@@ -16,10 +18,11 @@ SCORES = {"average": "Task told", "routed_average": "Task not told"}
 
 _WIDTH, _HEIGHT = 1040.0, 290.0
 _TOP, _BLOCK_TOP = 34.0, 58.0
+_FRAME = 88.0
 _EDGE = 24.0
 _RADIUS, _CAP = 5.0, 3.0
-_APART = 11.0
-"""Points are drawn at least this far apart across, in pixels, so that each interval can be seen."""
+_LINE = 17.0
+"""A panel is as high as its names in one column, where that is more than `_HEIGHT`: costs may all be equal."""
 
 
 def cost_drawing(groups: Sequence[Row]) -> Drawing | None:
@@ -31,22 +34,24 @@ def cost_drawing(groups: Sequence[Row]) -> Drawing | None:
     for stream in dict.fromkeys(group["stream"] for group in groups):
         rows = [(colour, group) for colour, group in enumerate(groups) if group["stream"] == stream]
         kinds = [kind for kind in SCORES if any(group[kind] is not None for _, group in rows)]
-        blocks += [(stream, rows, kinds)] if kinds else []
+        blocks += [(stream, rows, kinds, max(_HEIGHT, _FRAME + _LINE * len(rows)))] if kinds else []
     if not blocks:
         return None
-    height = _TOP + sum(_BLOCK_TOP + _HEIGHT * len(kinds) for _, _, kinds in blocks)
+    height = _TOP + sum(_BLOCK_TOP + each * len(kinds) for _, _, kinds, each in blocks)
     score = capital(score_name(groups))
-    drawing = Drawing(_WIDTH, height, f"{score} of each group against trained parameters and against time to train")
+    drawing = Drawing(_WIDTH, height, f"{score} of each group against trained parameters and against time")
     top = _TOP
-    for stream, rows, kinds in blocks:
+    for stream, rows, kinds, each in blocks:
         members = [group for _, group in rows]
         _head(drawing, top, stream, members)
         top += _BLOCK_TOP
         limits = score_limits(members, kinds)
+        names = dict(zip((colour for colour, _ in rows), _names_within(members), strict=True))
         for kind in kinds:
-            for column, cost in enumerate(COSTS):
-                _panel(drawing, (column * _WIDTH / 2, top), rows, kind, cost, limits)
-            top += _HEIGHT
+            for column, cost in enumerate(costs_of(groups)):
+                place = Box(column * _WIDTH / 2, top, (column + 1) * _WIDTH / 2, top + each)
+                _panel(drawing, place, rows, names, kind, cost, limits)
+            top += each
     return drawing
 
 
@@ -66,23 +71,6 @@ def score_limits(groups: Sequence[Row], kinds: Sequence[str]) -> tuple[float, fl
     low, high = max(min(ends), min(means) - reach), min(max(ends), max(means) + reach)
     margin = 0.06 * (high - low) + 0.06 * reach
     return (max(0.0, low - margin), min(1.02, high + margin)) if share else (low - margin, high + margin)
-
-
-def spread_out(xs: Sequence[float], box: Box) -> list[float]:
-    """Positions moved apart as little as needed, so that no two are nearer than `_APART`; their order is kept."""
-    blocks: list[tuple[list[int], float]] = []  # members, and where the middle of them stands
-    for index in sorted(range(len(xs)), key=lambda it: xs[it]):
-        blocks.append(([index], xs[index]))
-        while len(blocks) > 1 and _touch(*blocks[-2:]):
-            members = [*blocks[-2][0], *blocks[-1][0]]
-            half = _APART * (len(members) - 1) / 2
-            middle = sum(xs[it] for it in members) / len(members)
-            blocks[-2:] = [(members, min(max(middle, box.left + half), max(box.right - half, box.left + half)))]
-    moved = list(xs)
-    for members, middle in blocks:
-        for place, index in enumerate(members):
-            moved[index] = round(middle + _APART * (place - (len(members) - 1) / 2), 1)
-    return moved
 
 
 @dataclass(frozen=True)
@@ -112,37 +100,48 @@ def _head(drawing: Drawing, top: float, stream: str, groups: Sequence[Row]) -> N
     sizes = sorted({group["n"] for group in groups})
     seeds = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     about = "One seed, so there are no intervals." if sizes == [1] else f"Means over {seeds} seeds with 95 % intervals."
-    about += " Better is higher, cheaper is further left; points that would cover each other stand side by side."
+    about += " Better is higher, cheaper is further left; groups of equal cost stand above each other."
     drawing.words.append(Words(_EDGE, top, stream, "heading"))
     drawing.words.append(Words(_EDGE, top + 25, about, "lead"))
 
 
 def _panel(
     drawing: Drawing,
-    corner: tuple[float, float],
+    place: Box,
     rows: Sequence[tuple[int, Row]],
+    names: Mapping[int, str],
     kind: str,
     cost: Cost,
     limits: tuple[float, float],
 ) -> None:
-    """One pair of axes with a point for each group that has both values; `rows` are colours and groups."""
+    """One pair of axes with a point for each group that has both values.
+
+    Args:
+        drawing: Where it is drawn.
+        place: What it takes of the drawing.
+        rows: Colours and groups.
+        names: The groups' names, by colour.
+        kind: The score.
+        cost: What it is drawn against.
+        limits: Of the score.
+    """
     shown = [(colour, row) for colour, row in rows if row[kind] is not None and (row[cost.name] or 0) > 0]
     scale = scale_over([row[cost.name] for _, row in shown], cost)
-    frame = Frame(_WIDTH / 2, _HEIGHT, scale.limits, limits, left=66, right=22, top=34, bottom=54)
-    panel = _Panel(frame, *corner, scale, unit_of(rows[0][1]["metric"]))
+    size = (place.right - place.left, place.bottom - place.top)
+    frame = Frame(*size, scale.limits, limits, left=66, right=22, top=34, bottom=54)
+    panel = _Panel(frame, place.left, place.top, scale, unit_of(rows[0][1]["metric"]))
     _axes(drawing, panel, kind, cost)
     if not shown:
         box = panel.box
         middle = ((box.left + box.right) / 2, (box.top + box.bottom) / 2)
         drawing.words.append(Words(*middle, "not measured", "title", "middle"))
         return
-    xs = spread_out([panel.x(row[cost.name]) for _, row in shown], panel.box)
-    points = [(x, panel.y(row[kind])) for x, (_, row) in zip(xs, shown, strict=True)]
+    points = [(panel.x(row[cost.name]), panel.y(row[kind])) for _, row in shown]
     bars = []
     for point, (colour, row) in zip(points, shown, strict=True):
         bars += _interval(drawing, panel, point[0], (row[f"{kind}_low"], row[f"{kind}_high"]), colour)
         drawing.discs.append(Disc(*point, _RADIUS, colour, _tip(row, kind, cost, panel.unit)))
-    _names(drawing, points, shown, bars, panel.box)
+    _names(drawing, points, [(colour, names[colour]) for colour, _ in shown], bars, panel.box)
 
 
 def _axes(drawing: Drawing, panel: _Panel, kind: str, cost: Cost) -> None:
@@ -184,26 +183,34 @@ def _interval(
 def _names(
     drawing: Drawing,
     points: Sequence[tuple[float, float]],
-    shown: Sequence[tuple[int, Row]],
+    named: Sequence[tuple[int, str]],
     bars: Sequence[Box],
     inside: Box,
 ) -> None:
     """Each group's name beside its point, in its colour."""
-    names = [_cut(row["name"]) for _, row in shown]
-    labels = place_labels(points, names, bars, inside)
-    for point, label, name, (colour, _) in zip(points, labels, names, shown, strict=True):
+    labels = place_labels(points, [name for _, name in named], bars, inside)
+    for point, label, (colour, name) in zip(points, labels, named, strict=True):
         if label.leader:
             gap = -3 if label.anchor == "start" else 3
             drawing.strokes.append(Stroke(point, (label.x + gap, label.y), "leader", colour))
         drawing.words.append(Words(label.x, label.y, name, "label", label.anchor, colour))
 
 
-def _touch(first: tuple[list[int], float], second: tuple[list[int], float]) -> bool:
-    return second[1] - first[1] < _APART * (len(first[0]) + len(second[0])) / 2
+def _names_within(rows: Sequence[Row]) -> list[str]:
+    """The groups of one stream in as few words as tell them apart there; long ones lose their middle."""
+    shared = {key for row in rows for key in row["settings"]}
+    differing = [key for key in shared if len({json.dumps(row["settings"].get(key)) for row in rows}) > 1]
+    groups = [
+        Group({key: row[key] for key in KEYS}, {k: v for k, v in row["settings"].items() if k in differing}, [])
+        for row in rows
+    ]
+    return [_cut(name) for name in short_labels(groups)]
 
 
-def _cut(name: str, most: int = 40) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"
+def _cut(name: str, most: int = 24) -> str:
+    """A name that fits on one side of a point; names differ at either end, by their method or a setting."""
+    half = (most - 1) // 2
+    return name if len(name) <= most else f"{name[: most - 1 - half].rstrip()}…{name[-half:].lstrip()}"
 
 
 def _tip(row: Row, kind: str, cost: Cost, unit: Unit) -> str:

@@ -1,8 +1,9 @@
 """Horizontal axes for what a method costs: trained parameters and time, linear or logarithmic."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from continual.evaluation.figures.axes import nice_ticks
 from continual.evaluation.figures.numbers import count, duration
@@ -37,6 +38,15 @@ COSTS = (
     Cost("trainable_parameters_per_task", "trained parameters for each task", count, False),
     Cost("train_seconds", "time to train", duration, True),
 )
+
+CPU = Cost("cpu_seconds", "processor time of the whole run", duration, True)
+"""In place of the time to train where all groups have it: other work on the machine does not count in it."""
+
+
+def costs_of(rows: Sequence[Mapping[str, Any]]) -> tuple[Cost, Cost]:
+    """What the groups are drawn against."""
+    measured = all(row.get(CPU.name) is not None for row in rows)
+    return COSTS[0], CPU if measured else COSTS[1]
 
 
 @dataclass(frozen=True)

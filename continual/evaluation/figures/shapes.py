@@ -127,7 +127,9 @@ def to_png(drawing: Drawing, scale: float = 2.0) -> bytes:
         look = {"color": colour_of(stroke), "linewidth": style.width * points, "alpha": style.opacity}
         axes.plot(xs, ys, **look, zorder=1 + layer / 1e6, solid_capstyle="round")
     for disc in drawing.discs:
-        look = {"facecolor": LIGHT[disc.colour % len(LIGHT)], "edgecolor": INKS["card"], "linewidth": 1.2}
+        # What lies behind must shine through, since points of equal cost and score are at one place.
+        fill = (LIGHT[disc.colour % len(LIGHT)], 0.7)
+        look = {"facecolor": fill, "edgecolor": INKS["card"], "linewidth": 1.2}
         axes.add_patch(Circle((disc.x, disc.y), disc.radius, **look, zorder=2))
     for words in drawing.words:
         style = STYLES[words.style]
