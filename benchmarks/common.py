@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Row
+from continual.environment import versions
 from continual.files import read_json, write_json
-from continual.run import versions
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -8,7 +8,8 @@ from continual.config import RunConfig, from_file, parse
 from continual.errors import ConfigError, RunError
 from continual.files import read_json, write_text
 from continual.results import Results
-from continual.run import CONFIG, STATE, Run, place_in, read_state, refuse_other_data
+from continual.run import CONFIG, Run
+from continual.run_state import STATE, place_in, read_state, refuse_other_data
 
 if TYPE_CHECKING:
     from streams import StreamManager

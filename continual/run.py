@@ -1,24 +1,23 @@
 """One experiment on disk: started, killed, resumed and finished, always with the same numbers."""
 
 import contextlib
-import os
-import platform
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from continual import __version__
 from continual.config import RunConfig, from_file
+from continual.environment import processor_seconds, versions
 from continual.errors import Interrupted, RunError, StorageError
 from continual.files import read_json, storage_errors, write_json, write_text
 from continual.progress import Progress
 from continual.results import Results
+from continual.run_state import SCHEMA, STATE, place_in, read_state, refuse_other_data, test_digest
 from continual.team import current_team
 from continual.usable import require_usable
 
@@ -27,10 +26,9 @@ if TYPE_CHECKING:
     from continual.tracking.tracker import Tracker
     from streams import StreamManager, Task
 
-ABOUT, CONFIG, STATE, REPORT = "run.json", "config.yaml", "state.json", "report.html"
+ABOUT, CONFIG, REPORT = "run.json", "config.yaml", "report.html"
 MATRIX = "matrix.csv"
 _CHECKPOINT, _LOCK = "checkpoint", ".lock"
-_SCHEMA = 1
 
 
 class Run:
@@ -257,7 +255,7 @@ class _Execution:
         self.results.touch(now - self.started, computed - self.computed)
         self.started, self.computed = now, computed
         state = {
-            "schema": _SCHEMA,
+            "schema": SCHEMA,
             "processes": current_team().size,
             "stream": self.stream.state_dict(),
             "results": self.results.to_json(),
@@ -312,101 +310,3 @@ class _Execution:
         refuse_other_data(self.folder, self.stream, results)
         self.participant.check(results.learned)
         return results
-
-
-def read_state(folder: Path) -> dict[str, Any]:
-    """What the `state.json` of a run says.
-
-    Raises:
-        RunError: It was written by a newer version, or is damaged.
-    """
-    path = folder / STATE
-    with _damage_told(path):
-        state = read_json(path)
-        if state["schema"] > _SCHEMA:
-            raise RunError(f"{path} was written by a newer version of this program; update it and try again.")
-        return state
-
-
-def place_in(stream: "StreamManager", state: Mapping[str, Any], folder: Path, may_change: bool) -> Results:
-    """The results in a state, with the stream at the same place.
-
-    Args:
-        stream: The stream.
-        state: What `read_state` read.
-        folder: The run's folder.
-        may_change: Whether the stream may have other tasks behind those that were begun.
-
-    Raises:
-        RunError: The state is damaged, or the tasks that were begun are not the first ones of the stream.
-        StreamError: It is another stream.
-    """
-    with _damage_told(folder / STATE):
-        results, place = Results.from_json(state["results"]), dict(state["stream"])
-        names, before = list(stream.names), list(place["order"])
-        if names != before and may_change:
-            results = results.with_tasks(names)
-            place["order"] = names
-        elif names[: len(before)] == before and len(names) > len(before):
-            fresh = ", ".join(names[len(before) :])
-            raise RunError(
-                f"The stream of {folder} has tasks that it had not when the run began ({fresh}); learn them with "
-                f"`continual learn {folder}`."
-            )
-        stream.load_state_dict(place)
-        return results
-
-
-@contextlib.contextmanager
-def _damage_told(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(
-            f"{path} is damaged ({error}); start a new run, or export the prompts of this one with "
-            f"`continual pool export {path.parent} FILE.zip`."
-        ) from error
-
-
-def refuse_other_data(folder: Path, stream: "StreamManager", results: Results) -> None:
-    """What was predicted is remembered by row, so the texts must be those of before.
-
-    Raises:
-        RunError: They are not.
-    """
-    for item in results.per_task:
-        if results.digests.get(item["task"]) != test_digest(stream.task(item["task"])):
-            raise RunError(
-                f"The test texts of task {item['task']!r} are not those that {folder} was begun with; "
-                "put the old data back, or start a new run."
-            )
-
-
-def processor_seconds() -> float:
-    """What all threads of this process and its finished children have computed so far, in seconds."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
-
-
-def test_digest(task: "Task") -> str:
-    """A digest of a task's test texts and their labels or translations, in order."""
-    import hashlib
-
-    digest = hashlib.sha256()
-    for example in task.examples("test"):
-        answer = example.label if example.target is None else example.target
-        digest.update(repr((example.text, example.text_pair, answer)).encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
-
-
-def versions() -> dict[str, str | None]:
-    """The versions that numbers may depend on."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    found: dict[str, str | None] = {"continual": __version__, "python": platform.python_version()}
-    for package in ("torch", "transformers", "datasets", "faiss-cpu", "mlflow", "numpy", "avalanche-lib", "peft"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = None
-    return found

@@ -20,7 +20,8 @@ from continual.backbone.encoder import Encoder
 from continual.backbone.generation import Decoding
 from continual.backbone.readout import Readout
 from continual.baselines import BASELINES
-from continual.config import RunConfig, TrackingConfig, configs_folder, names_in
+from continual.composing import configs_folder, names_in
+from continual.config import RunConfig, TrackingConfig
 from continual.growth.config import GrowthConfig
 from continual.methods import METHODS
 from continual.pretraining.lifelong import config as lifelong

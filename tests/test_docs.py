@@ -211,7 +211,7 @@ def test_registered_names_are_documented() -> None:
 
 
 def test_named_streams_and_stream_metrics_are_documented() -> None:
-    from continual.config import names_in
+    from continual.composing import names_in
     from continual.evaluation.stream_metrics import STREAM_METRICS
 
     streams = (ROOT / "docs" / "streams.md").read_text(encoding="utf-8")

@@ -50,6 +50,6 @@ def check_place(settings: Mapping[str, Any], owner: Path) -> None:
 
 def _anywhere(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings so that they mean the same in every working folder."""
-    from continual.config import with_absolute_path
+    from continual.composing import with_absolute_path
 
     return dict(with_absolute_path(settings))

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from continual.cli import compare, distil, grid, grow, listing, pool, pretrain, runs, sweep
+from continual.cli import compare, distil, grid, grow, listing, pool, predict, pretrain, runs, sweep, validate
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -20,11 +20,11 @@ for part in (
     runs.run,
     runs.resume,
     runs.learn,
-    runs.predict,
+    predict.predict,
     runs.report,
     compare.compare,
     sweep.sweep,
-    runs.validate,
+    validate.validate,
     grid.grid,
     pretrain.pretrain,
     grow.grow,

@@ -78,7 +78,7 @@ def _metrics() -> list[dict[str, str]]:
 def _configs(kind: str) -> list[dict[str, str]]:
     import yaml
 
-    from continual.config import configs_folder, names_in
+    from continual.composing import configs_folder, names_in
 
     group = {"pretrainings": "pretrain", "students": "distil"}.get(kind, kind.removesuffix("s"))
     entries = []

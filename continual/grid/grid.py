@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
+from continual.environment import versions
 from continual.errors import ConfigError, RunError
 from continual.evaluation.groups import UNDECISIVE
 from continual.evaluation.typed import to_json
@@ -16,7 +17,6 @@ from continual.grid.findings import Findings, findings
 from continual.grid.plan import Plan
 from continual.grid.records import Measured, Own, Pair, load_measured
 from continual.progress import Progress
-from continual.run import versions
 from streams import build_stream
 from streams.options import require_choice
 

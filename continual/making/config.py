@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from continual.config import (
+from continual.composing import (
     Finish,
-    TrackingConfig,
     as_written,
     compose_in,
     configs_folder,
@@ -18,6 +17,7 @@ from continual.config import (
     not_chosen,
     settings_in,
 )
+from continual.config import TrackingConfig
 from continual.construction import coerced, typed
 from continual.errors import ConfigError
 from continual.making.recipe import Recipe

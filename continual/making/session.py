@@ -130,7 +130,7 @@ class Making(ABC):
 
     def _store(self, made: "Made", tracker: "Tracker") -> None:
         """Puts the model into its folder, all at once."""
-        from continual.run import versions
+        from continual.environment import versions
 
         head = {"schema": _SCHEMA, "name": self.config.name, "kind": self.config.kind, "key": self.key}
         with new_folder(self.folder) as temporary:

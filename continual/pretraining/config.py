@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from continual.config import with_absolute_path
+from continual.composing import with_absolute_path
 from continual.making import config as making
 from continual.making.config import Family, RecipeConfig
 from continual.pretraining import RECIPES

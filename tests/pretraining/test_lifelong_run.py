@@ -10,7 +10,7 @@ from kills import kill_at_random
 from lifelong_samples import CAUSAL, EVERYTHING, SMALL, die_in_state, lifelong_numbers, small, work
 from run_samples import write_config
 
-from continual.config import names_in
+from continual.composing import names_in
 from continual.errors import BackboneError, Interrupted
 from continual.pretraining.config import compose
 from continual.pretraining.lifelong.metrics import average_increase, average_perplexity

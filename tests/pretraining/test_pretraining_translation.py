@@ -363,7 +363,7 @@ def test_named_configurations_are_complete(monkeypatch, tmp_path):
     """Every setting stands in the YAML files, so that a reader sees all there is."""
     import dataclasses
 
-    from continual.config import names_in
+    from continual.composing import names_in
 
     monkeypatch.setenv("CONTINUAL_DATA", str(tmp_path))
     for name in names_in("pretrain"):

@@ -68,7 +68,7 @@ def test_a_table_is_labelled_at_once(finished, tmp_path):
 
 
 def test_it_is_shown(finished, capsys):
-    from continual.cli.runs import _print_own_metrics
+    from continual.cli.summary import _print_own_metrics
 
     summary = json.loads((finished.folder / "summary.json").read_text())
     _print_own_metrics(summary)

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from distilled_samples import RECIPES, made, models, numbers, settings, student
 
-from continual.config import names_in
+from continual.composing import names_in
 from continual.errors import ConfigError, Interrupted
 from continual.progress import Progress
 from continual.students import STUDENTS

@@ -1,0 +1,77 @@
+"""How a backbone is named where settings are given: by its name, its options, or the folder of a model."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from continual.backbone.kept import as_kept
+from continual.errors import ConfigError
+from continual.files import read_json
+
+
+def backbone_settings(words: Sequence[str]) -> dict[str, Any]:
+    """The settings of a backbone that are given word by word: a name, the folder of a model, or key=value.
+
+    Example:
+        >>> backbone_settings(["minilm", "max_length=64"])
+        {'name': 'minilm', 'max_length': 64}
+
+    Raises:
+        ConfigError: A value is no YAML.
+    """
+    found: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        folder = Path(word).expanduser()
+        if (folder / "config.json").is_file():
+            found |= {"name": _kind_of_model(folder), "path": str(folder.absolute())}
+        else:
+            found |= {key: _plain(value, key)} if equals else {"name": word}
+    return as_kept(found, found)
+
+
+def with_backbone_folders(overrides: Sequence[str]) -> list[str]:
+    """The overrides with `backbone=FOLDER`, a folder of a model, as the backbone of its kind and its path."""
+    result = []
+    for item in overrides:
+        key, _, value = item.partition("=")
+        folder = Path(value).expanduser()
+        if key == "backbone" and (folder / "config.json").is_file():
+            result += [f"backbone={_kind_of_model(folder)}", f"backbone.path='{folder.absolute()}'"]
+        else:
+            result.append(item)
+    return result
+
+
+def with_kept_backbone(resolved: dict[str, Any], given: Collection[str]) -> dict[str, Any]:
+    """Settings in which a saved model is opened as its folder says, but for the options that were given."""
+    return {**resolved, "backbone": as_kept(resolved["backbone"], given)}
+
+
+def backbone_options(overrides: Sequence[str]) -> set[str]:
+    """The options of the backbone that overrides such as `backbone.pooling=cls` name."""
+    keys = [item.partition("=")[0].lstrip("+") for item in overrides]
+    return {key.removeprefix("backbone.") for key in keys if key.startswith("backbone.")}
+
+
+def _plain(text: str, key: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            f"{key} is {text!r}, expected a plain value ({str(error).splitlines()[0]}); correct it."
+        ) from None
+
+
+def _kind_of_model(folder: Path) -> str:
+    """The backbone that reads a model; what is wrong with its config.json is told when it is loaded."""
+    try:
+        config = read_json(folder / "config.json")
+        architectures = [str(name) for name in config.get("architectures") or []]
+    except (OSError, ValueError, AttributeError):
+        return "hub"
+    if config.get("is_encoder_decoder"):
+        return "seq2seq"
+    return "causal" if any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in architectures) else "hub"
