@@ -31,13 +31,23 @@ def backbone_settings(words: Sequence[str]) -> dict[str, Any]:
 
 
 def with_backbone_folders(overrides: Sequence[str]) -> list[str]:
-    """The overrides with `backbone=FOLDER`, a folder of a model, as the backbone of its kind and its path."""
+    """The overrides with `backbone=FOLDER`, a folder of a model, as the backbone of its kind and its path.
+
+    Raises:
+        ConfigError: What is written as a path leads to no model.
+    """
     result = []
     for item in overrides:
         key, _, value = item.partition("=")
         folder = Path(value).expanduser()
         if key == "backbone" and (folder / "config.json").is_file():
             result += [f"backbone={_kind_of_model(folder)}", f"backbone.path='{folder.absolute()}'"]
+        elif key == "backbone" and "/" in value and not value.startswith("{"):
+            found = "a folder without config.json" if folder.is_dir() else "nothing"
+            raise ConfigError(
+                f"backbone={value} has to be the folder of a saved model, but {found} is there; correct the path, or "
+                f"write `backbone=hub backbone.path={value}` for a model of the Hugging Face hub."
+            )
         else:
             result.append(item)
     return result

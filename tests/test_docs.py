@@ -114,14 +114,24 @@ def commands() -> list[list[str]]:
     return [line for line in words if line[:1] == ["continual"]]
 
 
+@pytest.fixture(scope="module")
+def with_small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the model `runs/small`, which an earlier command of a page has made."""
+    folder = tmp_path_factory.mktemp("with-small")
+    (folder / "runs" / "small").mkdir(parents=True)
+    (folder / "runs" / "small" / "config.json").write_text('{"model_type": "bert"}', encoding="utf-8")
+    return folder
+
+
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
-def test_commands_are_accepted(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_are_accepted(words: list[str], with_small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from continual.cli import command
     from continual.config import compose
     from continual.sweep.grid import combinations, parse_axes
     from continual.unread import check_read
 
     monkeypatch.setenv("CONTINUAL_DATA", "/data/continual")
+    monkeypatch.chdir(with_small)
     name, *rest = words[1:]
     chosen = command.commands[name]
     if isinstance(chosen, click.Group):  # pool

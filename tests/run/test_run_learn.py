@@ -74,8 +74,10 @@ def test_a_run_that_is_killed_while_it_learns_more_goes_on(whole, short):
     summary = json.loads((short / "summary.json").read_text())
     assert (summary["finished"], summary["tasks"]) == (False, ["kitchen", "harbour", "office"])
     context = multiprocessing.get_context("forkserver")
-    kill_at_random(lambda: context.Process(target=work, args=(str(short),)), 2, (4, 6), seed=0)
-    assert call("learn", str(short), ALL)[0] == 0  # the same command again goes on too
+    kill_at_random(lambda: context.Process(target=work, args=(str(short),)), 2, (2, 5), seed=0)
+    code, _, err = call("learn", str(short), ALL)  # the same command again goes on too
+    # On a quick machine a process was done before it was killed, and nothing is left to learn.
+    assert code == 0 or "has learned all tasks" in err
     assert numbers(short) == numbers(whole)
 
 

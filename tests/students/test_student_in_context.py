@@ -198,7 +198,10 @@ def test_meta_asks_about_tasks_that_it_does_not_learn(tiny_generator_folder, tmp
         ({"in_context": {"paradigm": "zero"}}, "meta, multitask"),
         ({"in_context": {"soft": 1.5}}, "in_context.soft"),
         ({"context": {"text_tokens": 0}}, "context.text_tokens"),
-        ({"in_context": {"course": "rising"}, "training": {"minutes": 1}}, "training.steps"),
+        (
+            {"in_context": {"course": "rising"}, "training": {"steps": None}, "distillation": {"steps": None}},
+            "training.steps",
+        ),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(tiny_generator_folder, tmp_path, changes, words):
