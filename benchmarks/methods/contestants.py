@@ -7,12 +7,12 @@ from benchmarks.search import Knob
 SEEDS = (0, 1, 2)
 
 BUDGET = (
-    *("training.epochs=4", "training.min_steps=64", "training.batch_size=8", "training.patience=0"),
+    *("training.epochs=4", "training.min_steps=48", "training.batch_size=8", "training.patience=0"),
     *("threads=1", "tracking.enabled=false"),
 )
 """Steps of a training stage, the same for all; patience 0 lets nobody stop earlier."""
 
-_CAPS = ("stream.max_train=128", "stream.max_dev=64", "stream.max_test=150", "backbone.max_length=32")
+_CAPS = ("stream.max_train=96", "stream.max_dev=48", "stream.max_test=120", "backbone.max_length=32")
 _FIVE_EVENTS = "stream.tasks=[charliehebdo,ferguson,germanwings-crash,ottawashooting,sydneysiege]"
 STREAMS = {
     "pheme": (*_CAPS, _FIVE_EVENTS),

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from benchmarks.methods.cells import Cell
 
+_KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**31), "MALLOC_TRIM_THRESHOLD_": str(2**33)}
+"""glibc gives the gradients of a whole model back to the system and asks for them anew, at a tenth of a step's time."""
+
 _CELLS_EACH = 25
 """After as many an interpreter is replaced, so that nothing can pile up in it."""
 
@@ -21,7 +24,7 @@ class Workers:
 
     def __init__(self, jobs: int, runs: Path) -> None:
         # Read when torch is imported, which an interpreter does while it finds out what it is to do.
-        os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+        os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", **_KEPT_MEMORY}
         self._runs = runs
         self._pool = ProcessPoolExecutor(
             jobs, multiprocessing.get_context("spawn"), initializer=_warm, max_tasks_per_child=_CELLS_EACH

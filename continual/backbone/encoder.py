@@ -16,6 +16,7 @@ from continual.backbone.blocks import FAMILIES
 from continual.backbone.body import ActivationObserver, BlockwiseBody, Body, Perturbation, WholeModelBody
 from continual.backbone.change import Change
 from continual.backbone.offload import weights_of
+from continual.backbone.products import quicken, slowed
 from continual.backbone.texts import EncodedTexts
 from continual.errors import BackboneError
 
@@ -71,7 +72,7 @@ class Encoder:
             raise BackboneError(f"backbone.pooling is {pooling!r}, expected one of {', '.join(POOLINGS)}.")
         if max_length < SHORTEST:
             raise BackboneError(f"backbone.max_length is {max_length}, expected at least {SHORTEST} tokens.")
-        self.model = model.eval().requires_grad_(False)
+        self.model = quicken(model).eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.name = name
         self.pooling = pooling
@@ -144,11 +145,12 @@ class Encoder:
             warnings.simplefilter("ignore")
             # One scale for each output: with one for a whole matrix, MiniLM's text vectors turn by up to 39 degrees.
             kinds = {nn.Linear: torch.ao.quantization.per_channel_dynamic_qconfig}
-            model = torch.ao.quantization.quantize_dynamic(self.model, kinds, dtype=torch.qint8)
-        copy = Encoder(model, self.tokenizer, self.name, self.pooling, self.max_length)
-        copy.fingerprint = self.fingerprint
-        copy.exact = False
-        return copy
+            plain = slowed(copy.deepcopy(self.model))
+            model = torch.ao.quantization.quantize_dynamic(plain, kinds, dtype=torch.qint8, inplace=True)
+        rounded = Encoder(model, self.tokenizer, self.name, self.pooling, self.max_length)
+        rounded.fingerprint = self.fingerprint
+        rounded.exact = False
+        return rounded
 
     @property
     def characters_read(self) -> int:

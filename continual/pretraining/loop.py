@@ -14,6 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from continual.backbone.products import quicken
 from continual.errors import Interrupted, LearningError
 from continual.pretraining.batches import TokenBatches
 from continual.pretraining.optimisation import OptimisationConfig
@@ -105,6 +106,7 @@ class Training:
 
     def __post_init__(self) -> None:
         self.total = self.config.steps
+        quicken(self.objective.module)
         self.optimiser = torch.optim.AdamW(
             self.objective.module.parameters(),
             lr=1.0,  # set anew before each step
