@@ -1,5 +1,6 @@
 """Fixtures for everything that needs a model: tiny random encoders of many families, and the embedded MiniLM."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 # `benchmarks/` is no part of the package: where that is installed, tests find the programs in their own checkout. At
 # the end, so that the installed package stays the one that is tested.
 sys.path.append(str(Path(__file__).parents[1]))
+
+# Processes side by side (`pytest -n`) take one processor each; read when torch is imported, here and in what tests start.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 TinyEncoder = Callable[..., "Encoder"]
 TinyGenerator = Callable[[str], "TextToText"]
