@@ -1,9 +1,13 @@
 """Models, texts and tasks that the rows share."""
 
+import copy
 import functools
 from typing import Any
 
+from torch import nn
+
 from continual.backbone.encoder import Encoder
+from continual.backbone.products import slowed
 from streams import StreamManager, build_stream
 from streams.task import Task
 
@@ -14,6 +18,12 @@ def encoder() -> Encoder:
     from continual.backbone.catalog import minilm
 
     return minilm()
+
+
+@functools.cache
+def plain_model() -> nn.Module:
+    """The embedded backbone's model as `transformers` gives it, without what makes its products quicker here."""
+    return slowed(copy.deepcopy(encoder().model))
 
 
 @functools.cache

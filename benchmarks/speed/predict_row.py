@@ -103,12 +103,12 @@ def _throughput(learner: Learner, rounded: Learner, texts: list[str], repeats: i
 @torch.no_grad()
 def plain_forward(texts: list[str]) -> list[Any]:
     """What a user of transformers writes: tokenise, pad, forward, mean."""
-    encoder, found = material.encoder(), []
+    encoder, model, found = material.encoder(), material.plain_model(), []
     for start in range(0, len(texts), BATCH):
         batch = encoder.tokenizer(
             texts[start : start + BATCH], padding=True, truncation=True, max_length=128, return_tensors="pt"
         )
-        hidden = encoder.model(**batch).last_hidden_state
+        hidden = model(**batch).last_hidden_state
         mask = batch["attention_mask"][..., None]
         found.append((hidden * mask).sum(1) / mask.sum(1))
     return found
