@@ -20,6 +20,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 # Processes side by side (`pytest -n`) take one processor each. Read when torch is imported, here and in subprocesses.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.pop("COLUMNS", None)  # which they set; no table is to be broken at the width of this terminal
 
 TinyEncoder = Callable[..., "Encoder"]
 TinyGenerator = Callable[[str], "TextToText"]

@@ -52,7 +52,7 @@ def test_readme_begins_with_the_two_commands() -> None:
     commands = [line.split("  #")[0].strip() for line in code_blocks(README, "bash")[0].splitlines()]
     assert commands == [
         "python -m pip install . && continual run quickstart",
-        'python -m pip install ".[test]" && pytest',
+        'python -m pip install ".[test]" && pytest -n logical',
     ]
     assert README.read_text(encoding="utf-8").index("```bash") < 40, "nothing but the title stands before them"
 

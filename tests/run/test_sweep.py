@@ -251,7 +251,7 @@ def command(config: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "continual", "sweep", str(config), "method=scratch", GRID[1], *where, *more]
 
 
-def wait_for(condition, seconds: float = 60.0) -> None:
+def wait_for(condition, seconds: float = 200.0) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "it did not happen"
