@@ -80,13 +80,12 @@ def _check_new_tasks(folder: Path, config: RunConfig, stream: "StreamManager", r
     """What is refused while learning is refused here, while the run is still what it was."""
     from continual.backbone import BACKBONES
     from continual.construction import construct_named
-    from continual.growth.stream import check_schedule
-    from continual.participant import check_task, is_baseline
+    from continual.participant import check_length, check_task, is_baseline
 
     kept = len(results.kept)
     if kept and is_baseline(config.learner.method["name"]):
-        _check_baseline(folder, config.learner.method, results.learned, kept, before, len(stream))
-    check_schedule(config.learner, len(stream))
+        _check_baseline(folder, config.learner.method, results.learned, kept, before)
+    check_length(config.learner, len(stream))
     backbone = construct_named(BACKBONES, config.backbone, "backbone")
     for name in stream.names[kept:]:
         task = stream.task(name)
@@ -94,10 +93,9 @@ def _check_new_tasks(folder: Path, config: RunConfig, stream: "StreamManager", r
         check_task(config.learner, backbone, task)
 
 
-def _check_baseline(folder: Path, method: Mapping[str, Any], learned: int, kept: int, before: int, now: int) -> None:
-    """Refuses a baseline whose states do not allow more tasks, or whose options do not allow so many."""
+def _check_baseline(folder: Path, method: Mapping[str, Any], learned: int, kept: int, before: int) -> None:
+    """Refuses a baseline whose states do not allow more tasks."""
     from continual.baselines import BASELINES
-    from continual.baselines.methods import SharedModel
     from continual.baselines.states import States
     from continual.construction import construct_named
 
@@ -112,8 +110,6 @@ def _check_baseline(folder: Path, method: Mapping[str, Any], learned: int, kept:
             f"{folder} is over, and a run of the baseline {baseline.name!r} keeps its models only until then; "
             "start a new run with all tasks."
         )
-    if isinstance(baseline, SharedModel):
-        baseline.memory(now)
 
 
 def _write(folder: Path, config: RunConfig, stream: "StreamManager") -> None:

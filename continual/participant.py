@@ -199,6 +199,21 @@ def check_settings(settings: "LearnerSettings", encoder: "Encoder") -> None:
     check_growth(settings, encoder)
 
 
+def check_length(settings: "LearnerSettings", tasks: int) -> None:
+    """Refuses settings that do not fit a stream of so many tasks, before anything is learned.
+
+    Raises:
+        ConfigError: A task at which the backbone is to grow never comes, or a baseline's option does not allow so many.
+    """
+    from continual.baselines import BASELINES
+    from continual.construction import construct_named
+    from continual.growth.stream import check_schedule
+
+    check_schedule(settings, tasks)
+    if is_baseline(settings.method.get("name", "")):
+        construct_named(BASELINES, settings.method, "method").check_length(tasks)
+
+
 def _check_noise(settings: "LearnerSettings", encoder: "Encoder") -> None:
     """A baseline that ignored HyPe's setting would be taken for one that was trained with it."""
     from continual.baselines import BASELINES

@@ -97,6 +97,8 @@ def read_table(path: str | Path, options: FileOptions | None = None) -> Table:
     suffix = table_suffix(path)
     if path.is_dir():
         raise StreamError(f"Could not read {path}: expected a file, found a folder; name a file in it.")
+    if suffix is None and not path.exists():
+        raise StreamError(f"Could not read {path}: {missing_file(path)}")
     if suffix is None:
         raise StreamError(
             f"{path} is not a known kind of table; use a file ending in {', '.join(SUFFIXES)} or those with .gz."

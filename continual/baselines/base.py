@@ -71,6 +71,13 @@ class Baseline(ABC):
         """Whether a stream of so many tasks, of which some were begun, can become longer without another result."""
         return True
 
+    def check_length(self, tasks: int) -> None:  # noqa: B027 - most baselines take every stream
+        """Refuses a stream of so many tasks.
+
+        Raises:
+            ConfigError: An option does not allow so many.
+        """
+
     def check(self, encoder: "Encoder") -> None:
         """Refuses a backbone that nothing can be learned on.
 

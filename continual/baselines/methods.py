@@ -289,14 +289,18 @@ class Agem(SharedModel):
         self.memory_per_task = _at_least(1, memory_per_task, "memory_per_task")
         self.sample = _at_least(1, sample, "sample")
 
-    def memory(self, tasks: int) -> "Memory":
-        """See `SharedModel.memory`."""
-        from continual.baselines.memories import AgemMemory
-
+    def check_length(self, tasks: int) -> None:
+        """See `Baseline.check_length`."""
         if self.sample < tasks - 1:
             raise ConfigError(
                 f"method.sample is {self.sample}, expected at least {tasks - 1}: a text for each earlier task."
             )
+
+    def memory(self, tasks: int) -> "Memory":
+        """See `SharedModel.memory`."""
+        from continual.baselines.memories import AgemMemory
+
+        self.check_length(tasks)
         return AgemMemory(self.memory_per_task, self.sample)
 
 

@@ -68,12 +68,15 @@ def sweep(
     backend = _backend(place, jobs, ray_address)
     special: dict[str, list[str]] = {}
     for method, override in own:
+        if override.startswith("-"):  # as where the setting was forgotten: click takes the next word, whatever it is
+            raise click.UsageError(f"--for {method} goes with a setting, as --for {method} KEY=VALUE.")
         special.setdefault(method, []).append(override)
     folder = runs_dir / (sweep_name or _name_of(name, overrides, special))
     planned = Sweep.plan(folder, name, overrides, backend.threads, reference, special)
     known = sum(planned.is_finished(cell) for cell in planned.chosen)
     with _shown(planned.folder) as watch:
-        watch.console.print(f"{planned.folder}: {len(planned.chosen)} cells, {known} finished before", markup=False)
+        count = f"{len(planned.chosen)} cell{'' if len(planned.chosen) == 1 else 's'}"
+        watch.console.print(f"{planned.folder}: {count}, {known} finished before", markup=False)
         outcomes = planned.run(backend, watch)
     _conclude(planned, outcomes, reference, form)
 

@@ -24,8 +24,7 @@ def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
     from continual.backbone.opening import open_backbone
     from continual.config import compose
     from continual.errors import BackboneError
-    from continual.growth.stream import check_schedule
-    from continual.participant import check_settings, method_registry
+    from continual.participant import check_length, check_settings, method_registry
     from continual.unread import check_read
     from continual.usable import examined
     from streams import build_stream
@@ -41,7 +40,7 @@ def validate(name: str, overrides: tuple[str, ...], form: str) -> None:
     except BackboneError as error:
         refused = error
     stream = build_stream(config.stream, config.seed)
-    check_schedule(config.learner, len(stream))
+    check_length(config.learner, len(stream))
     found = list(examined(stream, config.learner, backbone if refused is None else None))
     lacking = None if refused is not None else _only_a_writer_lacks(name, overrides, backbone, found)
     if lacking is not None:

@@ -156,6 +156,17 @@ def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
     return dotted({key: value for key, value in settings.items() if key not in UNDECISIVE})
 
 
+def told_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """The first setting of two resolved configs that decides results and differs, in words; empty where none does."""
+    old, new = decisive(before), decisive(now)
+    differing = [key for key in {**new, **old} if old.get(key) != new.get(key)]
+    if not differing:
+        return ""
+    key = differing[0]
+    more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
+    return f"{key} was {setting_text(old.get(key))} and is {setting_text(new.get(key))} now{more}"
+
+
 def _with_split_as_seed(runs: Sequence[Measured]) -> list[dict[str, Any] | None]:
     """The decisive settings of each run; a split seed that follows the run's seed is no difference between seeds.
 

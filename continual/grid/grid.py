@@ -4,13 +4,13 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from continual.environment import versions
 from continual.errors import ConfigError, RunError
-from continual.evaluation.groups import UNDECISIVE
+from continual.evaluation.groups import told_difference
 from continual.evaluation.typed import to_json
 from continual.files import storage_errors, write_json, write_text
 from continual.grid.findings import Findings, findings
@@ -135,8 +135,9 @@ class Grid:
             return None
         measured = load_measured(self.folder / RECORD)
         for seed in settings.keys() & measured.settings.keys():
-            if _decisive(settings[seed]) != _decisive(measured.settings[seed]):
-                raise RunError(f"{self.folder} holds a grid with other settings; choose another --name.")
+            told = told_difference(measured.settings[seed], settings[seed])
+            if told:
+                raise RunError(f"{self.folder} holds a grid with other settings: {told}; choose another --name.")
         return measured
 
     def _save(self) -> None:
@@ -160,11 +161,6 @@ class Grid:
             yield
         finally:
             lock.release()
-
-
-def _decisive(settings: dict[str, Any]) -> dict[str, Any]:
-    """Without what says where and how fast a grid is computed."""
-    return {key: value for key, value in settings.items() if key not in UNDECISIVE}
 
 
 _Pairs = list[tuple[str, str]]

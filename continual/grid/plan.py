@@ -64,7 +64,7 @@ def plan_grid(
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
         raise ConfigError(f"The seeds are {list(seeds)}, expected different whole numbers from 0 on, such as 0,1,2.")
     if examples is not None and examples < 2:
-        raise ConfigError(f"The number of examples is {examples}, expected at least 2.")
+        raise ConfigError(f"The number of examples is {examples}, expected at least 2, or --examples 0 for all.")
     plain = [item for item in PLAIN if item.partition("=")[0] not in given]
     configs = {seed: _capped(compose(name, [*plain, *overrides, f"seed={seed}"]), examples) for seed in seeds}
     method = configs[seeds[0]].learner.method["name"]

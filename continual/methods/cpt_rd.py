@@ -52,8 +52,7 @@ class CptRd(Method):
     Args:
         start: What a domain's prompt starts from: `random`, `previous` (the last domain's), `mean` (of all), `similar`
             (the one that does best on the new domain's dev texts; among domains of other labels, the one whose texts
-            are nearest), `hypernetwork` (what h writes for the mean of all
-            embeddings so far).
+            are nearest), `hypernetwork` (what h writes for the mean of all embeddings so far).
         consolidation: Weight of the hypernetwork's memory of earlier domains.
         embedding: Size of a domain's embedding.
         hidden: Units of the hypernetwork.

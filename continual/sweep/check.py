@@ -89,12 +89,11 @@ class _Bench:
 
     def check(self, config: "RunConfig") -> None:
         """What `continual validate` checks, on the first task."""
-        from continual.growth.stream import check_schedule
-        from continual.participant import check_settings, check_task
+        from continual.participant import check_length, check_settings, check_task
 
         encoder, stream = self._encoder_of(config), self._stream_of(config)
         check_settings(config.learner, encoder)
-        check_schedule(config.learner, len(stream))
+        check_length(config.learner, len(stream))
         check_task(config.learner, encoder, stream.task(stream.names[0]))
 
     def _encoder_of(self, config: "RunConfig") -> "Encoder":

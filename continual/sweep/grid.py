@@ -88,10 +88,13 @@ def _axis(override: str) -> Axis:
         if not parsed.is_sweep_override():
             return Axis(key, (override[len(key) + 1 :],))
         values = [_BOOLEANS.get(value, value) for value in map(str, parsed.sweep_string_iterator())]
-        return Axis(key, tuple(dict.fromkeys(values)))
     except (HydraException, ValueError, TypeError, AssertionError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        # What the parser expects is a list of its own symbols, which tells a user nothing.
+        reason = (str(error).splitlines() or [type(error).__name__])[0].partition(" expecting {")[0].rstrip(".")
         raise ConfigError(
             f"{override!r} cannot be read as a setting with one or more values ({reason}); "
             f"write {key}=A,B, lists as [A,B], and quote a value that holds a comma."
         ) from error
+    if not values:
+        raise ConfigError(f"{override!r} holds no value at all; write {key}=A,B, or a range that rises.")
+    return Axis(key, tuple(dict.fromkeys(values)))

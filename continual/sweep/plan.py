@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from continual.errors import RunError, UserError
 from continual.evaluation.compare import Comparison, compare
-from continual.evaluation.groups import decisive, load_measured, setting_text
+from continual.evaluation.groups import load_measured, told_difference
 from continual.files import storage_errors
 from continual.following import read_stored
 from continual.sweep.check import check_cells, check_grid, told_of
@@ -201,13 +201,8 @@ def _refuse_changed(folder: Path, digest: str) -> None:
 
 
 def _other_settings(folder: Path, resolved: Mapping[str, Any]) -> RunError:
-    before, now = decisive(_settings_in(folder) or {}), decisive(resolved)
-    differing = [key for key in now if before and before.get(key) != now[key]]
-    told = ""
-    if differing:
-        key = differing[0]
-        more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
-        told = f": {key} was {setting_text(before.get(key))} and is {setting_text(now[key])} now{more}"
+    before = _settings_in(folder)
+    told = f": {told_difference(before, resolved)}" if before else ""
     return RunError(f"{folder} was planned with other settings{told}; give the old ones, or choose another --name.")
 
 

@@ -23,7 +23,7 @@ from continual.construction import construct
 from continual.errors import BackboneError, ConfigError, LearningError, RunError
 from continual.evaluation.matrix import ScoreMatrix
 from continual.evaluation.stream_metrics import intransigence
-from continual.participant import check_settings, method_registry, open_participant
+from continual.participant import check_length, check_settings, method_registry, open_participant
 from continual.settings import LearnerSettings
 from continual.training.checkpoint import NoCheckpoints
 from continual.training.config import TrainingConfig
@@ -401,6 +401,13 @@ def test_bad_options_are_refused(encoder, tmp_path, name, options, message):
 
     with pytest.raises(ConfigError, match=message):
         construct(BASELINES, name, options, "method").open(Bench(tmp_path, encoder, LearnerSettings(), stream()))
+
+
+def test_a_stream_with_more_tasks_than_agem_looks_at_is_refused_before_it_is_opened():
+    settings = LearnerSettings(method={"name": "agem", "sample": 2})
+    check_length(settings, 3)
+    with pytest.raises(ConfigError, match=r"method\.sample is 2, expected at least 3: a text for each earlier task"):
+        check_length(settings, 4)
 
 
 def test_a_rounded_backbone_is_refused(minilm):

@@ -171,7 +171,7 @@ def test_bad_grids_are_refused(finished, config, tmp_path):
         Grid(tmp_path / "a", small_plan(config, targets=["ofice"]))
     with pytest.raises(ConfigError, match="a source and another task as target"):
         Grid(tmp_path / "a", small_plan(config, sources=["office"], targets=["office"]))
-    with pytest.raises(RunError, match="holds a grid with other settings"):
+    with pytest.raises(RunError, match=r"holds a grid with other settings: \S+ was \S+ and is \S+ now"):
         Grid(finished.folder, small_plan(config, examples=20))
     with pytest.raises(ConfigError, match="different whole numbers"):
         small_plan(config, seeds=(1, 1))

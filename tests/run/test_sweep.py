@@ -178,6 +178,14 @@ def test_a_cell_that_cannot_run_or_would_repeat_another_is_refused_before_anythi
     assert not (tmp_path / "s").exists()
 
 
+def test_a_method_without_its_setting_is_told_how_to_write_it(config, tmp_path):
+    where = ["--runs-dir", str(tmp_path), "--name", "s"]
+    code, _, err = call("sweep", str(config), "method=scratch", "--for", "scratch", *where)
+    assert code == 2
+    assert "--for scratch goes with a setting, as --for scratch KEY=VALUE" in err
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_condition_of_all_cells_need_be_read_by_one_method_only(config, tmp_path):
     grid = ["method=scratch,naive,linear_probe", "training.learning_rate=0.02", "training.epochs=2"]
     assert len(Sweep.plan(tmp_path / "s", str(config), grid).cells) == 3

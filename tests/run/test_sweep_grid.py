@@ -36,6 +36,8 @@ def test_values_are_read(override: str, values: tuple[str, ...]) -> None:
         (["seed"], "write it as seed=VALUE or seed=A,B"),
         (["seed=[1"], "cannot be read"),
         (["seed=interval(0,1)"], "cannot be read"),
+        (["method=scratch,"], "more values (mismatched input '<EOF>'); write method=A,B"),
+        (["seed=range(3,0)"], "'seed=range(3,0)' holds no value at all; write seed=A,B"),
         (["seed=0", "seed=1"], "write all its values as seed=A,B"),
     ],
 )

@@ -226,6 +226,8 @@ def test_a_missing_file_suggests_its_neighbour(write):
         read_table(path.with_name("review.csv"))
     with pytest.raises(StreamError, match="is missing or empty"):
         read_table(path.parent / "none" / "x.csv")
+    with pytest.raises(StreamError, match="unknown file 'folder-of-a-release'"):
+        read_table(path.with_name("folder-of-a-release"))  # its ending says nothing, since there is no such thing
 
 
 def test_a_folder_is_no_file(tmp_path):
