@@ -202,7 +202,7 @@ class TextToText(Encoder, ABC):
         """The targets of source texts, in their order, without special tokens.
 
         Args:
-            texts: The sources.
+            texts: The sources; what is longer than the model reads is cut off (`translator.plain` divides it instead).
             decoding: How targets are searched for; greedily by default.
             steering: What one prompt does to all texts, or one prompt for each text.
             batch: How many sources of like length are taken at a time.
@@ -211,6 +211,7 @@ class TextToText(Encoder, ABC):
         results = [""] * len(texts)
         for rows in by_length(encoded.ids.lengths, batch):
             ids, mask, _ = encoded.batch(rows, self.pad_token)
+            ids, mask = (tensor.to(self.model.device) for tensor in (ids, mask))
             written = self.generate(ids, mask, decoding, steering.take(rows))
             for row, text in zip(rows.tolist(), self.decoded(written), strict=True):
                 results[row] = text
