@@ -11,7 +11,7 @@ import yaml
 from command_line import call
 from run_samples import TASKS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 MODELS = {
     "flan-t5-small": (["traceforge_title_model"], "install the extra flan-t5"),
