@@ -75,6 +75,18 @@ class Written:
     seconds: float
 
 
+def plain(backbone: TextToText, texts: Sequence[str], decoding: Decoding) -> list[str]:
+    """What a model makes of texts as it is, in their order; what is longer than it reads is translated in pieces.
+
+    Args:
+        backbone: The model.
+        texts: The sources.
+        decoding: How translations are searched for.
+    """
+    sources = Sources.of(backbone, texts)
+    return Translator(backbone, decoding).translate(sources, range(len(texts)), [UNTUNED] * len(texts)).texts
+
+
 class Translator:
     """Applies prompts of a pool to sources.
 

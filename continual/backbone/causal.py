@@ -50,7 +50,7 @@ class Causal(TextToText):
         between: str = "\n",
         prefix: str = "",
     ) -> None:
-        super().__init__(model, tokenizer, name, max_length, max_target, prefix)
+        super().__init__(model, tokenizer, name, max_length, max_target)
         self.between = between
         self._between = tokenizer(between, add_special_tokens=False)["input_ids"]
         if not self._between or tokenizer.eos_token_id is None:
@@ -65,6 +65,7 @@ class Causal(TextToText):
                 f"backbone.between has {len(self._between)} tokens, expected fewer than the {self.max_length} of a "
                 "source; set a shorter one."
             )
+        self.prefix = prefix  # now that it is known how much room there is
 
     def _tokenize(self, first: list[str], second: list[str] | None) -> EncodedTexts:
         if second is not None:

@@ -74,6 +74,8 @@ def load_incomplete(
     logging.set_verbosity_error()  # the load report lists the unused pooler as a surprise
     # A GGUF file holds the tokenizer too, so that reading it takes seconds: the configuration is not read again.
     where = {"gguf_file": options.pop("gguf_file")} if "gguf_file" in options else {}
+    if where:
+        _hide_gguf_bar()
     try:
         config = transformers.AutoConfig.from_pretrained(path, **where)
         where |= {"config": config} if where else {}
@@ -91,6 +93,13 @@ def load_incomplete(
             "tokenizer, or a hub name while the network is up."
         ) from error
     return model, words, set(report["missing_keys"])
+
+
+def _hide_gguf_bar() -> None:
+    """Takes away the progress bar of GGUF files, which is none of those that `transformers` switches off."""
+    from transformers import modeling_gguf_pytorch_utils as reading
+
+    reading.tqdm = lambda tensors, **options: tensors
 
 
 def check_complete(path: str | Path, model: "Module", tokenizer: "PreTrainedTokenizerBase", missing: set[str]) -> None:

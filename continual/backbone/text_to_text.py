@@ -42,6 +42,9 @@ _DECISIVE = (
     "eos_token_id",
 )
 
+_CHARACTER = 4
+"""Tokens of the longest character, where tokens are bytes: the least room for a source."""
+
 
 class TextToText(Encoder, ABC):
     """A frozen generative model. As an `Encoder` it is the stack of layers that reads the source.
@@ -73,8 +76,28 @@ class TextToText(Encoder, ABC):
         if max_target < SHORTEST:
             raise BackboneError(f"backbone.max_target is {max_target}, expected at least {SHORTEST} tokens.")
         super().__init__(model, tokenizer, name, "mean", max_length)
-        self.prefix = prefix
         self.max_target = min(max_target, self.positions)
+        self.prefix = prefix
+
+    @property
+    def prefix(self) -> str:
+        """What stands before every source.
+
+        Raises:
+            BackboneError: When it is set to one that leaves no room for a source.
+        """
+        return self._prefix
+
+    @prefix.setter
+    def prefix(self, prefix: str) -> None:
+        if prefix:
+            taken, room = len(self.tokenizer(prefix, verbose=False)["input_ids"]), self.source_room
+            if taken > room - _CHARACTER:
+                raise BackboneError(
+                    f"backbone.prefix is {prefix!r}, which takes {taken} of the {room} tokens that are read of a "
+                    "source; set a shorter one, or a larger backbone.max_length."
+                )
+        self._prefix = prefix
 
     def _opened(self, model: nn.Module) -> Body:
         if self.family not in self.readers:
@@ -202,7 +225,7 @@ class TextToText(Encoder, ABC):
         """The targets of source texts, in their order, without special tokens.
 
         Args:
-            texts: The sources.
+            texts: The sources; what is longer than the model reads is cut off (`translator.plain` divides it instead).
             decoding: How targets are searched for; greedily by default.
             steering: What one prompt does to all texts, or one prompt for each text.
             batch: How many sources of like length are taken at a time.
@@ -211,6 +234,7 @@ class TextToText(Encoder, ABC):
         results = [""] * len(texts)
         for rows in by_length(encoded.ids.lengths, batch):
             ids, mask, _ = encoded.batch(rows, self.pad_token)
+            ids, mask = (tensor.to(self.model.device) for tensor in (ids, mask))
             written = self.generate(ids, mask, decoding, steering.take(rows))
             for row, text in zip(rows.tolist(), self.decoded(written), strict=True):
                 results[row] = text

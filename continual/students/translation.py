@@ -1,6 +1,6 @@
 """What students that translate have in common: their pairs, the likelihood they learn by, their scores."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from continual.backbone.texts import by_length
 from continual.errors import ConfigError
 from continual.evaluation.corpus_scores import bleu_noise, bleu_statistics, corpus_scores
 from continual.pretraining.optimisation import setting
-from continual.translator import UNTUNED, Sources, Translator
+from continual.translator import plain
 
 if TYPE_CHECKING:
     import datasets
@@ -110,7 +110,7 @@ def measured(model: TextToText, task: "Task", dev: Parallel, config: Translating
     test, language = task.test, task.info.get("target_language")
     count = len(test) if config.test is None else min(config.test, len(test))
     sources, references = test["text"][:count], test["target"][:count]
-    written = translate(model, sources, config)
+    written = plain(model, sources, config.decoding)
     samples = list(zip(sources, written, references, strict=True))[:_SAMPLES]
     return {
         **corpus_scores(written, references, language),
@@ -133,12 +133,6 @@ def row(after: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> di
     change = after["bleu"] - before["bleu"]
     noise = bleu_noise(*(np.array(one["statistics"]) for one in (before, after)))
     return {**numbers, "bleu_change": change, "noise": noise}
-
-
-def translate(model: TextToText, texts: Sequence[str], config: TranslatingConfig) -> list[str]:
-    """Translations in the order of the texts; what is longer than the model reads is translated piece by piece."""
-    sources = Sources.of(model, texts)
-    return Translator(model, config.decoding).translate(sources, range(len(texts)), [UNTUNED] * len(texts)).texts
 
 
 def prepared(model: TextToText, config: TranslatingConfig, trained: bool = False) -> TextToText:

@@ -230,3 +230,16 @@ def test_a_source_leaves_room_for_its_target(tiny_generator_folder):
     assert pairs.texts.ids.lengths.tolist() == [66]
     ids, mask, targets = pairs.batch(torch.tensor([0]), 0)
     assert backbone.logits(backbone.below(ids, mask), mask, targets).isfinite().all()
+
+
+@pytest.mark.parametrize("family", ["t5", "gpt2"])
+def test_a_prefix_leaves_room_for_a_source(tiny_generator_folder, family):
+    """Else every source would be cut away, in training and in use, and nobody would see it."""
+    folder, words = tiny_generator_folder(family), "translate English to German: "
+    with refused(r"backbone\.prefix is 'translate .*, which takes \d+ of the 8 tokens .*; set a shorter one"):
+        load(family, folder, prefix=words, max_length=8 + (family == "gpt2"))
+    backbone = load(family, folder, prefix=words)
+    with refused("set a shorter one, or a larger backbone.max_length"):
+        backbone.prefix = words * 40
+    assert backbone.prefix == words
+    assert backbone.fits("house")

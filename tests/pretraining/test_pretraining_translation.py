@@ -339,15 +339,22 @@ def test_what_is_loaded_is_what_was_scored(made):
         assert "nrefs:1" in row["signature"]
 
 
-def test_translations_keep_the_order_of_the_texts(made):
+def test_held_out_texts_are_translated_in_order_whole_and_by_a_model_that_stays_as_it_is(made):
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
     model = AutoModelForSeq2SeqLM.from_pretrained(made.folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(made.folder)
-    config = EvaluationConfig(beams=1, max_new_tokens=5)
-    texts = [">>de<< The old man sees the small dog in the garden.", ">>de<< The cat."]
-    together = translate(model, tokenizer, texts, config)
-    assert together == [translate(model, tokenizer, [text], config)[0] for text in texts]
+    config, trained = EvaluationConfig(beams=1, max_new_tokens=5), [it.requires_grad for it in model.parameters()]
+    sentence = "The old man sees the small dog in the garden."
+    texts = [" ".join([sentence] * 40), "The cat."]
+    long, short = translate(model, tokenizer, texts, config, ">>de<<")
+    assert short == translate(model, tokenizer, texts[1:], config, ">>de<<")[0]
+    ids = model.generate(**tokenizer([f">>de<<{texts[1]}"], return_tensors="pt"), num_beams=1, max_new_tokens=5)
+    assert short == tokenizer.batch_decode(ids, skip_special_tokens=True)[0].strip()
+    assert len(tokenizer(texts[0])["input_ids"]) > 256
+    assert len(tokenizer(long)["input_ids"]) > 5 + 1, "what is longer than the model reads is translated in pieces"
+    assert [it.requires_grad for it in model.parameters()] == trained
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
 def test_the_summary_tells_what_was_done(made):

@@ -8,7 +8,8 @@ from continual.errors import ConfigError
 from continual.long_texts import pieces
 from continual.students.ckd import CKDConfig, Lesson
 from continual.students.models import copied
-from continual.students.translation import TranslatingConfig, check_targets, encode, prepared, translate
+from continual.students.translation import TranslatingConfig, check_targets, encode, prepared
+from continual.translator import plain
 
 SHORT = "the red house"
 LONG = "the red house. " * 12
@@ -20,9 +21,9 @@ def test_a_text_longer_than_the_model_reads_is_translated_as_a_whole(tiny_genera
     model = tiny_generator(family)
     parts = pieces(LONG, model.fits)
     assert len(parts) > 1
-    whole, short = translate(model, [LONG, SHORT], CONFIG)
-    assert whole == " ".join(translate(model, parts, CONFIG))
-    assert short == translate(model, [SHORT], CONFIG)[0]
+    whole, short = plain(model, [LONG, SHORT], CONFIG.decoding)
+    assert whole == " ".join(plain(model, parts, CONFIG.decoding))
+    assert short == plain(model, [SHORT], CONFIG.decoding)[0]
 
 
 @pytest.mark.parametrize("family", ["marian", "t5"])

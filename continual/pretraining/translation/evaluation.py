@@ -1,25 +1,30 @@
 """How good a translation model is on text that it has not learned from."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from continual.backbone.generation import Decoding
 from continual.backbone.likelihood import IGNORED, token_loss
+from continual.backbone.seq2seq import Seq2Seq
 from continual.backbone.texts import by_length
 from continual.pretraining.translation.config import Direction, EvaluationConfig
 from continual.pretraining.translation.pairs import EncodedPairs, decoder_batch, encode_pairs, padded
 from continual.pretraining.translation.pool import Pairs
 from continual.pretraining.translation.vocabulary import language_token
+from continual.translator import plain
 
 if TYPE_CHECKING:
     from transformers import MarianMTModel, PreTrainedTokenizerFast
 
 _BATCH = 32
 _LONGEST = 256
-"""Held-out texts are cut after this many tokens, far below the model's positions."""
+"""Tokens of a held-out text, far below the model's positions: likelihood is of the beginning of longer ones, and these
+are translated in pieces."""
 
 
 @dataclass(frozen=True)
@@ -121,34 +126,32 @@ def _bleu(
     forward = way == f"{first}-{second}"
     sources, references = zip(*(pair if forward else pair[::-1] for pair in pairs), strict=True)
     target = second if forward else first
-    tag = language_token(target) if direction.is_told else ""
-    written = translate(model, tokenizer, [f"{tag}{source}" for source in sources], config)
+    written = translate(model, tokenizer, list(sources), config, language_token(target) if direction.is_told else "")
     metric = bleu_scorer(target)
     bleu = metric.corpus_score(written, [list(references)]).score
     samples = [list(sample) for sample in zip(sources[:3], written[:3], references[:3], strict=True)]
     return {"bleu": bleu, "signature": str(metric.get_signature()), "samples": samples}
 
 
-@torch.inference_mode()
 def translate(
-    model: "MarianMTModel", tokenizer: "PreTrainedTokenizerFast", texts: list[str], config: EvaluationConfig
+    model: "MarianMTModel",
+    tokenizer: "PreTrainedTokenizerFast",
+    texts: Sequence[str],
+    config: EvaluationConfig,
+    tag: str = "",
 ) -> list[str]:
-    """Translations by beam search, in the order of the texts."""
-    lengths = torch.tensor([len(text) for text in texts])
-    result = [""] * len(texts)
-    for rows in by_length(lengths, _BATCH):
-        batch = tokenizer(
-            [texts[row] for row in rows], return_tensors="pt", padding=True, truncation=True, max_length=_LONGEST
-        )
-        written = model.generate(
-            input_ids=batch["input_ids"].to(model.device),
-            attention_mask=batch["attention_mask"].to(model.device),
-            num_beams=config.beams,
-            max_new_tokens=config.max_new_tokens,
-        )
-        for row, text in zip(rows, tokenizer.batch_decode(written, skip_special_tokens=True), strict=True):
-            result[row] = text
-    return result
+    """Translations by beam search in the order of the texts, as prompts and students on the finished model make them.
+
+    Args:
+        model: The model; it stays as it is.
+        tokenizer: Its tokenizer.
+        texts: The sources.
+        config: How they are translated.
+        tag: The token that says which language to write; empty where there is one direction.
+    """
+    # Of a copy, since a backbone freezes its model and puts hooks into it, and this one is stored afterwards.
+    backbone = Seq2Seq(deepcopy(model), tokenizer, "the model", _LONGEST, _LONGEST, tag)
+    return plain(backbone, texts, Decoding(beams=config.beams, max_new_tokens=config.max_new_tokens))
 
 
 def _cut(pairs: EncodedPairs) -> EncodedPairs:
