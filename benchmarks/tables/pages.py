@@ -13,6 +13,7 @@ FIGURE = DOCS / "figures" / "performance.svg"
 
 TABLES = {
     "pheme": rumours.pheme,
+    "stance": rumours.stance,
     "transferability": rumours.transferability,
     "methods": methods.overview,
     "winner": methods.winner,

@@ -1,6 +1,6 @@
-"""Tables of README.md: PHEME by default settings, and the transferability metrics against the truth."""
+"""Tables of runs by default settings: PHEME, stance, and the transferability metrics against the truth."""
 
-from benchmarks.tables.results import NOT_YET, result
+from benchmarks.tables.results import NOT_YET, result, with_interval
 
 
 def pheme() -> str:
@@ -22,6 +22,25 @@ def pheme() -> str:
     methods = ",".join(value["means"])
     lines += ["", f"`CONTINUAL_DATA=... python -m benchmarks.pheme --methods {methods}`, "]
     lines[-1] += "[result](benchmarks/results/pheme.json), [what limits it](docs/pheme.md)."
+    return "\n".join(lines)
+
+
+def stance() -> str:
+    """Stance towards targets: one row for each method."""
+    value = result("stance")
+    if value is None:
+        return NOT_YET
+    lines = [
+        "| method | mean F1, target told (95 % interval) | not told (95 % interval) | forgetting | trained numbers "
+        "| seconds |",
+        "|---|---|---|---|---|---|",
+    ]
+    for method, mean in value["means"].items():
+        cells = [with_interval(mean[f"{way}_interval"]) for way in ("aware", "routed")]
+        trained = max(run["trained_parameters"] for run in value["runs"] if run["method"] == method)
+        lines.append(
+            f"| `{method}` | {' | '.join(cells)} | {mean['forgetting']:.3f} | {trained:,} | {mean['seconds']:.0f} |"
+        )
     return "\n".join(lines)
 
 
