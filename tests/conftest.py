@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # the end, so that the installed package stays the one that is tested.
 sys.path.append(str(Path(__file__).parents[1]))
 
-# Processes side by side (`pytest -n`) take one processor each; read when torch is imported, here and in what tests start.
+# Processes side by side (`pytest -n`) take one processor each; read when torch is imported here and in what they start.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
