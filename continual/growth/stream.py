@@ -33,7 +33,7 @@ from continual.growth.memory import Memory, Remembered
 from continual.growth.models import grown_encoder, load_like
 from continual.growth.pools import carry_pool
 from continual.growth.prompts import carried_prompt
-from continual.growth.weights import sizes_of
+from continual.growth.weights import check_growable, sizes_of
 from continual.learner import CAPACITY, Learner
 from continual.pool.layout import remove_leftovers
 from continual.pool.prompt import PromptRecord
@@ -248,11 +248,7 @@ def check_growth(settings: LearnerSettings, encoder: Encoder) -> None:
         )
     if name == "attempt" and tuning == "deep" and settings.growth.width:
         raise RunError("ATTEMPT over prefixes grows in depth alone; use tuning=late or growth.width=0.")
-    sizes, expansion = sizes_of(encoder.model), settings.growth.expansion()
-    for _ in range(settings.growth.most):
-        larger = settings.growth.amount.of(sizes)
-        expansion.check(sizes, larger)
-        sizes = larger
+    check_growable(encoder.model, settings.growth.expansion(), settings.growth.amount, settings.growth.most)
 
 
 def check_schedule(settings: LearnerSettings, tasks: int) -> None:

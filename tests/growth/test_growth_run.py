@@ -202,7 +202,7 @@ def test_a_width_that_exact_growth_cannot_make_is_refused_before_the_run_begins(
     with pytest.raises(ConfigError, match="whole multiples alone; add 32"):
         run.execute(Progress())
     twice = started(tmp_path / "twice", tiny_folder("bert"), SCHEDULE | {"width": 32, "most": 2})
-    with pytest.raises(ConfigError, match="whole multiples alone; add 64"):
+    with pytest.raises(ConfigError, match=r"2 times by a width of 32, but exact growth .* those of 64; grow once"):
         twice.execute(Progress())
 
 

@@ -11,7 +11,7 @@ from lifelong_samples import CAUSAL, EVERYTHING, SMALL, die_in_state, lifelong_n
 from run_samples import write_config
 
 from continual.composing import names_in
-from continual.errors import BackboneError, Interrupted
+from continual.errors import BackboneError, ConfigError, Interrupted
 from continual.pretraining.config import compose
 from continual.pretraining.lifelong.metrics import average_increase, average_perplexity
 from continual.progress import Progress
@@ -237,6 +237,23 @@ def test_an_exact_growth_leaves_perplexities_as_they_were(tmp_path, one_thread):
     made.execute(Progress())
     matrix = made.summary()["perplexity"]
     assert matrix[2] == pytest.approx(matrix[0], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ["strategy.added_width=8"],
+            "exact growth keeps the statistics of layer norms for whole multiples alone; add 16",
+        ),
+        (["strategy.added_width=16"], "2 times by a width of 16, but exact growth"),
+    ],
+)
+def test_a_growth_that_will_be_impossible_is_refused_before_anything_is_learned(tmp_path, settings, message):
+    made = small(tmp_path, "strategy=elle", "strategy.expansion=exact", *settings)
+    with pytest.raises(ConfigError, match=message):
+        made.execute(Progress())
+    assert not list(made.work.glob("states/*"))
 
 
 def test_a_causal_model_grows_too(tmp_path, one_thread):

@@ -64,6 +64,8 @@ class Lifelong:
             return
         recipe, first = self.recipe, self.domains[0]
         opened = open_model(recipe.model, lambda: recipe.domains.texts(first, "train"), recipe.seed)
+        if self.strategy.expansion and len(self.domains) > 1:
+            Growing.of(self.strategy).check(opened.model, len(self.domains) - 1)
         self._take(State(opened.model, opened.tokenizer, opened.is_new))
         if opened.head:
             self._train_head(opened, first)
