@@ -248,6 +248,23 @@ def test_a_grown_pool_opens_beside_its_model_whatever_backbone_it_began_with(gro
     assert open_learner(again).encoder.depth == 7
 
 
+def test_a_pool_that_was_begun_on_a_grown_model_takes_prompts_and_lineage_of_a_grown_pool(grown, tmp_path):
+    from continual.backbone.opening import open_backbone
+
+    out = tmp_path / "larger"
+    shown("grow", str(grown.folder), str(out), "--layers", "1")
+    origin = read_lineage(out / "pool").origin["backbone"]
+    options = {key: value for key, value in origin.items() if key != "kind"}
+    encoder = open_backbone({"name": origin["kind"], "path": str(out / "model"), **options})
+    begun = tmp_path / "elsewhere" / "begun"
+    PromptPool(begun, encoder.fingerprint, opening=encoder.opening)
+    shown("pool", "export", str(out), str(tmp_path / "grown.zip"))
+    shown("pool", "import", str(begun), str(tmp_path / "grown.zip"))
+    assert read_lineage(begun).parent == open_learner(grown.folder).encoder.fingerprint
+    text = "The soup was cold."
+    assert open_learner(begun).predict([text])[0].label == open_learner(out).predict([text])[0].label
+
+
 def test_a_grown_pool_without_its_model_says_what_is_missing(grown, tmp_path):
     out = tmp_path / "larger"
     shown("grow", str(grown.folder), str(out), "--layers", "1")
