@@ -46,6 +46,9 @@ from continual.transfer.signature import Prober
 if TYPE_CHECKING:
     from streams import Task
 
+EXPANDING, CARRYING = "growth, expanding", "growth, carrying prompts over"
+"""What a watcher is told before and after the training of a grown model."""
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -133,6 +136,7 @@ class Growing:
             Interrupted: The watcher was asked to stop.
         """
         started = time.monotonic()
+        watcher.started(EXPANDING, None)
         number = len(generations(self._folder)) + 1
         seed = seed_of(self._settings.seed, "growth", str(number))
         new, plan = grown_encoder(learner.encoder, self.config.expansion(), self.config.amount, seed)
@@ -150,6 +154,7 @@ class Growing:
             BACKBONE: opening(new),
         }
         target = Generation(self._folder / FOLDER / str(number))
+        watcher.started(CARRYING, None)
         with new_folder(target.folder) as temporary:
             save_backbone(new, temporary / MODEL)
             loaded = load_like(self._root, temporary / MODEL, new.name)
