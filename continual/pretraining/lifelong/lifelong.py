@@ -110,7 +110,9 @@ class Lifelong:
             value.requires_grad_(name in opened.head)
         objective = OBJECTIVES.load("masked")(self.strategy, opened.tokenizer, self.reader.frame)
         material = self.reader.material(objective, domain, self.reader.windows.of(domain, "train"), [], [domain])
-        self._train(HEAD, domain, objective, material, self.recipe.model.head_steps, None, time.monotonic())
+        settings = self.recipe.model
+        now = time.monotonic()
+        self._train(HEAD, domain, objective, material, settings.head_steps, None, now, settings.head_rate)
         opened.model.requires_grad_(True)
 
     def _expand(self, stage: str, teacher: "PreTrainedModel | None") -> None:
@@ -136,6 +138,7 @@ class Lifelong:
         steps: int,
         teacher: "PreTrainedModel | None",
         started: float,
+        rate: float | None = None,
     ) -> None:
         """One training from start to end, and what is noted of it."""
         state, frame, seed = self.state, self.reader.frame, seed_of(self.recipe.seed, stage)
@@ -147,7 +150,7 @@ class Lifelong:
                 state.model, objective, frame, material, replay, self.strategy, teacher, steps, seed
             ),
             batches=TokenBatches(lengths, self.budget.batch_tokens, seed),
-            config=self.budget.optimisation(steps),
+            config=self.budget.optimisation(steps, rate),
             seed=seed,
             seconds=math.inf,
             started=started,
