@@ -58,10 +58,12 @@ def _of_run(path: Path, changes: Mapping[str, Any]) -> "tuple[Encoder, LearnerSe
 def _of_pool(pool: "PromptPool", changes: Mapping[str, Any]) -> "Encoder":
     """The backbone that a pool was made with."""
     from continual.backbone import BACKBONES
+    from continual.growth.generations import MODEL
     from continual.growth.lineage import read_lineage
 
     lineage = read_lineage(pool.path)
-    if lineage is not None:
+    # A pool that was begun on a grown model's folder knows where that is, and its lineage from what it imported.
+    if lineage is not None and (pool.opening is None or (pool.path.absolute().parent / MODEL).is_dir()):
         return _grown(pool.path, lineage, changes)
     settings = pool.opening
     if settings is None and pool.backbone_name in BACKBONES:  # pools of older versions keep the name alone

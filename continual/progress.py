@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 _REPORT_EVERY = 10
 _SECONDS = "task/seconds"
+_SECONDS_OF_SILENCE = 20.0
+"""After so long without a line, one tells where the training is, if there are no bars that do."""
 
 
 class Progress:
@@ -30,6 +33,8 @@ class Progress:
         self._console = console
         self._bars = None
         self._task_bar = self._stage_bar = None
+        self._training: tuple[str, int | None] = ("", None)
+        self._said = time.monotonic()
         self._stopping = threading.Event()
 
     @contextlib.contextmanager
@@ -60,11 +65,18 @@ class Progress:
         """A training begins; None for a number of steps that nobody knows yet."""
         if self._bars is not None:
             self._bars.reset(self._stage_bar, total=steps, description=f"{task}: {stage}", visible=True)
+        self._training = (f"{task}: {stage}", steps)
+        self._break_silence("")
 
     def advance(self, steps: int) -> None:
         """`steps` more steps of the current training are done."""
         if self._bars is not None:
             self._bars.update(self._stage_bar, advance=steps)
+
+    def reached(self, number: int) -> None:
+        """Step `number` (from 1) of the current training is done; says so where nothing was said for some time."""
+        total = self._training[1]
+        self._break_silence(f", step {number}" + ("" if total is None else f" of {total}"))
 
     def task_done(self, task: str, scores: Mapping[str, float | None]) -> None:
         """A task is learned and assessed."""
@@ -81,6 +93,7 @@ class Progress:
                 ("routed average", "routed/average"),
             ]
             parts = [f"{label} {printed(metric, scores[key])}" for label, key in shown if scores.get(key) is not None]
+            self._said = time.monotonic()
             self._console.print(
                 f"learned [bold]{task}[/] in {scores[_SECONDS]:.0f} s: {', '.join(parts)}",
                 highlight=False,
@@ -88,6 +101,7 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Shows a line that counts nothing."""
+        self._said = time.monotonic()
         if self._console is not None:
             self._console.print(line, markup=False, highlight=False)
 
@@ -97,6 +111,10 @@ class Progress:
             self._bars.update(self._task_bar, advance=1)
             self._bars.update(self._stage_bar, visible=False)
         self.say(line)
+
+    def _break_silence(self, step: str) -> None:
+        if self._bars is None and time.monotonic() - self._said >= _SECONDS_OF_SILENCE:
+            self.say(f"{self._training[0]}{step}")
 
     @contextlib.contextmanager
     def _drawn(self, stream: str, total: int, done: int) -> Iterator[None]:
@@ -154,6 +172,7 @@ class _TaskWatcher:
         """See `Watcher.step`."""
         self._steps = number
         self._progress.advance(1)
+        self._progress.reached(number)
         if number % _REPORT_EVERY == 0:
             self._tracker.step_metrics(self._task, stage, number, {"loss": loss})
         self._progress.check()

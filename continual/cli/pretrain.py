@@ -43,6 +43,10 @@ def _print(summary: dict[str, Any], folder: Path) -> None:
     title = f"{summary['name']}: {summary['steps']} steps in {summary['seconds']['total']:.0f} s, held-out text"
     columns = [name for name in (*_WORDS, *_NUMBERS) if any(name in row for row in summary["scores"])]
     print_table(columns, pick(summary["scores"], *columns), title, numbers=_NUMBERS)
+    if summary.get("earlier"):
+        columns = ["domain", "texts", "before", "perplexity", "change"]
+        title = "learned before, on the held-out text that its memory keeps"
+        print_table(columns, pick(summary["earlier"], *columns), title, numbers=_NUMBERS)
     for domain, place in summary.get("pool", {}).get("stream", {}).items():
         click.echo(f"{domain}: {place}")
     if "average_perplexity" in summary:

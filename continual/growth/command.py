@@ -1,5 +1,6 @@
 """Growing a model, or the pool of a run, outside a stream: what `continual grow` does."""
 
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,6 +44,8 @@ def grow_model(source: str, out: Path, expansion: Expansion, amount: Amount, see
         BackboneError: There is no such model, it cannot grow, or `out` exists.
         ConfigError: The expansion cannot make a model of that size.
     """
+    from continual.pretraining.lifelong.memory import MEMORY
+
     started = time.monotonic()
     _require_free(out, BackboneError)
     model, tokenizer, name, how = _opened(source)
@@ -54,6 +57,8 @@ def grow_model(source: str, out: Path, expansion: Expansion, amount: Amount, see
     try:
         with new_folder(out) as temporary:
             save_model(larger, tokenizer, temporary)
+            if (Path(source) / MEMORY).is_file():  # tokens and prompts mean to the grown model what they meant
+                shutil.copyfile(Path(source) / MEMORY, temporary / MEMORY)
             if how is not None:
                 keep_opening(how, temporary)
             lineage.write(temporary)

@@ -7,7 +7,7 @@ from typing import ClassVar
 from continual.errors import ConfigError
 from continual.growth.expansion import Expansion, generator
 from continual.growth.maps import Copies
-from continual.growth.sizes import Sizes
+from continual.growth.sizes import Amount, Sizes
 
 
 class Elle(Expansion):
@@ -37,8 +37,8 @@ class Elle(Expansion):
             raise ConfigError(f"growth.noise is {noise}, expected 0 or more.")
         self.noise = noise
 
-    def check(self, sizes: Sizes, larger: Sizes) -> None:
-        """See `Expansion.check`; every size can be made."""
+    def check(self, sizes: Sizes, amount: Amount) -> None:
+        """See `Expansion.check`; all can be added."""
 
     def units(self, old: int, new: int, seed: int) -> Copies:
         """See `Expansion.units`."""

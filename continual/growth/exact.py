@@ -6,7 +6,7 @@ from typing import ClassVar
 from continual.errors import ConfigError
 from continual.growth.expansion import Expansion
 from continual.growth.maps import Copies
-from continual.growth.sizes import Sizes
+from continual.growth.sizes import Amount, Sizes
 
 
 class Exact(Expansion):
@@ -28,11 +28,12 @@ class Exact(Expansion):
     identity: ClassVar[bool] = True
     tilt: ClassVar[float] = 0.25
 
-    def check(self, sizes: Sizes, larger: Sizes) -> None:
+    def check(self, sizes: Sizes, amount: Amount) -> None:
         """See `Expansion.check`."""
-        if larger.width % sizes.width:
+        if amount.width % sizes.width:
+            wider = sizes.width + amount.width
             raise ConfigError(
-                f"The added width would make states of {sizes.width} numbers {larger.width} wide, but exact growth "
+                f"The added width would make states of {sizes.width} numbers {wider} wide, but exact growth "
                 f"keeps the statistics of layer norms for whole multiples alone; add {sizes.width}, or grow by elle."
             )
 

@@ -38,8 +38,7 @@ class Expansion(ABC):
         Raises:
             ConfigError: The expansion cannot grow a model by so much.
         """
-        larger = amount.of(sizes)
-        self.check(sizes, larger)
+        larger = self.larger(sizes, amount)
         residual = self.units(sizes.width, larger.width, seed_of(seed, "growth", "residual"))
         stacks = {
             name: self._stack(name, sizes.stacks[name], larger.stacks[name], sizes.head, seed, one_head_map)
@@ -47,9 +46,14 @@ class Expansion(ABC):
         }
         return GrowthMap(self.name, family, residual, stacks, self.identity, self.tilt)
 
+    def larger(self, sizes: Sizes, amount: Amount) -> Sizes:
+        """The sizes of the grown model. Raises as `map`."""
+        self.check(sizes, amount)
+        return amount.of(sizes)
+
     @abstractmethod
-    def check(self, sizes: Sizes, larger: Sizes) -> None:
-        """Refuses sizes that the expansion cannot make. Raises as `map`."""
+    def check(self, sizes: Sizes, amount: Amount) -> None:
+        """Refuses an amount that the expansion cannot add, whatever heads there are. Raises as `map`."""
 
     @abstractmethod
     def units(self, old: int, new: int, seed: int) -> Copies:

@@ -33,7 +33,7 @@ from continual.growth.memory import Memory, Remembered
 from continual.growth.models import grown_encoder, load_like
 from continual.growth.pools import carry_pool
 from continual.growth.prompts import carried_prompt
-from continual.growth.weights import sizes_of
+from continual.growth.weights import check_growable, sizes_of
 from continual.learner import CAPACITY, Learner
 from continual.pool.layout import remove_leftovers
 from continual.pool.prompt import PromptRecord
@@ -45,6 +45,9 @@ from continual.transfer.signature import Prober
 
 if TYPE_CHECKING:
     from streams import Task
+
+EXPANDING, CARRYING = "growth, expanding", "growth, carrying prompts over"
+"""What a watcher is told before and after the training of a grown model."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,7 @@ class Growing:
             Interrupted: The watcher was asked to stop.
         """
         started = time.monotonic()
+        watcher.started(EXPANDING, None)
         number = len(generations(self._folder)) + 1
         seed = seed_of(self._settings.seed, "growth", str(number))
         new, plan = grown_encoder(learner.encoder, self.config.expansion(), self.config.amount, seed)
@@ -150,6 +154,7 @@ class Growing:
             BACKBONE: opening(new),
         }
         target = Generation(self._folder / FOLDER / str(number))
+        watcher.started(CARRYING, None)
         with new_folder(target.folder) as temporary:
             save_backbone(new, temporary / MODEL)
             loaded = load_like(self._root, temporary / MODEL, new.name)
@@ -248,11 +253,7 @@ def check_growth(settings: LearnerSettings, encoder: Encoder) -> None:
         )
     if name == "attempt" and tuning == "deep" and settings.growth.width:
         raise RunError("ATTEMPT over prefixes grows in depth alone; use tuning=late or growth.width=0.")
-    sizes, expansion = sizes_of(encoder.model), settings.growth.expansion()
-    for _ in range(settings.growth.most):
-        larger = settings.growth.amount.of(sizes)
-        expansion.check(sizes, larger)
-        sizes = larger
+    check_growable(encoder.model, settings.growth.expansion(), settings.growth.amount, settings.growth.most)
 
 
 def check_schedule(settings: LearnerSettings, tasks: int) -> None:

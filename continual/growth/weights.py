@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from continual.errors import BackboneError
+from continual.errors import BackboneError, ConfigError
 from continual.growth import families
 from continual.growth.expansion import Expansion, generator
 from continual.growth.families import Family, Stack, family_of
@@ -31,14 +31,42 @@ def plan(model: nn.Module, expansion: Expansion, amount: Amount, seed: int = 0) 
         BackboneError: Models of its family cannot grow, or this one cannot have more layers.
         ConfigError: The expansion cannot make a model of that size.
     """
+    check_growable(model, expansion, amount)
     family = family_of(model)
-    name = model.config.model_type
+    return expansion.map(model.config.model_type, family.sizes(model.config), amount, seed, family.one_head_map)
+
+
+def check_growable(model: nn.Module, expansion: Expansion, amount: Amount, times: int = 1) -> None:
+    """Refuses a model that could not grow when it has to, so that nobody learns it after hours.
+
+    Args:
+        model: A Hugging Face model.
+        expansion: How it is to grow.
+        amount: By how much each time.
+        times: How often.
+
+    Raises:
+        BackboneError: As `plan` does.
+        ConfigError: The expansion cannot make a model of that size.
+    """
+    sizes = sizes_of(model)
     if amount.layers and getattr(model.config, "scale_attn_by_inverse_layer_idx", False):
         raise BackboneError(
             "The model divides attention by its layers' numbers (scale_attn_by_inverse_layer_idx), so what stands "
             "behind a new layer would compute something else; grow its width alone."
         )
-    return expansion.map(name, family.sizes(model.config), amount, seed, family.one_head_map)
+    for done in range(times):
+        try:
+            sizes = expansion.larger(sizes, amount)
+        except ConfigError as error:
+            if not done:
+                raise
+            # Another amount is no way out: what is a whole multiple once is none of what it has made.
+            raise ConfigError(
+                f"The model is to grow {times} times by a width of {amount.width}, but {expansion.name} growth can add "
+                f"that to states of {sizes_of(model).width} numbers alone and not once more to those of {sizes.width}; "
+                "grow once, without more width, or by elle."
+            ) from error
 
 
 def grown(model: nn.Module, plan: GrowthMap, noise: float = 0.0, seed: int = 0) -> nn.Module:

@@ -1,8 +1,8 @@
 """Prompts on their way from one pool to another: a zip archive, or a folder that is a pool itself.
 
 An archive holds `pool.json` and `prompts/<id>/...` exactly as a pool does, so unpacking it gives a pool. Where its
-backbone has grown it holds the lineage too. A new pool takes over what the archive says of its backbone; one that has a
-history of its own keeps that.
+backbone has grown it holds the lineage too. A pool takes over what the archive says of its backbone and the pool itself
+does not know.
 """
 
 import contextlib

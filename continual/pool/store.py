@@ -254,7 +254,7 @@ class PromptPool:
         return archive.import_prompts(self, Path(path))
 
     def adopt(self, header: layout.Header, lineage: Mapping[str, bytes]) -> None:
-        """Takes over what the header does not say yet, and the lineage where no backbone was decided before.
+        """Takes over what the header does not say yet, and the lineage where the pool has none.
 
         Args:
             header: Of another pool of the same backbone.
@@ -268,9 +268,11 @@ class PromptPool:
         with self._lock.held():
             own = layout.Header.read(self.path) or self._header  # another process may have decided
             layout.check_backbone(self.path / layout.HEADER_FILE, own, header.backbone)
-            for name, data in lineage.items() if own.backbone is None else ():
-                with files.replacing(self.path / name) as temporary:
-                    temporary.write_bytes(data)
+            told, other = layout.LINEAGE_FILES
+            if len(lineage) == 2 and (own.backbone is None or not (self.path / told).exists()):
+                for name in (other, told):  # the one that says that there is a lineage comes last
+                    with files.replacing(self.path / name) as temporary:
+                        temporary.write_bytes(lineage[name])
             self._header = own.filled(header)
             if self._header != own:  # last: until it is there, the pool counts as new
                 self._header.write(self.path)

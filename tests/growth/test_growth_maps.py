@@ -141,6 +141,16 @@ def test_amounts_that_are_none_are_refused(amount, message):
         Amount(**amount)
 
 
+@pytest.mark.parametrize(
+    ("how", "width", "advised"), [("exact", 1, 4), ("exact", 2, 4), ("exact", 6, 4), ("elle", 1, 2)]
+)
+def test_the_width_that_is_advised_is_one_that_can_be_made(how, width, advised):
+    expansion = EXPANSIONS.load(how)()
+    with pytest.raises(ConfigError, match=rf"add (a multiple of )?{advised}\b"):
+        planned(expansion, Amount(width=width))
+    assert len(planned(expansion, Amount(width=advised)).residual) == 4 + advised
+
+
 def test_a_width_that_heads_cannot_fill_is_refused():
     with pytest.raises(ConfigError, match="states 7 wide, which heads of 2 cannot fill; add a multiple of 2"):
         Amount(width=3).of(SIZES)

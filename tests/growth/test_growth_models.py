@@ -63,6 +63,20 @@ def test_layers_that_know_their_number_get_no_others_before_them(model_of):
     plan(model, Exact(), Amount(width=32))
 
 
+@pytest.mark.parametrize("setting", ["scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn"])
+def test_settings_of_gpt2s_attention_stay_exact_where_they_are_not_refused(model_of, setting):
+    encoder = copy.copy(model_of("gpt2"))
+    config = copy.deepcopy(encoder.model.config)
+    setattr(config, setting, True)
+    encoder.model = type(encoder.model)(config).eval().requires_grad_(False)
+    amounts = [Amount(width=32), Amount(inner=20)]
+    amounts += [Amount(layers=2, width=32)] if setting == "reorder_and_upcast_attn" else []
+    for attention in ("sdpa", "eager"):
+        encoder.model.set_attn_implementation(attention)
+        for amount in amounts:
+            assert changed(encoder, Exact(), amount).largest < 1e-5, (attention, amount)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_elle_is_exact_where_nothing_but_feed_forward_units_grow_and_no_noise_is_added(model_of, family):
     encoder = model_of(family)

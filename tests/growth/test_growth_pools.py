@@ -110,17 +110,26 @@ def test_a_grown_pool_names_its_parent_and_the_map_and_the_old_one_still_opens(p
 
 
 @pytest.mark.parametrize("name", ["copy", "copy.zip"])
-def test_a_grown_pool_takes_its_lineage_along_and_another_pool_keeps_its_own(pools, tmp_path, name):
+def test_a_grown_pool_takes_its_lineage_along(pools, tmp_path, name):
     _, old, larger, new, lineage = pools
     exported = new.export(tmp_path / name, ["deep-v1"])
     taken = PromptPool(tmp_path / "taken", larger.fingerprint)
     assert [record.id for record in taken.import_(exported)] == ["deep-v1"]
-    assert read_lineage(taken.path) is None
+    assert read_lineage(taken.path).plan.to_json() == lineage.plan.to_json()
     if exported.suffix:
         shutil.unpack_archive(exported, tmp_path / "copy")
     found = read_lineage(tmp_path / "copy")
     assert (found.parent, found.plan.to_json()) == (lineage.parent, lineage.plan.to_json())
     assert read_lineage(old.export(tmp_path / "old copy")) is None
+
+
+def test_a_pool_keeps_the_lineage_that_it_has(pools, tmp_path):
+    new = pools[3]
+    before = (new.path / "growth.json").read_bytes()
+    other = new.export(tmp_path / "other")
+    (other / "growth.json").write_bytes(before.replace(b"exact", b"elle"))
+    new.import_(other)
+    assert (new.path / "growth.json").read_bytes() == before
 
 
 def test_the_same_pool_grows_to_the_same_bytes(pools, tmp_path):

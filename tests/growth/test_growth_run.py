@@ -202,7 +202,7 @@ def test_a_width_that_exact_growth_cannot_make_is_refused_before_the_run_begins(
     with pytest.raises(ConfigError, match="whole multiples alone; add 32"):
         run.execute(Progress())
     twice = started(tmp_path / "twice", tiny_folder("bert"), SCHEDULE | {"width": 32, "most": 2})
-    with pytest.raises(ConfigError, match="whole multiples alone; add 64"):
+    with pytest.raises(ConfigError, match=r"2 times by a width of 32, but exact growth .* those of 64; grow once"):
         twice.execute(Progress())
 
 
@@ -246,6 +246,23 @@ def test_a_grown_pool_opens_beside_its_model_whatever_backbone_it_began_with(gro
     shown("pool", "export", str(out), str(tmp_path / "grown.zip"))
     shown("grow", str(out), str(again), "--layers", "1")
     assert open_learner(again).encoder.depth == 7
+
+
+def test_a_pool_that_was_begun_on_a_grown_model_takes_prompts_and_lineage_of_a_grown_pool(grown, tmp_path):
+    from continual.backbone.opening import open_backbone
+
+    out = tmp_path / "larger"
+    shown("grow", str(grown.folder), str(out), "--layers", "1")
+    origin = read_lineage(out / "pool").origin["backbone"]
+    options = {key: value for key, value in origin.items() if key != "kind"}
+    encoder = open_backbone({"name": origin["kind"], "path": str(out / "model"), **options})
+    begun = tmp_path / "elsewhere" / "begun"
+    PromptPool(begun, encoder.fingerprint, opening=encoder.opening)
+    shown("pool", "export", str(out), str(tmp_path / "grown.zip"))
+    shown("pool", "import", str(begun), str(tmp_path / "grown.zip"))
+    assert read_lineage(begun).parent == open_learner(grown.folder).encoder.fingerprint
+    text = "The soup was cold."
+    assert open_learner(begun).predict([text])[0].label == open_learner(out).predict([text])[0].label
 
 
 def test_a_grown_pool_without_its_model_says_what_is_missing(grown, tmp_path):

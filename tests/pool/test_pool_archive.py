@@ -61,7 +61,7 @@ def test_a_new_pool_learns_of_its_backbone_from_the_source(pool: PromptPool, tmp
     decided = PromptPool(tmp_path / "decided", BACKBONE, backbone_name="mine")
     decided.import_(exported)
     assert decided.backbone_name == "mine"
-    assert not any((tmp_path / "decided" / file).exists() for file in LINEAGE_FILES)
+    assert all((tmp_path / "decided" / file).read_bytes() == file.encode() for file in LINEAGE_FILES)
 
 
 def test_a_pool_that_was_imported_without_its_backbones_name_learns_it(archive: Path, tmp_path: Path) -> None:

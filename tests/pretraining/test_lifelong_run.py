@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import shutil
 
 import pytest
 import torch
@@ -11,8 +12,9 @@ from lifelong_samples import CAUSAL, EVERYTHING, SMALL, die_in_state, lifelong_n
 from run_samples import write_config
 
 from continual.composing import names_in
-from continual.errors import BackboneError, Interrupted
+from continual.errors import BackboneError, ConfigError, Interrupted
 from continual.pretraining.config import compose
+from continual.pretraining.lifelong.memory import read_memory
 from continual.pretraining.lifelong.metrics import average_increase, average_perplexity
 from continual.progress import Progress
 
@@ -201,6 +203,71 @@ def test_a_model_without_a_head_gets_one_that_is_trained_alone_first(tmp_path, t
     assert [item["stage"] for item in made.summary()["trainings"]][:2] == ["head", "01-kitchen"]
 
 
+@pytest.fixture(scope="module")
+def gone_on(finished, tmp_path_factory, one_thread):
+    """A pretraining that goes on from the finished model with another domain."""
+    made = small(tmp_path_factory.mktemp("on"), *GOES_ON, f"model.path={finished.folder}")
+    made.execute(Progress())
+    return made
+
+
+GOES_ON = ("strategy=elle", "strategy.replay=0.5", "strategy.distillation=memory", "+stream.order=[greenhouse,office]")
+
+
+def test_a_finished_model_goes_on_and_replays_what_it_learned_before(finished, gone_on):
+    summary = gone_on.summary()
+    assert summary["domains"] == ["greenhouse", "office"]
+    first, second = (item["curve"][-1] for item in summary["trainings"])
+    assert {"train_memory", "loss/kitchen", "loss/harbour", "loss/office", "loss/greenhouse"} <= first.keys()
+    assert {name for name in second if name.startswith("replay/")} == {
+        "replay/kitchen",
+        "replay/harbour",
+        "replay/greenhouse",
+    }
+    assert [row["domain"] for row in summary["earlier"]] == ["kitchen", "harbour"]
+    assert all(row["texts"] > 0 and row["change"] == row["perplexity"] - row["before"] for row in summary["earlier"])
+    assert list(summary["memory"]) == ["kitchen", "harbour", "office", "greenhouse"]
+    before, after = read_memory(finished.folder), read_memory(gone_on.folder)
+    assert after.kept["kitchen"] == before.kept["kitchen"]
+    assert after.prompts["office"] == before.prompts["office"], "a domain that comes again has the symbol that it had"
+    assert list(read_memory(gone_on.folder).kept) == list(summary["memory"])
+
+
+def test_going_on_is_resumed_to_the_same_bits(finished, gone_on, tmp_path):
+    cut = small(tmp_path, *GOES_ON, f"model.path={finished.folder}")
+    for steps in (2, 6):
+        with pytest.raises(Interrupted):
+            cut.execute(StopAfter(steps))
+    cut.execute(Progress())
+    expect_same(cut, gone_on)
+    assert (cut.folder / "memory.json").read_bytes() == (gone_on.folder / "memory.json").read_bytes()
+
+
+def test_a_grown_model_keeps_the_memory_and_grows_before_the_first_new_domain(finished, tmp_path, one_thread):
+    larger = tmp_path / "larger"
+    assert call("grow", str(finished.folder), str(larger), "--layers", "1")[0] == 0
+    assert (larger / "memory.json").read_bytes() == (finished.folder / "memory.json").read_bytes()
+    settings = ("strategy.expansion=exact", "strategy.recovery=2", f"model.path={larger}")
+    made = small(tmp_path, *GOES_ON[:2], "+stream.order=[greenhouse]", *settings)
+    made.execute(Progress())
+    stages = [(item["stage"], item["domain"]) for item in made.summary()["trainings"]]
+    assert stages == [("01-greenhouse-recovery", "office"), ("01-greenhouse", "greenhouse")]
+
+
+def test_a_strategy_without_replay_leaves_no_texts_beside_the_model(tmp_path, one_thread):
+    made = small(tmp_path, "strategy=plain", "+stream.order=[kitchen]")
+    made.execute(Progress())
+    assert not (made.folder / "memory.json").exists()
+
+
+def test_a_damaged_memory_is_refused(finished, tmp_path):
+    folder = shutil.copytree(finished.folder, tmp_path / "copy")
+    (folder / "memory.json").write_text('{"schema": 1}')
+    made = small(tmp_path, f"model.path={folder}")
+    with pytest.raises(BackboneError, match=r"memory.json is damaged .* or remove it to go on without a memory"):
+        made.execute(Progress())
+
+
 def test_a_model_grows_before_each_domain_and_recovers_on_the_memory(tmp_path, one_thread):
     from transformers import AutoModelForMaskedLM
 
@@ -237,6 +304,23 @@ def test_an_exact_growth_leaves_perplexities_as_they_were(tmp_path, one_thread):
     made.execute(Progress())
     matrix = made.summary()["perplexity"]
     assert matrix[2] == pytest.approx(matrix[0], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ["strategy.added_width=8"],
+            "exact growth keeps the statistics of layer norms for whole multiples alone; add 16",
+        ),
+        (["strategy.added_width=16"], "2 times by a width of 16, but exact growth"),
+    ],
+)
+def test_a_growth_that_will_be_impossible_is_refused_before_anything_is_learned(tmp_path, settings, message):
+    made = small(tmp_path, "strategy=elle", "strategy.expansion=exact", *settings)
+    with pytest.raises(ConfigError, match=message):
+        made.execute(Progress())
+    assert not list(made.work.glob("states/*"))
 
 
 def test_a_causal_model_grows_too(tmp_path, one_thread):

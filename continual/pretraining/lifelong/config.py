@@ -21,6 +21,9 @@ class ModelConfig:
     path: str | None = setting(None, "folder, hub name or `minilm`; null: a new model with random weights")
     max_length: int = setting(128, "longer texts are cut into windows of so many tokens, special ones included")
     head_steps: int = setting(500, "steps that train a masked-LM head alone, where the model comes without one")
+    head_rate: float | None = setting(
+        0.001, "peak learning rate of that training; null: training.learning_rate, which a body at hand wants lower"
+    )
     vocabulary: int = setting(4000, "subwords of a new model, from the texts of the first domain; at least 300")
     width: int = setting(128, "width of a new model's states")
     layers: int = setting(2, "its layers")
@@ -39,6 +42,8 @@ class ModelConfig:
                 f"model.width is {self.width}, expected a multiple of model.heads ({self.heads}); change one."
             )
         _share("model", self, "dropout")
+        if self.head_rate is not None and not self.head_rate > 0:
+            raise ConfigError(f"model.head_rate is {self.head_rate}, expected a number above 0, or null.")
 
 
 @dataclass(frozen=True)
@@ -130,12 +135,12 @@ class BudgetConfig:
         _choice("training.schedule", self.schedule, SCHEDULES)
         _choice("training.precision", self.precision, PRECISIONS)
 
-    def optimisation(self, steps: int) -> OptimisationConfig:
-        """What the training loop is given for a training of `steps` steps."""
+    def optimisation(self, steps: int, rate: float | None = None) -> OptimisationConfig:
+        """What the training loop is given for a training of `steps` steps, at another peak `rate` if given."""
         return OptimisationConfig(
             steps=steps,
             batch_tokens=self.batch_tokens,
-            learning_rate=self.learning_rate,
+            learning_rate=rate or self.learning_rate,
             schedule=self.schedule,
             warmup=min(self.warmup, steps),
             cooldown=self.cooldown,

@@ -36,6 +36,12 @@ class Growing:
         amount = Amount(strategy.added_layers, strategy.added_width, strategy.added_inner)
         return cls(EXPANSIONS.load(strategy.expansion)(), amount)
 
+    def check(self, model: "PreTrainedModel", times: int) -> None:
+        """Refuses a model that cannot grow so often. Raises as `grow`."""
+        from continual.growth.weights import check_growable
+
+        check_growable(model, self.expansion, self.amount, times)
+
     def grow(self, model: "PreTrainedModel", seed: int) -> "PreTrainedModel":
         """A larger model of the same class and vocabulary, all of whose weights learn; the given one is not changed.
 

@@ -64,7 +64,14 @@ class Lifelong:
             return
         recipe, first = self.recipe, self.domains[0]
         opened = open_model(recipe.model, lambda: recipe.domains.texts(first, "train"), recipe.seed)
-        self._take(State(opened.model, opened.tokenizer, opened.is_new))
+        memory = opened.memory
+        growths = len(self.domains) - (0 if memory.kept else 1)
+        if self.strategy.expansion and growths:
+            Growing.of(self.strategy).check(opened.model, growths)
+        facts = {"memory": memory.kept, "prompts": memory.prompts, "losses": memory.losses}
+        self._take(State(opened.model, opened.tokenizer, opened.is_new, list(memory.kept), **facts))
+        if memory.kept:
+            self.place.say(f"goes on with a memory of {', '.join(memory.kept)}")
         if opened.head:
             self._train_head(opened, first)
         self._put_away()
@@ -76,12 +83,13 @@ class Lifelong:
         started, state, reader = time.monotonic(), self.state, self.reader
         stage = f"{len(state.learned) + 1:02d}-" + re.sub(r"[^\w.-]", "_", name)
         reader.add_prompt(name)
-        teacher = frozen_copy(state.model) if self.strategy.distillation != "none" and state.learned else None
-        if self.strategy.expansion and state.learned:
+        teacher = frozen_copy(state.model) if self.strategy.distillation != "none" and state.past else None
+        if self.strategy.expansion and state.past:
             self._expand(stage, teacher)
         objective = reader.objective(is_first=not state.learned)
-        windows, past = reader.windows.of(name, "train"), state.learned if self.strategy.replay else []
-        material = reader.material(objective, name, windows, past, [*state.learned, name])
+        past = [other for other in state.past if other != name]  # an earlier domain may be learned once more
+        replayed = past if self.strategy.replay else []
+        material = reader.material(objective, name, reader.windows.of(name, "train"), replayed, [*past, name])
         self._train(stage, name, objective, material, self.budget.steps, teacher, started)
         if self.strategy.replay or self.strategy.recovery:
             state.memory[name] = reader.kept(name)
@@ -90,8 +98,10 @@ class Lifelong:
         self._tell(name)
 
     def save(self, folder: Path) -> None:
-        """Writes model and tokenizer as Hugging Face's library does."""
+        """Writes model and tokenizer as Hugging Face's library does, and what a later pretraining can replay."""
         save_model(self.state.model, self.state.tokenizer, folder)
+        if self.state.memory:
+            self.state.write_memory(folder)
 
     def summary(self, seconds: float, total: float) -> dict[str, Any]:
         """What is told of the finished model; see `continual.making.recipe.Made`."""
@@ -108,7 +118,9 @@ class Lifelong:
             value.requires_grad_(name in opened.head)
         objective = OBJECTIVES.load("masked")(self.strategy, opened.tokenizer, self.reader.frame)
         material = self.reader.material(objective, domain, self.reader.windows.of(domain, "train"), [], [domain])
-        self._train(HEAD, domain, objective, material, self.recipe.model.head_steps, None, time.monotonic())
+        settings = self.recipe.model
+        now = time.monotonic()
+        self._train(HEAD, domain, objective, material, settings.head_steps, None, now, settings.head_rate)
         opened.model.requires_grad_(True)
 
     def _expand(self, stage: str, teacher: "PreTrainedModel | None") -> None:
@@ -119,10 +131,10 @@ class Lifelong:
         state.model.to(self.device).eval()
         if not self.strategy.recovery:
             return
-        *earlier, last = state.learned
+        *earlier, last = state.past
         objective = self.reader.objective(is_first=False)
         past = earlier if self.strategy.replay else []
-        material = self.reader.material(objective, last, state.memory[last], past, state.learned)
+        material = self.reader.material(objective, last, state.memory[last].windows, past, state.past)
         self._train(f"{stage}-recovery", last, objective, material, self.strategy.recovery, teacher, started)
 
     def _train(
@@ -134,6 +146,7 @@ class Lifelong:
         steps: int,
         teacher: "PreTrainedModel | None",
         started: float,
+        rate: float | None = None,
     ) -> None:
         """One training from start to end, and what is noted of it."""
         state, frame, seed = self.state, self.reader.frame, seed_of(self.recipe.seed, stage)
@@ -145,7 +158,7 @@ class Lifelong:
                 state.model, objective, frame, material, replay, self.strategy, teacher, steps, seed
             ),
             batches=TokenBatches(lengths, self.budget.batch_tokens, seed),
-            config=self.budget.optimisation(steps),
+            config=self.budget.optimisation(steps, rate),
             seed=seed,
             seconds=math.inf,
             started=started,
@@ -163,9 +176,17 @@ class Lifelong:
     def _put_away(self) -> None:
         """Adds a row to the matrix, the perplexity of every domain, learned or not, and keeps the state."""
         objective = self.reader.objective(is_first=False)
-        exams = self.reader.exams("test", self.domains).values()
-        pairs = [likelihood(self.state.model, objective, self.reader.frame, windows) for windows in exams]
-        self.state.matrix.append([perplexity(nats, tokens) for nats, tokens in pairs])
+
+        def perplexities(domains: list[str]) -> list[float]:
+            exams = self.reader.exams("test", domains).values()
+            return [
+                perplexity(*likelihood(self.state.model, objective, self.reader.frame, windows)) for windows in exams
+            ]
+
+        self.state.matrix.append(perplexities(self.domains))
+        self.state.earlier_matrix.append(
+            perplexities([name for name in self.state.earlier if name not in self.domains])
+        )
         self.states.save(self.state)
         self.checkpoints.clear()
 

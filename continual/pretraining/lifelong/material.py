@@ -11,12 +11,16 @@ from continual.pretraining.lifelong import OBJECTIVES
 from continual.pretraining.lifelong.config import CAUSAL
 from continual.pretraining.lifelong.domains import Windows
 from continual.pretraining.lifelong.evaluation import examined
+from continual.pretraining.lifelong.memory import Kept
 from continual.pretraining.lifelong.model import add_symbols
 from continual.pretraining.lifelong.objectives import Objective
 from continual.pretraining.lifelong.replay import memory_rows
 from continual.pretraining.lifelong.state import State
 from continual.pretraining.lifelong.texts import Frame, Window
 from continual.seeding import seed_of
+
+_WATCHED = 4
+"""For so many tokens that are kept for replay one of held-out text is kept."""
 
 if TYPE_CHECKING:
     from continual.pretraining.lifelong.recipe import LifelongRecipe
@@ -83,19 +87,32 @@ class Reader:
             past: Domains that are replayed, if the strategy replays any.
             watched: Domains whose held-out loss is measured.
         """
-        memory = {name: self._prepared(objective, self._state.memory[name], name) for name in past}
+        memory = {name: self._prepared(objective, self._state.memory[name].windows, name) for name in past}
         return Material(self._prepared(objective, windows, domain), memory, self.exams("dev", watched))
 
     def exams(self, split: str, domains: Sequence[str]) -> dict[str, list[Window]]:
-        """Held-out windows under the prompts of their domains, where these have one yet."""
-        return {name: examined(self._prompted(self.windows.of(name, split), name), name) for name in domains}
+        """Held-out windows under the prompts of their domains, where these have one yet.
 
-    def kept(self, domain: str) -> list[Window]:
-        """The windows of a domain that enter the memory."""
-        windows = self.windows.of(domain, "train")
-        rng = random.Random(seed_of(self._recipe.seed, "memory", domain))
-        rows = memory_rows([len(window.ids) for window in windows], self._strategy.memory, rng)
-        return [windows[row] for row in rows]
+        Of an earlier domain, whose texts the stream does not have, they are those that were kept of it.
+        """
+        known = self._recipe.domains.names
+        found = {name: self.windows.of(name, split) if name in known else self._watched(name) for name in domains}
+        return {name: examined(self._prompted(windows, name), name) for name, windows in found.items()}
+
+    def kept(self, domain: str) -> Kept:
+        """What of a domain enters the memory."""
+        tokens = self._strategy.memory
+        return Kept(
+            self._drawn(domain, "train", tokens, "memory"), self._drawn(domain, "dev", tokens // _WATCHED, "watched")
+        )
+
+    def _watched(self, domain: str) -> list[Window]:
+        return self._state.memory[domain].watched
+
+    def _drawn(self, domain: str, split: str, tokens: int, purpose: str) -> list[Window]:
+        windows = self.windows.of(domain, split)
+        rng = random.Random(seed_of(self._recipe.seed, purpose, domain))
+        return [windows[row] for row in memory_rows([len(window.ids) for window in windows], tokens, rng)]
 
     def _prepared(self, objective: Objective, windows: list[Window], domain: str) -> list[Window]:
         tokens = self._recipe.training.batch_tokens

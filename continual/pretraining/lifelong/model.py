@@ -2,7 +2,8 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +12,7 @@ from continual._torchvision import declare_missing_operators
 from continual.errors import BackboneError
 from continual.pretraining.byte_pairs import train_byte_pairs
 from continual.pretraining.lifelong.config import CAUSAL, ModelConfig
+from continual.pretraining.lifelong.memory import Memory, read_memory
 from continual.seeding import seed_of
 
 if TYPE_CHECKING:
@@ -30,12 +32,14 @@ class Opened:
         tokenizer: Its tokenizer.
         is_new: Whether all its weights are random.
         head: Names of the weights of its language-model head, where the checkpoint came without one.
+        memory: What an earlier lifelong pretraining left beside it.
     """
 
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
     is_new: bool
     head: tuple[str, ...] = ()
+    memory: Memory = field(default_factory=lambda: Memory({}, {}, {}))
 
 
 def auto_class(kind: str) -> str:
@@ -127,7 +131,7 @@ def _opened(config: ModelConfig) -> Opened:
     check_complete(where, model, tokenizer, {name for name in missing if name.startswith(body)})
     # Where a bias is tied, it has a second name that the model does not list.
     head = tuple(name for name, _ in model.named_parameters() if name in missing)
-    return Opened(model, tokenizer, is_new=False, head=head)
+    return Opened(model, tokenizer, is_new=False, head=head, memory=read_memory(Path(where)))
 
 
 def _check_kind(settings: "PretrainedConfig", where: object, kind: str) -> None:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from continual._torchvision import declare_missing_operators
 from continual.backbone.saving import save_model
 from continual.files import new_folder, read_json, write_json
+from continual.pretraining.lifelong.memory import Kept, Memory, read_memory, write_memory
 from continual.pretraining.lifelong.model import auto_class
-from continual.pretraining.lifelong.texts import Window
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-_RECORD, _MEMORY = "lifelong.json", "memory.json"
+_RECORD = "lifelong.json"
+_FACTS = ("is_new", "earlier", "learned", "prompts", "losses", "matrix", "earlier_matrix", "trainings")
 
 
 @dataclass
@@ -25,23 +26,36 @@ class State:
         model: The model.
         tokenizer: Its tokenizer, symbols of domains included.
         is_new: Whether it began with random weights.
-        learned: Names of the domains learned, in order.
-        prompts: For each of them the tokens of its prompt.
-        memory: For each of them the windows that are kept.
+        earlier: Names of the domains that the model had learned before, and of which its memory came along.
+        learned: Names of the domains learned since, in order.
+        prompts: For each of both the tokens of its prompt.
+        memory: What is kept of each, where the strategy keeps anything.
         losses: Their held-out losses when last measured, in nats for each token.
-        matrix: Perplexities: a row before any domain and one after each.
+        matrix: Perplexities of the stream's domains: a row before any domain and one after each.
+        earlier_matrix: The same of the earlier domains that the stream does not have, on what is kept of them.
         trainings: What was trained so far: stage, domain, steps, seconds, curve.
     """
 
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
     is_new: bool
+    earlier: list[str] = field(default_factory=list)
     learned: list[str] = field(default_factory=list)
     prompts: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    memory: dict[str, list[Window]] = field(default_factory=dict)
+    memory: dict[str, Kept] = field(default_factory=dict)
     losses: dict[str, float] = field(default_factory=dict)
     matrix: list[list[float | None]] = field(default_factory=list)
+    earlier_matrix: list[list[float]] = field(default_factory=list)
     trainings: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def past(self) -> list[str]:
+        """All domains learned so far, in the order in which they were last learned."""
+        return [*(name for name in self.earlier if name not in self.learned), *self.learned]
+
+    def write_memory(self, folder: Path) -> None:
+        """Stores the memory in a folder that exists."""
+        write_memory(folder, Memory(self.memory, self.prompts, self.losses))
 
 
 class States:
@@ -60,13 +74,8 @@ class States:
         place = self._folder / f"{len(state.learned):04d}"
         with new_folder(place) as temporary:
             save_model(state.model, state.tokenizer, temporary)
-            write_json(
-                temporary / _MEMORY, {name: [window.ids for window in kept] for name, kept in state.memory.items()}
-            )
-            record = {
-                name: getattr(state, name) for name in ("is_new", "learned", "prompts", "losses", "matrix", "trainings")
-            }
-            write_json(temporary / _RECORD, record)
+            state.write_memory(temporary)
+            write_json(temporary / _RECORD, {name: getattr(state, name) for name in _FACTS})
         for entry in self._folder.iterdir():
             if entry != place:
                 shutil.rmtree(entry, ignore_errors=True)
@@ -85,7 +94,7 @@ class States:
         return State(
             model=model,
             tokenizer=transformers.AutoTokenizer.from_pretrained(folder),
-            memory={name: [Window(tuple(ids)) for ids in kept] for name, kept in read_json(folder / _MEMORY).items()},
+            memory=read_memory(folder).kept,
             prompts={name: tuple(ids) for name, ids in record.pop("prompts").items()},
             **record,
         )

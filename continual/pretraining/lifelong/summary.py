@@ -31,10 +31,22 @@ def summary(
         "average_perplexity": [average_perplexity(row, learned) for learned, row in enumerate(matrix)],
         "average_increase": [average_increase(matrix, learned) for learned in range(len(matrix))],
         "prompts": {name: state.tokenizer.decode(list(tokens)).strip() for name, tokens in state.prompts.items()},
-        "memory": {name: sum(len(window.ids) for window in kept) for name, kept in state.memory.items()},
+        "memory": {name: kept.tokens for name, kept in state.memory.items()},
         "scores": [_score(matrix, number, name, sizes[name]) for number, name in enumerate(names)],
+        "earlier": _earlier(state, names),
         "trainings": state.trainings,
     }
+
+
+def _earlier(state: State, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Domains learned before, which the stream does not have, on the held-out texts that were kept of them."""
+    others = [name for name in state.earlier if name not in names]
+    first, last = state.earlier_matrix[0], state.earlier_matrix[-1]
+    return [
+        {"domain": name, "texts": len(state.memory[name].watched), "before": before, "perplexity": now}
+        | {"change": now - before}
+        for name, before, now in zip(others, first, last, strict=True)
+    ]
 
 
 def _score(matrix: Sequence[Sequence[float]], number: int, name: str, size: int) -> dict[str, Any]:

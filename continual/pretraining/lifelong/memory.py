@@ -1,0 +1,100 @@
+"""The memory beside a model: texts of each domain, as tokens, so that a later pretraining can replay and watch them.
+
+    memory.json    schema; for each domain its prompt, its held-out loss, windows to replay and held-out ones to watch
+
+It stands in the state between two domains and in the finished folder alike. A pretraining that goes on from the folder
+reads it; `transformers` and backbones do not.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from continual.errors import BackboneError
+from continual.files import read_json, write_json
+from continual.pretraining.lifelong.texts import Window
+
+MEMORY = "memory.json"
+
+_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of a domain.
+
+    Attributes:
+        windows: Windows to replay.
+        watched: Held-out windows, which tell what replay still helps.
+    """
+
+    windows: list[Window]
+    watched: list[Window]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the windows to replay."""
+        return sum(len(window.ids) for window in self.windows)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What is known of past domains.
+
+    Attributes:
+        kept: Of each domain its texts, in the order in which they were learned.
+        prompts: The tokens of the domains' prompts.
+        losses: Their held-out losses when last measured, in nats for each token.
+    """
+
+    kept: dict[str, Kept]
+    prompts: dict[str, tuple[int, ...]]
+    losses: dict[str, float]
+
+
+def write_memory(folder: Path, memory: Memory) -> None:
+    """Stores a memory in a folder that exists."""
+    domains = {
+        name: {
+            "prompt": memory.prompts[name],
+            "loss": memory.losses[name],
+            "windows": [window.ids for window in kept.windows],
+            "watched": [window.ids for window in kept.watched],
+        }
+        for name, kept in memory.kept.items()
+    }
+    write_json(folder / MEMORY, {"schema": _SCHEMA, "domains": domains})
+
+
+def read_memory(folder: Path) -> Memory:
+    """The memory in a folder; an empty one where there is none.
+
+    Raises:
+        BackboneError: It is damaged, or was written by a newer program.
+    """
+    path = folder / MEMORY
+    if not path.is_file():
+        return Memory({}, {}, {})
+    try:
+        value = read_json(path)
+        if value["schema"] > _SCHEMA:
+            raise BackboneError(
+                f"{path} has schema {value['schema']} but this program reads up to {_SCHEMA}; upgrade "
+                "continual-prompts."
+            )
+        domains: dict[str, Any] = value["domains"]
+        return Memory(
+            {name: Kept(_windows(kept["windows"]), _windows(kept["watched"])) for name, kept in domains.items()},
+            {name: tuple(kept["prompt"]) for name, kept in domains.items()},
+            {name: float(kept["loss"]) for name, kept in domains.items()},
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise BackboneError(
+            f"{path} is damaged ({type(error).__name__}: {error}); restore it from a copy, or remove it to go on "
+            "without a memory."
+        ) from error
+
+
+def _windows(rows: list[list[int]]) -> list[Window]:
+    return [Window(tuple(map(int, ids))) for ids in rows]
