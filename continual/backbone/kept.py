@@ -3,6 +3,7 @@
 Hugging Face's files say nothing of these, and a model that was scored with one pooling answers otherwise with another.
 """
 
+import hashlib
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from continual.backbone.seq2seq import Seq2Seq
 
 FILE = "backbone.json"
+_FILES_OF_MODELS = ("*.safetensors", "*.bin", "*.json", "*.model", "*.txt", "*.gguf")
+_TELLING = ("summary.json", "pretraining.json", FILE)
+"""They tell of a model, with times, and decide nothing of it; what the last one says is among a backbone's options."""
 
 
 def opening(encoder: "Encoder") -> dict[str, Any]:
@@ -70,6 +74,16 @@ def as_kept(spec: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
     if kept is None or kept["kind"] != spec.get("name"):
         return dict(spec)
     return {**spec, **{key: value for key, value in kept.items() if key != "kind" and key not in given}}
+
+
+def digest_of(folder: Path) -> str:
+    """SHA-256 over the files of a saved model that decide what it computes: the same for one that was made again."""
+    whole = hashlib.sha256()
+    for path in sorted({path for pattern in _FILES_OF_MODELS for path in folder.glob(pattern)}):
+        if path.name not in _TELLING:
+            with open(path, "rb") as file:
+                whole.update(f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return whole.hexdigest()
 
 
 def _of_generator(encoder: Any) -> dict[str, Any]:

@@ -1,15 +1,13 @@
 """The models that students and teachers are: named in settings, loaded, identified by their files."""
 
 import copy
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from continual.backbone import BACKBONES
-from continual.backbone.kept import FILE as OPENING
-from continual.backbone.kept import as_kept
+from continual.backbone.kept import as_kept, digest_of
 from continual.backbone.pretrained import found
 from continual.construction import construct_named
 from continual.errors import ConfigError
@@ -18,11 +16,8 @@ if TYPE_CHECKING:
     from continual.backbone.encoder import Encoder
     from continual.backbone.text_to_text import TextToText
 
-_DECISIVE = ("*.safetensors", "*.bin", "*.json", "*.model", "*.txt", "*.gguf")
 _PATHS = ("path", "student", "teachers", "backbone", "texts", "model")
 """Settings whose texts may be paths."""
-_OURS = ("summary.json", "pretraining.json", OPENING)
-"""They tell of a model, with times, and decide nothing of it; what the last one says is among the options."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +83,7 @@ class ModelSpec:
         path = self.options.get("path")
         if not isinstance(path, str) or not Path(path).is_dir():
             return dict(self.options)
-        return {**self.options, "path": _digest(Path(path))}
+        return {**self.options, "path": digest_of(Path(path))}
 
 
 def parse_list(value: Any, setting: str, default: str) -> tuple[ModelSpec, ...]:
@@ -137,12 +132,3 @@ def _absolute(value: Any, key: str) -> Any:
     if isinstance(value, str) and key in _PATHS and Path(value).exists():
         return str(Path(value).absolute())
     return value
-
-
-def _digest(folder: Path) -> str:
-    whole = hashlib.sha256()
-    for path in sorted({path for pattern in _DECISIVE for path in folder.glob(pattern)}):
-        if path.name not in _OURS:
-            with open(path, "rb") as file:
-                whole.update(f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return whole.hexdigest()

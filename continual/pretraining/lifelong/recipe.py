@@ -1,6 +1,5 @@
 """Lifelong pretraining: open the model, learn domain after domain, score all of them after each."""
 
-import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from continual._torchvision import declare_missing_operators
+from continual.backbone.kept import digest_of
 from continual.construction import coerced, typed
 from continual.errors import ConfigError
 from continual.making.recipe import Made, Place
@@ -71,8 +71,8 @@ class LifelongRecipe:
     def identity(self) -> dict[str, Any]:
         """See `Recipe.identity`: the texts and the model's files in the place of their paths."""
         model = asdict(self.model)
-        if self.model.path is not None:
-            model["path"] = _contents(self.model.path)
+        if self.model.path is not None and Path(self.model.path).expanduser().is_dir():
+            model["path"] = digest_of(Path(self.model.path).expanduser())
         return {
             "domains": [[name, self.domains.digest[name]] for name in self.domains.names],  # their order matters
             "model": model,
@@ -97,18 +97,3 @@ class LifelongRecipe:
         seconds = sum(training["seconds"] for training in lifelong.state.trainings)
         total = max(seconds, time.monotonic() - place.started)
         return Made(lifelong.save, lifelong.summary(round(seconds, 1), round(total, 1)))
-
-
-def _contents(path: str) -> str:
-    """A digest of a model's files, or the name of one that is no folder here."""
-    folder = Path(path).expanduser()
-    if not folder.is_dir():
-        return path
-    digest = hashlib.sha256()
-    for file in sorted(
-        entry for entry in folder.iterdir() if entry.suffix in (".json", ".safetensors", ".txt", ".model")
-    ):
-        digest.update(f"{file.name}\0".encode())
-        with open(file, "rb") as opened:
-            digest.update(hashlib.file_digest(opened, "sha256").digest())
-    return digest.hexdigest()
