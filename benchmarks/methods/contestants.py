@@ -35,11 +35,12 @@ _MODULE_RATE = Knob("training.learning_rate", (0.001, 0.003, 0.01), (0.0003,), (
 _BODY_RATE = Knob("method.learning_rate", (5e-5, 1e-4, 3e-4), (2e-5, 1e-5), (1e-3,))
 _HEAD_RATE = Knob("method.head_learning_rate", (3e-4, 1e-3, 3e-3), (1e-4,), (1e-2,), start=1e-3)
 _AGAINST_FORGETTING = {
-    "ewc": Knob("method.ewc_lambda", (1e3, 1e4, 1e5), (1e2,), (1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12), start=1e3),
-    "lwf": Knob("method.alpha", (0.3, 1.0, 3.0), (0.1,), (10.0,), start=1.0),
+    "ewc": Knob("method.ewc_lambda", (1e3, 1e5, 1e7, 1e9), (1e1,), (1e11, 1e13), start=1e3),
+    "lwf": Knob("method.alpha", (0.3, 1.0, 3.0, 10.0, 30.0), (0.1,), (100.0,), start=1.0),
     "olora": Knob("method.orthogonality", (0.05, 0.5, 5.0), (0.005, 5e-4), (50.0,), start=0.5),
 }
-"""Weights of what some methods do against forgetting, searched after their rates."""
+"""Weights of what some methods do against forgetting, searched after their rates. A wide range is tried from the start:
+where a weight is far too small, all scores are those of forgetting, and the best of them says nothing."""
 
 
 @dataclass(frozen=True)

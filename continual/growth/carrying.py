@@ -13,9 +13,16 @@ from torch import Tensor
 
 from continual.errors import LearningError
 from continual.growth.families import FAMILIES
-from continual.growth.maps import READER, Copies, GrowthMap, LayerMap
+from continual.growth.maps import DECODER, READER, Copies, GrowthMap, LayerMap
 from continual.growth.weights import keeps_affine
 from continual.tuning.base import Tensors
+from continual.tuning.both import named_for_decoder, split_stacks
+
+LAST_NORM = (
+    "A prompt that trains the norms of a decoder whose last one stands before the head (Marian) cannot be carried over "
+    "to a wider backbone, where that norm makes up for what the head cannot; use tuning.decoder={name: lora}, or "
+    "growth.width=0."
+)
 
 Spec = dict[str, Any]
 Carrier = Callable[[Spec, Tensors, GrowthMap], dict[str, Tensor]]
@@ -56,6 +63,8 @@ def carried_spec(spec: Spec, plan: GrowthMap) -> Spec:
     changed = dict(spec)
     if "base" in spec:
         changed["base"] = carried_spec(spec["base"], plan)
+    if "decoder" in spec and DECODER in plan.stacks:
+        changed["decoder"] = carried_spec(spec["decoder"], plan.of_decoder)
     if "layer" in spec:
         changed["layer"] = plan.reader.entry(spec["layer"])
     if "reduction" in spec:
@@ -147,6 +156,23 @@ def _compacter(spec: Spec, tensors: Tensors, plan: GrowthMap) -> dict[str, Tenso
     return found | (_norms({**spec, "norms": "both"}, tensors, plan) if spec.get("layer_norms", True) else {})
 
 
+def _both(spec: Spec, tensors: Tensors, plan: GrowthMap) -> dict[str, Tensor]:
+    """Each part by the map of its own stack; a backbone without a decoder of its own has the first alone."""
+    own, decoder = split_stacks(tensors)
+    _, found = carried_tuning(spec["base"], own, plan)
+    if not decoder:
+        return found
+    if not plan.residual.unchanged and trains_last_norm(spec["decoder"], plan.family):
+        raise LearningError(LAST_NORM)
+    return found | named_for_decoder(carried_tuning(spec["decoder"], decoder, plan.of_decoder)[1])
+
+
+def trains_last_norm(decoder: Mapping[str, Any], family: str) -> bool:
+    """Whether a tuning of a decoder replaces the norm that in a wider model stands for a head tied to embeddings."""
+    norms = "norm" in decoder["name"] or (decoder["name"].startswith("compacter") and decoder.get("layer_norms", True))
+    return norms and "layers" in (FAMILIES[family]().last_norm or "")
+
+
 def _silent(item: LayerMap, plan: GrowthMap, value: Tensor) -> Tensor:
     """What writes to the residual stream: nothing in a layer that begins as the identity."""
     return torch.zeros_like(value) if plan.identity and item.fresh else value
@@ -167,4 +193,5 @@ CARRIERS: dict[str, Carrier] = {
     "lora": _lora,
     "compacter": _compacter,
     "compacter_pp": _compacter,
+    "both": _both,
 }

@@ -4,7 +4,7 @@ A map says everything that growth decides. The weights, and whatever a pool hold
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -187,6 +187,11 @@ class GrowthMap:
     def reader(self) -> StackMap:
         """The layers that read a text."""
         return self.stacks[READER]
+
+    @property
+    def of_decoder(self) -> "GrowthMap":
+        """The same as a prompt in the decoder sees it, whose layers are then those of `reader`."""
+        return replace(self, stacks={READER: self.stacks[DECODER]})
 
     def to_json(self) -> dict[str, Any]:
         """What is no tensor, JSON-able."""

@@ -23,7 +23,8 @@ from continual.backbone.kept import opening
 from continual.backbone.saving import save_backbone
 from continual.errors import ConfigError, RunError
 from continual.files import new_folder
-from continual.growth.carrying import CARRIERS
+from continual.growth.carrying import CARRIERS, LAST_NORM, trains_last_norm
+from continual.growth.families import FAMILIES
 from continual.growth.generations import FOLDER, MEMORY, MODEL, POOL, Generation, generations, settings_for
 from continual.growth.keeping import Distillation, Known, Pair, answers, share_kept
 from continual.growth.learning import Learning, Split, as_far_as_kept, learning_layers, learning_weights
@@ -42,6 +43,7 @@ from continual.settings import LearnerSettings
 from continual.training.checkpoint import Checkpoints
 from continual.training.watch import Watcher
 from continual.transfer.signature import Prober
+from continual.tuning import build_tuning
 
 if TYPE_CHECKING:
     from streams import Task
@@ -246,7 +248,12 @@ def check_growth(settings: LearnerSettings, encoder: Encoder) -> None:
             f"Prompts of tuning={tuning} cannot be carried over to a grown backbone; use another tuning, or "
             "growth.when=never."
         )
-    if settings.growth.how == "elle" and settings.growth.width and (tuning in _EVEN_TUNINGS or name in _EVEN_METHODS):
+    spec = build_tuning(settings.tuning).spec()
+    wider = settings.growth.width and encoder.family in FAMILIES  # of other families more is said below
+    if "decoder" in spec and wider and trains_last_norm(spec["decoder"], encoder.family):
+        raise RunError(LAST_NORM)
+    even = {tuning, *(spec[part]["name"] for part in ("base", "decoder") if part in spec)} & {*_EVEN_TUNINGS}
+    if settings.growth.how == "elle" and settings.growth.width and (even or name in _EVEN_METHODS):
         raise RunError(
             f"Prompts of method={name} tuning={tuning} keep their meaning only where every unit is copied equally "
             "often; use growth.how=exact or growth.width=0."

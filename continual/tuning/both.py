@@ -67,15 +67,15 @@ class BothStacks(Tuning):
         tensors = self._encoder.initial(encoder, states, generator)
         if not isinstance(encoder, Seq2Seq):
             return tensors
-        return tensors | _named(self._decoder.initial(encoder.decoder, None, generator))
+        return tensors | named_for_decoder(self._decoder.initial(encoder.decoder, None, generator))
 
     def layers(self, encoder: Encoder, hidden: Tensor, mask: Tensor, tensors: Tensors) -> Iterator[Tensor]:
         """See `Tuning.layers`: of the encoder, which the decoder's part leaves alone."""
-        return self._encoder.layers(encoder, hidden, mask, _split(tensors)[0])
+        return self._encoder.layers(encoder, hidden, mask, split_stacks(tensors)[0])
 
     def steering(self, encoder: Encoder, tensors: Tensors) -> Steering:
         """See `Tuning.steering`."""
-        own, decoder = _split(tensors)
+        own, decoder = split_stacks(tensors)
         steering = self._encoder.steering(encoder, own)
         if not isinstance(encoder, Seq2Seq):
             return steering
@@ -83,13 +83,14 @@ class BothStacks(Tuning):
 
     def stack(self, prompts: Sequence[Tensors]) -> dict[str, Tensor]:
         """See `Tuning.stack`."""
-        parts = [_split(tensors) for tensors in prompts]
+        parts = [split_stacks(tensors) for tensors in prompts]
         stacked = self._encoder.stack([own for own, _ in parts])
-        return stacked | _named(self._decoder.stack([decoder for _, decoder in parts]) if parts[0][1] else {})
+        decoder = self._decoder.stack([decoder for _, decoder in parts]) if parts[0][1] else {}
+        return stacked | named_for_decoder(decoder)
 
     def tokens(self, tensors: Tensors) -> Tensor:
         """See `Tuning.tokens`: of the encoder's part."""
-        return self._encoder.tokens(_split(tensors)[0])
+        return self._encoder.tokens(split_stacks(tensors)[0])
 
 
 def _built(spec: Mapping[str, Any], layer: int) -> Tuning:
@@ -98,11 +99,12 @@ def _built(spec: Mapping[str, Any], layer: int) -> Tuning:
     return build_tuning(given | dict(spec))
 
 
-def _named(tensors: Tensors) -> dict[str, Tensor]:
+def named_for_decoder(tensors: Tensors) -> dict[str, Tensor]:
+    """The tensors of the decoder's tuning under the names that they have beside those of the encoder's."""
     return {f"{DECODER}{name}": value for name, value in tensors.items()}
 
 
-def _split(tensors: Tensors) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def split_stacks(tensors: Tensors) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The tensors of the encoder and those of the decoder, each under the names that its tuning knows."""
     own = {name: value for name, value in tensors.items() if not name.startswith(DECODER)}
     decoder = {name.removeprefix(DECODER): value for name, value in tensors.items() if name.startswith(DECODER)}

@@ -25,7 +25,11 @@ TUNINGS = {
     "lora": {"name": "lora", "rank": 2, "layer": 1, "targets": ["query", "key", "value", "output", "up", "down"]},
     "compacter": {"name": "compacter", "reduction": 4, "phm_dim": 2, "layer": 1},
     "compacter_pp": {"name": "compacter_pp", "reduction": 4, "phm_dim": 2, "layer": 2, "layer_norms": False},
+    "both": {"name": "both", "base": {"name": "late", "length": 3, "layer": 1}, "decoder": {"name": "lora", "rank": 2}},
 }
+
+DECODERS = {kind: spec | {"layer": 1} for kind, spec in TUNINGS.items() if kind not in ("input", "late", "both")}
+"""What a prompt may change in a decoder: its layers, of which the tiny ones have two."""
 
 AMOUNTS = {"depth": {"layers": 2}, "width": {"width": 32}, "both": {"layers": 4, "width": 32, "inner": 5}}
 

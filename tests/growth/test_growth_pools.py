@@ -5,11 +5,11 @@ import shutil
 
 import pytest
 import torch
-from growth_samples import AMOUNTS, FAMILIES, READOUT, TUNINGS, backbone, speaking_prompt
+from growth_samples import AMOUNTS, DECODERS, FAMILIES, READOUT, TUNINGS, backbone, speaking_prompt
 
 from continual.backbone.frozen import freeze
 from continual.errors import LearningError, PoolError
-from continual.growth.carrying import carried_spec
+from continual.growth.carrying import carried_spec, trains_last_norm
 from continual.growth.elle import Elle
 from continual.growth.exact import Exact
 from continual.growth.keeping import Held
@@ -38,7 +38,7 @@ def logits(encoder, prompt) -> torch.Tensor:
 
 
 def test_every_tuning_is_tried():
-    assert {spec["name"] for spec in TUNINGS.values()} == set(REGISTERED.names()) - {"both"}  # refused beforehand
+    assert {spec["name"] for spec in TUNINGS.values()} == set(REGISTERED.names())
 
 
 @pytest.mark.parametrize("amount", AMOUNTS)
@@ -55,6 +55,41 @@ def test_no_logit_of_any_tuning_changes_at_exact_growth(tiny_encoder, tiny_gener
         assert before.argmax(1).tolist() == after.argmax(1).tolist(), kind
         assert carried.tuning["name"] == prompt.tuning["name"]
         assert carried.provenance["carried"] == [encoder.fingerprint]
+
+
+@pytest.mark.parametrize("amount", AMOUNTS)
+@pytest.mark.parametrize("family", ["marian", "t5", "mt5"])
+def test_no_token_of_a_prompt_in_both_stacks_changes_at_exact_growth(tiny_generator, family, amount):
+    backbone = tiny_generator(family)
+    larger, plan = grown_encoder(backbone, Exact(), Amount(**AMOUNTS[amount]), seed=0)
+    prober = Prober(larger)
+    for kind, decoder in DECODERS.items():
+        spec = {"name": "both", "base": TUNINGS["late"], "decoder": decoder}
+        prompt = speaking_prompt(backbone, spec)
+        if family == "marian" and "width" in AMOUNTS[amount] and trains_last_norm(decoder, family):
+            with pytest.raises(LearningError, match="trains the norms of a decoder"):
+                carried_prompt(prompt, plan, larger, prober)
+            continue
+        carried = carried_prompt(prompt, plan, larger, prober)
+        before, after = (token_logits(*it) for it in ((backbone, prompt), (larger, carried)))
+        assert float((before - after).abs().max()) < 1e-4 * max(1.0, float(before.abs().max())), kind
+        for name in prompt.tensors:
+            if name.startswith("tuning.decoder/"):
+                prompt.tensors[name].zero_()
+        assert float((before - token_logits(backbone, prompt)).abs().max()) > 1e-3, f"{kind} says nothing"
+
+
+def token_logits(backbone, prompt) -> torch.Tensor:
+    """Logits of each token of given targets under a prompt, [texts, tokens, vocabulary]."""
+    tuning = build_tuning({key: value for key, value in prompt.tuning.items() if key != "readout"})
+    trained = {
+        name.removeprefix("tuning."): value for name, value in prompt.tensors.items() if name.startswith("tuning.")
+    }
+    steering = tuning.steering(backbone, trained)
+    pairs = backbone.parallel_texts(["the soup was cold", "a boat"], ["b a", "c"])
+    tokens, mask, targets = pairs.batch(torch.arange(2), backbone.pad_token)
+    with torch.no_grad():
+        return backbone.logits(backbone.below(tokens, mask, steering.entry), mask, targets, steering)
 
 
 def test_the_prompt_really_speaks(tiny_encoder):

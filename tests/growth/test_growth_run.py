@@ -1,6 +1,7 @@
 """Growth in a run and by command: what is recorded, what is shown, and how the result is used."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -153,10 +154,20 @@ def test_a_verdict_for_growth_grows_once(tmp_path, tiny_folder, monkeypatch):
     assert entry["evidence"]["gain"] == 1.0
 
 
+def test_norms_of_a_decoder_before_a_tied_head_are_refused_where_it_becomes_wider(tiny_generator):
+    for decoder, refused in ("layer_norm", True), ("lora", False):
+        tuning = {"name": "both", "base": {"name": "late"}, "decoder": {"name": decoder}}
+        settings = LearnerSettings(
+            method={"name": "scratch"}, tuning=tuning, growth=GrowthConfig(**SCHEDULE | {"width": 32})
+        )
+        with pytest.raises(RunError, match="trains the norms of a decoder") if refused else nullcontext():
+            check_growth(settings, tiny_generator("marian"))
+
+
 @pytest.mark.parametrize(
     ("growth", "changes", "message"),
     [
-        ({}, {"tuning": {"name": "both"}}, "tuning=both cannot be carried over"),
+        ({"how": "elle", "width": 16}, {"tuning": {"name": "both", "base": {"name": "compacter"}}}, "tuning=both keep"),
         ({"how": "elle", "width": 16}, {"tuning": {"name": "compacter"}}, "tuning=compacter keep their meaning only"),
         ({"how": "elle", "width": 16}, {"method": {"name": "l2p"}}, "method=l2p .* keep their meaning only"),
         ({"width": 32}, {"method": {"name": "attempt"}, "tuning": {"name": "deep"}}, "grows in depth alone"),
