@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 from continual.baselines.base import FINE_TUNING, Baseline, Bench
 from continual.errors import ConfigError
 from continual.evaluation.kinds import CLASSIFICATION, TRANSLATION
+from continual.limits import above, at_least
 
 if TYPE_CHECKING:
     from continual.baselines.memories import Memory
@@ -36,8 +37,10 @@ class Rates:
         Raises:
             ConfigError: One is not above 0.
         """
-        body = _above(0, learning_rate, "learning_rate")
-        return cls(body, body if head_learning_rate is None else _above(0, head_learning_rate, "head_learning_rate"))
+        body = above(0, learning_rate, "method.learning_rate")
+        return cls(
+            body, body if head_learning_rate is None else above(0, head_learning_rate, "method.head_learning_rate")
+        )
 
     def check_translating(self) -> None:
         """Refuses a rate of a classifier where none is trained.
@@ -179,10 +182,10 @@ class Ewc(SharedModel):
         decay: float = 1.0,
     ) -> None:
         super().__init__(learning_rate, head_learning_rate)
-        self.ewc_lambda = _at_least(0, ewc_lambda, "ewc_lambda")
+        self.ewc_lambda = at_least(0, ewc_lambda, "method.ewc_lambda")
         if mode not in EWC_MODES:
             raise ConfigError(f"method.mode is {mode!r}, expected one of {', '.join(EWC_MODES)}.")
-        self.mode, self.decay = mode, _at_least(0, decay, "decay")
+        self.mode, self.decay = mode, at_least(0, decay, "method.decay")
 
     def memory(self, tasks: int) -> "Memory":
         """See `SharedModel.memory`."""
@@ -220,8 +223,8 @@ class Lwf(SharedModel):
         temperature: float = 2.0,
     ) -> None:
         super().__init__(learning_rate, head_learning_rate)
-        self.alpha = _at_least(0, alpha, "alpha")
-        self.temperature = _above(0, temperature, "temperature")
+        self.alpha = at_least(0, alpha, "method.alpha")
+        self.temperature = above(0, temperature, "method.temperature")
 
     def memory(self, tasks: int) -> "Memory":
         """See `SharedModel.memory`."""
@@ -248,7 +251,7 @@ class Replay(SharedModel):
         self, learning_rate: float = 5e-5, head_learning_rate: float | None = None, memory_per_task: int = 50
     ) -> None:
         super().__init__(learning_rate, head_learning_rate)
-        self.memory_per_task = _at_least(0, memory_per_task, "memory_per_task")
+        self.memory_per_task = at_least(0, memory_per_task, "method.memory_per_task")
 
     def memory(self, tasks: int) -> "Memory":
         """See `SharedModel.memory`."""
@@ -286,8 +289,8 @@ class Agem(SharedModel):
         sample: int = 32,
     ) -> None:
         super().__init__(learning_rate, head_learning_rate)
-        self.memory_per_task = _at_least(1, memory_per_task, "memory_per_task")
-        self.sample = _at_least(1, sample, "sample")
+        self.memory_per_task = at_least(1, memory_per_task, "method.memory_per_task")
+        self.sample = at_least(1, sample, "method.sample")
 
     def check_length(self, tasks: int) -> None:
         """See `Baseline.check_length`."""
@@ -388,15 +391,3 @@ class LinearProbe(Baseline):
         from continual.baselines.own_models import LinearProbes
 
         return LinearProbes(self, bench)
-
-
-def _above(limit: float, value: float, name: str) -> float:
-    if not value > limit:
-        raise ConfigError(f"method.{name} is {value}, expected a number above {limit}.")
-    return value
-
-
-def _at_least(limit: int, value: float, name: str) -> float:
-    if not value >= limit:
-        raise ConfigError(f"method.{name} is {value}, expected {limit} or more.")
-    return value

@@ -10,6 +10,7 @@ from continual.backbone.readout import Readout
 from continual.distillation.logits import soft_divergence
 from continual.errors import ConfigError
 from continual.evaluation.kinds import CLASSIFICATION
+from continual.limits import above, at_least
 from continual.methods.base import UNRANKED, Learned, Lesson, Method
 from continual.training.examples import Examples
 from continual.training.loop import Objective, cross_entropy
@@ -50,10 +51,8 @@ class Tapd(Method):
     def __init__(self, templates: int = 3, weight: float = 1.0, temperature: float = 2.0) -> None:
         if not 1 <= templates <= len(TEMPLATES):
             raise ConfigError(f"method.templates is {templates}, expected 1 to {len(TEMPLATES)}.")
-        if weight < 0 or temperature <= 0:
-            raise ConfigError(
-                f"method.weight is {weight} and method.temperature {temperature}, expected 0 or more and above 0."
-            )
+        at_least(0, weight, "method.weight")
+        above(0, temperature, "method.temperature")
         self.templates, self.weight, self.temperature = TEMPLATES[:templates], weight, temperature
 
     def check_tuning(self, tuning: Tuning) -> None:

@@ -9,7 +9,8 @@ from torch import Tensor
 from continual.backbone.change import Adapter, Change
 from continual.backbone.encoder import Encoder
 from continual.backbone.states import States
-from continual.errors import BackboneError, ConfigError
+from continual.errors import BackboneError
+from continual.limits import at_least
 from continual.tuning.base import Tensors
 from continual.tuning.layer_norm import LayerNorm
 from continual.tuning.layered import LayerTuning, of_layer
@@ -43,10 +44,8 @@ class CompacterPlusPlus(LayerTuning):
 
     def __init__(self, reduction: int = 32, phm_dim: int = 4, layer: int = 0, layer_norms: bool = True) -> None:
         super().__init__(layer)
-        if reduction < 1 or phm_dim < 1:
-            raise ConfigError(
-                f"tuning.reduction is {reduction} and tuning.phm_dim {phm_dim}, expected at least 1; change them."
-            )
+        at_least(1, reduction, "tuning.reduction")
+        at_least(1, phm_dim, "tuning.phm_dim")
         self.reduction, self.phm_dim, self.layer_norms = reduction, phm_dim, layer_norms
         self._norms = LayerNorm(layer)
 

@@ -10,6 +10,7 @@ from continual.backbone.change import LINEAR, Change, LowRank
 from continual.backbone.encoder import Encoder
 from continual.backbone.states import States
 from continual.errors import ConfigError
+from continual.limits import above, at_least
 from continual.tuning.base import Tensors
 from continual.tuning.layered import LayerTuning, of_layer
 
@@ -34,10 +35,8 @@ class Lora(LayerTuning):
         self, rank: int = 8, alpha: float = 8.0, layer: int = 0, targets: tuple[str, ...] = ("query", "value")
     ) -> None:
         super().__init__(layer)
-        if rank < 1 or not alpha > 0:
-            raise ConfigError(
-                f"tuning.rank is {rank} and tuning.alpha {alpha}, expected at least 1 and more than 0; change them."
-            )
+        at_least(1, rank, "tuning.rank")
+        above(0, alpha, "tuning.alpha")
         chosen = list(targets) if isinstance(targets, list | tuple) else [targets]
         if not chosen or any(name not in LINEAR or chosen.count(name) > 1 for name in chosen):
             raise ConfigError(f"tuning.targets is {chosen}, expected different ones of {', '.join(LINEAR)}.")

@@ -9,7 +9,7 @@ from torch import Tensor
 from continual.backbone.change import Change, Prefix
 from continual.backbone.encoder import Encoder
 from continual.backbone.states import States
-from continual.errors import ConfigError
+from continual.limits import at_least
 from continual.tuning.base import Tensors, pad_stack
 from continual.tuning.layered import LayerTuning, of_layer
 
@@ -29,10 +29,8 @@ class DeepPrompt(LayerTuning):
     name = "deep"
 
     def __init__(self, length: int = 16, layer: int = 0, scale: float = 0.5) -> None:
-        if length < 1 or layer < 0:
-            raise ConfigError(
-                f"tuning.length is {length} and tuning.layer {layer}, expected at least 1 and 0; change them."
-            )
+        at_least(1, length, "tuning.length")
+        at_least(0, layer, "tuning.layer")
         super().__init__(layer)
         self.length, self.scale = length, scale
 

@@ -10,6 +10,7 @@ from continual.backbone.encoder import Encoder
 from continual.backbone.states import States
 from continual.backbone.steering import Steering
 from continual.errors import BackboneError, ConfigError
+from continual.limits import at_least
 from continual.tuning.base import Tensors, Tuning, pad_stack
 
 
@@ -31,10 +32,8 @@ class LatePrompt(Tuning):
     name = "late"
 
     def __init__(self, length: int = 16, layer: int = 3, init: str = "states", scale: float = 0.5) -> None:
-        if length < 1 or layer < 0:
-            raise ConfigError(
-                f"tuning.length is {length} and tuning.layer {layer}, expected at least 1 and 0; change them."
-            )
+        at_least(1, length, "tuning.length")
+        at_least(0, layer, "tuning.layer")
         if init not in ("states", "normal"):
             raise ConfigError(f"tuning.init is {init!r}, expected states or normal.")
         self.length, self.layer, self.init, self.scale = length, layer, init, scale

@@ -168,7 +168,7 @@ def test_olora_takes_low_rank_additions_alone():
     [
         ("attempt", {"sources": 0}, r"method\.sources is 0, expected at least 1"),
         ("attempt", {"start": "best"}, r"method\.start is 'best', expected source or fresh"),
-        ("attempt", {"temperature": 0.0}, r"expected at least 1, above 0"),
+        ("attempt", {"temperature": 0.0}, r"method\.temperature is 0\.0, expected a number above 0"),
         ("progressive", {"links": -1}, r"method\.links is -1, expected 0 or more"),
         ("cpt_rd", {"start": "nearest"}, r"method\.start is 'nearest', expected one of random, previous"),
         ("cpt_rd", {"consolidation": -1.0}, r"method\.consolidation is -1\.0, expected 0 or more"),

@@ -318,10 +318,10 @@ def test_a_spec_rebuilds_its_composition(name, base):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Attention(LATE, bottleneck=0), "expected at least 1, above 0"),
+        (lambda: Attention(LATE, bottleneck=0), "bottleneck is 0, expected 1 or more"),
         (lambda: Selection(LATE, size=2, top=3), "expected 1 <= top <= size"),
         (lambda: Components(LATE, size=0), "expected at least 1"),
-        (lambda: Generated(LATE, hidden=0), "expected at least 1"),
+        (lambda: Generated(LATE, hidden=0), "hidden is 0, expected 1 or more"),
         (lambda: Reparametrised(LATE, bottleneck=0), "or at least 1"),
     ],
 )

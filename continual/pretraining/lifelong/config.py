@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from continual.errors import ConfigError
+from continual.limits import at_least
 from continual.pretraining.lifelong import OBJECTIVES
 from continual.pretraining.optimisation import PRECISIONS, OptimisationConfig, setting
 from continual.registry import suggestion
@@ -34,9 +35,9 @@ class ModelConfig:
     def __post_init__(self) -> None:
         _choice("model.kind", self.kind, (MASKED, CAUSAL))
         for name in ("head_steps", "width", "layers", "heads", "inner"):
-            _at_least("model", self, name, 1)
+            at_least(1, getattr(self, name), f"model.{name}")
         for name, least in (("max_length", 8), ("vocabulary", 300)):  # 256 bytes and the special tokens
-            _at_least("model", self, name, least)
+            at_least(least, getattr(self, name), f"model.{name}")
         if self.width % self.heads:
             raise ConfigError(
                 f"model.width is {self.width}, expected a multiple of model.heads ({self.heads}); change one."
@@ -81,7 +82,7 @@ class StrategyConfig:
             if value is not None and not 0 <= value <= 1:
                 raise ConfigError(f"strategy.{name} is {value}, expected at least 0 and at most 1.")
         for name, least in (("prompt_length", 1), ("memory", 1), ("recovery", 0), ("hard", 0)):
-            _at_least("strategy", self, name, least)
+            at_least(least, getattr(self, name), f"strategy.{name}")
         if not self.mask > 0 or not self.temperature > 0:
             raise ConfigError("strategy.mask and strategy.temperature have to be above 0; raise them.")
         if self.distillation == "memory" and not self.replay:
@@ -126,9 +127,9 @@ class BudgetConfig:
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_tokens", "warmup", "evaluate_every"):
-            _at_least("training", self, name, 1)
+            at_least(1, getattr(self, name), f"training.{name}")
         for name in ("clip_norm", "weight_decay"):
-            _at_least("training", self, name, 0)
+            at_least(0, getattr(self, name), f"training.{name}")
         if not self.learning_rate > 0:
             raise ConfigError(f"training.learning_rate is {self.learning_rate}, expected a number above 0.")
         _share("training", self, "cooldown")
@@ -155,12 +156,6 @@ class BudgetConfig:
 def _choice(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise ConfigError(f"{name} is {value!r}{suggestion(value, known)}, expected one of {', '.join(known)}.")
-
-
-def _at_least(section: str, config: object, name: str, least: float) -> None:
-    value = getattr(config, name)
-    if not value >= least:
-        raise ConfigError(f"{section}.{name} is {value}, expected {least} or more.")
 
 
 def _share(section: str, config: object, name: str) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from continual.backbone.frozen import Seen
-from continual.errors import ConfigError
+from continual.limits import above, at_least
 from continual.tuning.base import Tensors
 from continual.tuning.composed.base import OWN, Composed, of_part, part, require_prompt
 
@@ -48,11 +48,10 @@ class Attention(Composed):
     ) -> None:
         super().__init__(base)
         require_prompt(self.base, "Attention over prompts")
-        if bottleneck < 1 or (temperature is not None and temperature <= 0) or attention_pace < 0:
-            raise ConfigError(
-                f"method.bottleneck is {bottleneck}, method.temperature {temperature} and method.attention_pace "
-                f"{attention_pace}, expected at least 1, above 0 and not negative; change them."
-            )
+        at_least(1, bottleneck, "method.bottleneck")
+        at_least(0, attention_pace, "method.attention_pace")
+        if temperature is not None:
+            above(0, temperature, "method.temperature")
         self.bottleneck, self.temperature, self.attention_pace = bottleneck, temperature, attention_pace
 
     def spec(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from continual.backbone.frozen import Seen
-from continual.errors import ConfigError
+from continual.limits import at_least
 from continual.tuning.base import Tensors
 from continual.tuning.composed.base import OWN, TOKENS, Composed, of_part, part, require_prompt
 
@@ -38,10 +38,8 @@ class Generated(Composed):
     ) -> None:
         super().__init__(base)
         require_prompt(self.base, "CPT-RD")
-        if embedding < 1 or hidden < 1:
-            raise ConfigError(
-                f"method.embedding is {embedding} and method.hidden {hidden}, expected at least 1; change them."
-            )
+        at_least(1, embedding, "method.embedding")
+        at_least(1, hidden, "method.hidden")
         self.embedding, self.hidden, self.train_shared = embedding, hidden, train_shared
 
     def spec(self) -> dict[str, Any]:
