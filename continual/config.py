@@ -26,6 +26,7 @@ from continual.construction import typed as _typed
 from continual.errors import ConfigError
 from continual.following import FOLLOWS, following, with_values
 from continual.growth.config import GrowthConfig
+from continual.limits import at_least
 from continual.registry import suggestion
 from continual.settings import LearnerSettings, RoutingConfig, TransferConfig
 from continual.training.config import TrainingConfig
@@ -205,7 +206,4 @@ def _following_seed(settings: Any) -> dict[str, Any]:
 
 
 def _number(resolved: Mapping[str, Any], key: str, default: float, kind: type, smallest: float = 0) -> Any:
-    value = coerced(resolved.get(key, default), kind, key)
-    if value < smallest:
-        raise ConfigError(f"{key} is {value}, expected {smallest} or more.")
-    return value
+    return at_least(smallest, coerced(resolved.get(key, default), kind, key), key)

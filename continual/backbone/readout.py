@@ -13,6 +13,7 @@ from torch import Tensor
 
 from continual.backbone.encoder import Encoder
 from continual.errors import ConfigError
+from continual.limits import at_least
 
 SUMMARIES = ("pool", "max", "min")
 
@@ -44,8 +45,7 @@ class Readout:
             raise ConfigError(
                 f"readout.summaries is {self.summaries!r}, expected one or more of {', '.join(SUMMARIES)}."
             )
-        if self.terms < 0:
-            raise ConfigError(f"readout.terms is {self.terms}, expected 0 or more.")
+        at_least(0, self.terms, "readout.terms")
         object.__setattr__(self, "summaries", tuple(self.summaries))
 
     def spec(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from continual.errors import ConfigError
 from continual.growth.sizes import Amount
+from continual.limits import above, at_least
 
 WHEN = ("never", "schedule", "capacity")
 
@@ -69,11 +70,9 @@ class GrowthConfig:
             if getattr(self, name) < 1:
                 raise ConfigError(f"growth.{name} is {getattr(self, name)}, expected at least 1.")
         for name in ("recovery", "steps", "probe_layer", "noise", "margin"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"growth.{name} is {getattr(self, name)}, expected 0 or more.")
+            at_least(0, getattr(self, name), f"growth.{name}")
         for name in ("learning_rate", "probe_learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"growth.{name} is {getattr(self, name)}, expected a number above 0.")
+            above(0, getattr(self, name), f"growth.{name}")
 
     @property
     def active(self) -> bool:

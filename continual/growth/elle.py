@@ -4,10 +4,10 @@ import random
 from collections.abc import Sequence
 from typing import ClassVar
 
-from continual.errors import ConfigError
 from continual.growth.expansion import Expansion, generator
 from continual.growth.maps import Copies
 from continual.growth.sizes import Amount, Sizes
+from continual.limits import at_least
 
 
 class Elle(Expansion):
@@ -33,8 +33,7 @@ class Elle(Expansion):
     identity: ClassVar[bool] = False
 
     def __init__(self, noise: float = 0.01) -> None:
-        if not noise >= 0:
-            raise ConfigError(f"growth.noise is {noise}, expected 0 or more.")
+        at_least(0, noise, "growth.noise")
         self.noise = noise
 
     def check(self, sizes: Sizes, amount: Amount) -> None:

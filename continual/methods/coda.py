@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from continual.errors import ConfigError
+from continual.limits import at_least
 from continual.methods.base import UNRANKED, Learned, Lesson, Method
 from continual.methods.shared import Before
 from continual.training.steered import SteeredModel
@@ -43,8 +44,7 @@ class Coda(Method):
     def __init__(self, size: int = 8, length: int = 8, orthogonality: float = 0.0) -> None:
         if length < 1:
             raise ConfigError(f"method.length is {length}, expected at least 1.")
-        if orthogonality < 0:
-            raise ConfigError(f"method.orthogonality is {orthogonality}, expected 0 or more.")
+        at_least(0, orthogonality, "method.orthogonality")
         self.size, self.length, self.orthogonality = size, length, orthogonality
         Components({"name": "deep"}, size)  # refuses bad options before anything is learned
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from continual.errors import ConfigError
 from continual.evaluation.kinds import CLASSIFICATION
+from continual.limits import at_least
 from continual.methods.base import UNRANKED, Learned, Lesson, Method, Revised, kept_tensors
 from continual.pool.keys import nearest_key
 from continual.pool.prompt import Prompt
@@ -74,8 +75,7 @@ class CptRd(Method):
     ) -> None:
         if start not in STARTS:
             raise ConfigError(f"method.start is {start!r}, expected one of {', '.join(STARTS)}.")
-        if consolidation < 0:
-            raise ConfigError(f"method.consolidation is {consolidation}, expected 0 or more.")
+        at_least(0, consolidation, "method.consolidation")
         self.start, self.consolidation, self.backward = start, consolidation, backward
         self.sizes = {"embedding": embedding, "hidden": hidden}
         Generated({"name": "deep"}, **self.sizes)  # refuses bad options before anything is learned

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from continual.errors import ConfigError
+from continual.limits import at_least
 from continual.methods.base import UNRANKED, Learned, Lesson, Method
 from continual.methods.shared import Before
 from continual.training.steered import SteeredModel
@@ -39,8 +40,7 @@ class L2P(Method):
     def __init__(self, size: int = 10, top: int = 5, length: int = 5, pull: float = 0.1) -> None:
         if length < 1:
             raise ConfigError(f"method.length is {length}, expected at least 1.")
-        if pull < 0:
-            raise ConfigError(f"method.pull is {pull}, expected 0 or more.")
+        at_least(0, pull, "method.pull")
         self.size, self.top, self.length, self.pull = size, top, length, pull
         Selection({"name": "deep"}, size, top)  # refuses bad options before anything is learned
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from continual.errors import ConfigError
+from continual.limits import at_least
 from continual.methods.base import UNRANKED, Learned, Lesson, Method
 from continual.methods.shared import Before
 from continual.training.steered import SteeredModel
@@ -36,8 +36,7 @@ class OLora(Method):
 
     def __init__(self, orthogonality: float = 0.5, decay: float = 0.0) -> None:
         for name, value in (("orthogonality", orthogonality), ("decay", decay)):
-            if value < 0:
-                raise ConfigError(f"method.{name} is {value}, expected 0 or more.")
+            at_least(0, value, f"method.{name}")
         self.orthogonality, self.decay = orthogonality, decay
 
     def check_tuning(self, tuning: Tuning) -> None:

@@ -1,6 +1,6 @@
 """Progressive Prompts: each task adds a prompt in front of all earlier ones."""
 
-from continual.errors import ConfigError
+from continual.limits import at_least
 from continual.methods.base import UNRANKED, Learned, Lesson, Method
 from continual.tuning.base import Tuning, trained_tensors
 from continual.tuning.composed.base import OWN, of_part
@@ -27,8 +27,7 @@ class Progressive(Method):
 
     def __init__(self, reparametrise: int = 0, links: int = 0) -> None:
         for name, value in (("reparametrise", reparametrise), ("links", links)):
-            if value < 0:
-                raise ConfigError(f"method.{name} is {value}, expected 0 or more.")
+            at_least(0, value, f"method.{name}")
         self.reparametrise, self.links = reparametrise, links
 
     def check_tuning(self, tuning: Tuning) -> None:

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from continual.distillation.logits import DECAYS, logit_mse, ramp
 from continual.errors import ConfigError
+from continual.limits import at_least
 from continual.methods.base import Learned, Lesson
 from continual.team import current_team
 from continual.training.config import TrainingConfig
@@ -32,8 +33,7 @@ class Teaching:
     divide_by_batch: bool = False
 
     def __post_init__(self) -> None:
-        if self.weight < 0:
-            raise ConfigError(f"method.weight is {self.weight}, expected 0 or more.")
+        at_least(0, self.weight, "method.weight")
         if self.decay not in DECAYS:
             raise ConfigError(f"method.decay is {self.decay!r}, expected one of {', '.join(DECAYS)}.")
 

@@ -1,6 +1,6 @@
 """Vega v2's recipe: low-resource tasks get a prompt distilled from a related larger task, the others learn alone."""
 
-from continual.errors import ConfigError
+from continual.limits import at_least
 from continual.methods.base import Learned, Lesson, Method
 from continual.methods.teaching import Teaching
 
@@ -29,8 +29,7 @@ class Vega(Method):
         self, low_resource: int = 500, larger: float = 2.0, weight: float = 1.0, decay: str = "linear"
     ) -> None:
         for name, value in (("low_resource", low_resource), ("larger", larger)):
-            if value < 0:
-                raise ConfigError(f"method.{name} is {value}, expected 0 or more.")
+            at_least(0, value, f"method.{name}")
         self.low_resource, self.larger = low_resource, larger
         self.teaching = Teaching(weight, decay)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from continual.errors import ConfigError
+from continual.limits import above, at_least
 
 SCHEDULES = ("inverse_sqrt", "cosine")
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -44,11 +45,9 @@ class OptimisationConfig:
 
     def _check_ranges(self) -> None:
         for name in ("minutes", "batch_tokens", "learning_rate", "warmup", "evaluate_every"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"training.{name} is {getattr(self, name)}, expected a number above 0.")
+            above(0, getattr(self, name), f"training.{name}")
         for name in ("clip_norm", "weight_decay"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"training.{name} is {getattr(self, name)}, expected 0 or more.")
+            at_least(0, getattr(self, name), f"training.{name}")
         for name in ("cooldown", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"training.{name} is {getattr(self, name)}, expected at least 0 and below 1.")

@@ -36,6 +36,7 @@ from continual.distillation.continual_translation import (
 )
 from continual.errors import ConfigError
 from continual.evaluation.corpus_scores import accumulative_degradation
+from continual.limits import at_least
 from continual.making.recipe import Made, Place
 from continual.pretraining.optimisation import OptimisationConfig, setting
 from continual.students.data import SECTIONS, TaskSpec
@@ -81,8 +82,7 @@ class CKDConfig:
             if getattr(self, name) not in known:
                 raise ConfigError(f"ckd.{name} is {getattr(self, name)!r}, expected one of {', '.join(known)}.")
         for name in ("positive", "negative", "earlier"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"ckd.{name} is {getattr(self, name)}, expected 0 or more.")
+            at_least(0, getattr(self, name), f"ckd.{name}")
 
 
 @dataclass(frozen=True)

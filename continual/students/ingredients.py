@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from continual.construction import coerced, typed
 from continual.errors import ConfigError
+from continual.limits import above
 from continual.making.recipe import Made, Place
 from continual.pretraining.optimisation import OptimisationConfig, setting
 from continual.students.models import ModelSpec
@@ -32,8 +33,8 @@ class StageConfig:
     def __post_init__(self) -> None:
         if self.steps is not None and self.steps < 0:
             raise ConfigError(f"The steps of a stage are {self.steps}, expected 0 or more, or null.")
-        if self.learning_rate is not None and not self.learning_rate > 0:
-            raise ConfigError(f"The learning_rate of a stage is {self.learning_rate}, expected a number above 0.")
+        if self.learning_rate is not None:
+            above(0, self.learning_rate, "The learning_rate of a stage")
 
     @property
     def is_left_out(self) -> bool:

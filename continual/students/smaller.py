@@ -11,6 +11,7 @@ from torch import nn
 from continual.backbone.encoder import Encoder
 from continual.distillation.hidden import MAPS, layer_map
 from continual.errors import BackboneError, ConfigError
+from continual.limits import at_least
 from continual.pretraining.optimisation import setting
 from continual.seeding import seed_of
 
@@ -45,8 +46,8 @@ class ShapeConfig:
     def __post_init__(self) -> None:
         for name in ("layers", "width", "heads", "inner"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"student.{name} is {value}, expected 1 or more.")
+            if value is not None:
+                at_least(1, value, f"student.{name}")
         if self.start not in STARTS:
             raise ConfigError(f"student.start is {self.start!r}, expected one of {', '.join(STARTS)}.")
 

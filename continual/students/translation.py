@@ -15,6 +15,7 @@ from continual.backbone.text_to_text import TextToText
 from continual.backbone.texts import by_length
 from continual.errors import ConfigError
 from continual.evaluation.corpus_scores import bleu_noise, bleu_statistics, corpus_scores
+from continual.limits import at_least
 from continual.pretraining.optimisation import setting
 from continual.translator import plain
 
@@ -39,8 +40,8 @@ class TranslatingConfig:
     def __post_init__(self) -> None:
         for name in ("beams", "max_new_tokens", "test"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"translating.{name} is {value}, expected 1 or more.")
+            if value is not None:
+                at_least(1, value, f"translating.{name}")
 
     @property
     def decoding(self) -> Decoding:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from continual.errors import ConfigError
+from continual.limits import above, at_least
 
 NOISES = ("none", "normal", "uniform")
 """Kinds of noise that HyPe may add."""
@@ -43,14 +44,12 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         positive = ("epochs", "batch_size", "learning_rate", "head_learning_rate")
         for name in positive:
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"training.{name} is {getattr(self, name)}, expected a number above 0.")
+            above(0, getattr(self, name), f"training.{name}")
         for name in ("warmup", "dropout", "average", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"training.{name} is {getattr(self, name)}, expected at least 0 and below 1.")
         for name in ("min_steps", "patience", "clip_norm", "hype_scale"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"training.{name} is {getattr(self, name)}, expected 0 or more.")
+            at_least(0, getattr(self, name), f"training.{name}")
         if self.hype not in NOISES:
             raise ConfigError(f"training.hype is {self.hype!r}, expected one of {', '.join(NOISES)}.")
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from continual.errors import ConfigError
-from continual.limits import at_least
+from continual.limits import above, at_least
 from continual.pretraining.lifelong import OBJECTIVES
 from continual.pretraining.optimisation import PRECISIONS, OptimisationConfig, setting
 from continual.registry import suggestion
@@ -130,8 +130,7 @@ class BudgetConfig:
             at_least(1, getattr(self, name), f"training.{name}")
         for name in ("clip_norm", "weight_decay"):
             at_least(0, getattr(self, name), f"training.{name}")
-        if not self.learning_rate > 0:
-            raise ConfigError(f"training.learning_rate is {self.learning_rate}, expected a number above 0.")
+        above(0, self.learning_rate, "training.learning_rate")
         _share("training", self, "cooldown")
         _choice("training.schedule", self.schedule, SCHEDULES)
         _choice("training.precision", self.precision, PRECISIONS)

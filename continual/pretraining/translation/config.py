@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from continual.errors import ConfigError
+from continual.limits import above, at_least
 from continual.pretraining.optimisation import setting
 
 BOTH = "both"
@@ -25,10 +26,8 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         for name in ("width", "encoder_layers", "decoder_layers", "heads", "inner"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"model.{name} is {getattr(self, name)}, expected 1 or more.")
-        if self.vocabulary < 300:  # 256 bytes and the special tokens
-            raise ConfigError(f"model.vocabulary is {self.vocabulary}, expected 300 or more.")
+            at_least(1, getattr(self, name), f"model.{name}")
+        at_least(300, self.vocabulary, "model.vocabulary")  # 256 bytes and the special tokens
         if self.width % self.heads or self.width % 2:
             raise ConfigError(
                 f"model.width is {self.width}, expected an even multiple of model.heads ({self.heads}); change one."
@@ -64,11 +63,9 @@ class ObjectivesConfig:
                     f"objectives.{name} is {getattr(self, name)}, expected at least 0 and at most {highest:.2g}."
                 )
         for name in ("detection", "contrast"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"objectives.{name} is {getattr(self, name)}, expected 0 or more.")
+            at_least(0, getattr(self, name), f"objectives.{name}")
         for name in ("span", "temperature"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"objectives.{name} is {getattr(self, name)}, expected a number above 0.")
+            above(0, getattr(self, name), f"objectives.{name}")
         if (self.second_view or self.detection) and not self.is_noisy:
             raise ConfigError(
                 "objectives.second_view and objectives.detection need noise; set objectives.shuffle or "
@@ -94,8 +91,7 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         for name in ("pairs", "beams", "max_new_tokens"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"evaluation.{name} is {getattr(self, name)}, expected 1 or more.")
+            at_least(1, getattr(self, name), f"evaluation.{name}")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from continual.errors import ConfigError, StreamError
+from continual.limits import at_least
 from continual.pretraining.optimisation import setting
 from continual.pretraining.translation.toy import toy_pairs
 from continual.registry import Registry
@@ -117,8 +118,7 @@ class FilesPool:
             raise ConfigError("The pool has no domains to learn from; set pool.domains=[NAME, ...].")
         if self.cap is not None and self.cap < 1:
             raise ConfigError(f"pool.cap is {self.cap}, expected 1 or more, or null for all pairs.")
-        if self.held_out < 1:
-            raise ConfigError(f"pool.held_out is {self.held_out}, expected 1 or more.")
+        at_least(1, self.held_out, "pool.held_out")
 
     def identity(self) -> dict[str, Any]:
         """See `PoolSettings.identity`: digests of the files in the place of their paths."""

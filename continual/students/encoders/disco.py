@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from continual.construction import typed
 from continual.errors import ConfigError
 from continual.files import lines_of
+from continual.limits import above, at_least
 from continual.making.recipe import Made, Place
 from continual.pretraining.optimisation import setting
 from continual.students.encoders.teachers import seen_teacher
@@ -49,12 +50,10 @@ class DiscoConfig:
 
     def __post_init__(self) -> None:
         for name in ("bank", "mse", "weight"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"disco.{name} is {getattr(self, name)}, expected 0 or more.")
+            at_least(0, getattr(self, name), f"disco.{name}")
         if not self.mse + self.weight > 0:
             raise ConfigError("disco.mse and disco.weight are 0, so nothing would be learned; set one above 0.")
-        if not self.sharpness > 0:
-            raise ConfigError(f"disco.sharpness is {self.sharpness}, expected a number above 0.")
+        above(0, self.sharpness, "disco.sharpness")
 
     def read_triplets(self) -> list[tuple[str, str, str]]:
         """The triplets of the file, none where no file is set.

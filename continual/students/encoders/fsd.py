@@ -16,6 +16,7 @@ from typing import Any
 
 from continual.construction import typed
 from continual.errors import ConfigError
+from continual.limits import above, at_least
 from continual.making.recipe import Made, Place
 from continual.pretraining.optimisation import setting
 from continual.students.encoders.teachers import save_heads, seen_teacher, tuned_teacher
@@ -48,13 +49,10 @@ class FsdConfig:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"fsd.{name} is {getattr(self, name)}, expected a number in [0, 1].")
         for name in ("memory", "positions"):
-            if getattr(self, name) < 2:
-                raise ConfigError(f"fsd.{name} is {getattr(self, name)}, expected 2 or more.")
+            at_least(2, getattr(self, name), f"fsd.{name}")
         for name in ("epsilon", "passes"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"fsd.{name} is {getattr(self, name)}, expected 0 or more.")
-        if not self.temperature > 0:
-            raise ConfigError(f"fsd.temperature is {self.temperature}, expected a number above 0.")
+            at_least(0, getattr(self, name), f"fsd.{name}")
+        above(0, self.temperature, "fsd.temperature")
 
     @property
     def remembers(self) -> bool:

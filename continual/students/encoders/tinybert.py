@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from continual.construction import typed
 from continual.errors import ConfigError
 from continual.files import lines_of
+from continual.limits import above
 from continual.making.recipe import Made, Place
 from continual.pretraining.optimisation import setting
 from continual.students.encoders.augmentation import AugmentationConfig
@@ -55,8 +56,7 @@ class TinyBertConfig:
 
         if self.map not in MAPS:
             raise ConfigError(f"tinybert.map is {self.map!r}, expected one of {', '.join(MAPS)}.")
-        if not self.temperature > 0:
-            raise ConfigError(f"tinybert.temperature is {self.temperature}, expected a number above 0.")
+        above(0, self.temperature, "tinybert.temperature")
 
     def identity(self) -> dict[str, Any]:
         """Plain values that decide the student; a digest of the texts in the place of their file's path."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from continual.backbone.causal import Causal
 from continual.backbone.texts import Ragged
 from continual.errors import ConfigError
+from continual.limits import at_least
 from continual.pretraining.optimisation import setting
 
 if TYPE_CHECKING:
@@ -34,11 +35,9 @@ class ContextConfig:
     separator: str = setting("\n\n", "what stands between two examples")
 
     def __post_init__(self) -> None:
-        if self.demonstrations < 0:
-            raise ConfigError(f"context.demonstrations is {self.demonstrations}, expected 0 or more.")
+        at_least(0, self.demonstrations, "context.demonstrations")
         for name in ("shots", "text_tokens"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"context.{name} is {getattr(self, name)}, expected 1 or more.")
+            at_least(1, getattr(self, name), f"context.{name}")
 
 
 @dataclass(frozen=True)
