@@ -38,9 +38,8 @@ class Rates:
             ConfigError: One is not above 0.
         """
         body = above(0, learning_rate, "method.learning_rate")
-        return cls(
-            body, body if head_learning_rate is None else above(0, head_learning_rate, "method.head_learning_rate")
-        )
+        head = body if head_learning_rate is None else above(0, head_learning_rate, "method.head_learning_rate")
+        return cls(body, head)
 
     def check_translating(self) -> None:
         """Refuses a rate of a classifier where none is trained.

@@ -170,7 +170,8 @@ def _both(spec: Spec, tensors: Tensors, plan: GrowthMap) -> dict[str, Tensor]:
 def trains_last_norm(decoder: Mapping[str, Any], family: str) -> bool:
     """Whether a tuning of a decoder replaces the norm that in a wider model stands for a head tied to embeddings."""
     norms = "norm" in decoder["name"] or (decoder["name"].startswith("compacter") and decoder.get("layer_norms", True))
-    return norms and "layers" in (FAMILIES[family]().last_norm or "")
+    # Only where it is a layer's own norm can a prompt replace it.
+    return norms and "{last}" in (FAMILIES[family]().last_norm or "")
 
 
 def _silent(item: LayerMap, plan: GrowthMap, value: Tensor) -> Tensor:

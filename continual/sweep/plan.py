@@ -202,7 +202,8 @@ def _refuse_changed(folder: Path, digest: str) -> None:
 
 def _other_settings(folder: Path, resolved: Mapping[str, Any]) -> RunError:
     before = _settings_in(folder)
-    told = f": {told_difference(before, resolved)}" if before else ""
+    difference = told_difference(before, resolved) if before else ""
+    told = f": {difference}" if difference else ""
     return RunError(f"{folder} was planned with other settings{told}; give the old ones, or choose another --name.")
 
 

@@ -68,8 +68,17 @@ class Lifelong:
         growths = len(self.domains) - (0 if memory.kept else 1)
         if self.strategy.expansion and growths:
             Growing.of(self.strategy).check(opened.model, growths)
-        facts = {"memory": memory.kept, "prompts": memory.prompts, "losses": memory.losses}
-        self._take(State(opened.model, opened.tokenizer, opened.is_new, list(memory.kept), **facts))
+        self._take(
+            State(
+                opened.model,
+                opened.tokenizer,
+                opened.is_new,
+                earlier=list(memory.kept),
+                prompts=memory.prompts,
+                memory=memory.kept,
+                losses=memory.losses,
+            )
+        )
         if memory.kept:
             self.place.say(f"goes on with a memory of {', '.join(memory.kept)}")
         if opened.head:

@@ -6,8 +6,7 @@ It stands in the state between two domains and in the finished folder alike. A p
 reads it; `transformers` and backbones do not.
 """
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +47,9 @@ class Memory:
         losses: Their held-out losses when last measured, in nats for each token.
     """
 
-    kept: dict[str, Kept]
-    prompts: dict[str, tuple[int, ...]]
-    losses: dict[str, float]
+    kept: dict[str, Kept] = field(default_factory=dict)
+    prompts: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    losses: dict[str, float] = field(default_factory=dict)
 
 
 def write_memory(folder: Path, memory: Memory) -> None:
@@ -75,7 +74,7 @@ def read_memory(folder: Path) -> Memory:
     """
     path = folder / MEMORY
     if not path.is_file():
-        return Memory({}, {}, {})
+        return Memory()
     try:
         value = read_json(path)
         if value["schema"] > _SCHEMA:
@@ -89,7 +88,7 @@ def read_memory(folder: Path) -> Memory:
             {name: tuple(kept["prompt"]) for name, kept in domains.items()},
             {name: float(kept["loss"]) for name, kept in domains.items()},
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BackboneError(
             f"{path} is damaged ({type(error).__name__}: {error}); restore it from a copy, or remove it to go on "
             "without a memory."

@@ -39,7 +39,7 @@ class Opened:
     tokenizer: "PreTrainedTokenizerBase"
     is_new: bool
     head: tuple[str, ...] = ()
-    memory: Memory = field(default_factory=lambda: Memory({}, {}, {}))
+    memory: Memory = field(default_factory=Memory)
 
 
 def auto_class(kind: str) -> str:

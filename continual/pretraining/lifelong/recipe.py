@@ -71,8 +71,9 @@ class LifelongRecipe:
     def identity(self) -> dict[str, Any]:
         """See `Recipe.identity`: the texts and the model's files in the place of their paths."""
         model = asdict(self.model)
-        if self.model.path is not None and Path(self.model.path).expanduser().is_dir():
-            model["path"] = digest_of(Path(self.model.path).expanduser())
+        folder = None if self.model.path is None else Path(self.model.path).expanduser()
+        if folder is not None and folder.is_dir():
+            model["path"] = digest_of(folder)
         return {
             "domains": [[name, self.domains.digest[name]] for name in self.domains.names],  # their order matters
             "model": model,
