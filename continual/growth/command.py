@@ -1,6 +1,5 @@
 """Growing a model, or the pool of a run, outside a stream: what `continual grow` does."""
 
-import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,7 +43,7 @@ def grow_model(source: str, out: Path, expansion: Expansion, amount: Amount, see
         BackboneError: There is no such model, it cannot grow, or `out` exists.
         ConfigError: The expansion cannot make a model of that size.
     """
-    from continual.pretraining.lifelong.memory import MEMORY
+    from continual.pretraining.lifelong.memory import copy_memory
 
     started = time.monotonic()
     _require_free(out, BackboneError)
@@ -57,8 +56,7 @@ def grow_model(source: str, out: Path, expansion: Expansion, amount: Amount, see
     try:
         with new_folder(out) as temporary:
             save_model(larger, tokenizer, temporary)
-            if (Path(source) / MEMORY).is_file():  # tokens and prompts mean to the grown model what they meant
-                shutil.copyfile(Path(source) / MEMORY, temporary / MEMORY)
+            copy_memory(Path(source), temporary)  # tokens and prompts mean to the grown model what they meant
             if how is not None:
                 keep_opening(how, temporary)
             lineage.write(temporary)

@@ -18,6 +18,7 @@ from continual.seeding import seed_of
 from continual.training.loop import Penalty
 from continual.training.model import PromptModel
 from continual.training.statistics import DRAWN, Statistics
+from continual.transfer.signature import stored_signature
 from continual.tuning.base import Tensors, Tuning, trained_tensors
 from continual.tuning.composed.base import OWN, of_part, part
 from continual.tuning.composed.chain import Chain, chained
@@ -157,9 +158,8 @@ class CptRd(Method):
             if evidence["gain"] > _SURE * evidence["standard_error"] and (
                 evidence["accuracy_after"] >= evidence["accuracy_before"]
             ):
-                origin = of_part(START, domain.kept) if self.start == "random" else lesson.fresh()
-                keys = domain.prompt.tensors["keys"]
-                signature = lesson.prober.signature(lesson.tuning, written, origin, keys)
+                before = stored_signature(lesson.tuning, domain.own, domain.prompt.tensors)
+                signature = lesson.prober.renewed(before, lesson.tuning, written)
                 chain = Chain(lesson.tuning.spec())
                 revised.append(Revised(domain.prompt.id, chain, tensors, signature, evidence))
         return revised

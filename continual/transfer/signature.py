@@ -45,6 +45,20 @@ class Prober:
         shift = state - self._start_state(tuning, initial)
         return Signature(tuning.tokens(tensors).detach().clone(), shift, state, self.neurons(tuning, tensors), keys)
 
+    @torch.no_grad()
+    def renewed(self, old: Signature, tuning: Tuning, tensors: Tensors) -> Signature:
+        """The signature of a new version of a prompt, which came from the same start as the version before it.
+
+        Args:
+            old: The signature of the version before.
+            tuning: The prompt's kind.
+            tensors: The tensors of the new version.
+        """
+        state = self._mean_state(tuning, tensors)
+        start = old.state - old.shift
+        tokens, neurons = tuning.tokens(tensors).detach().clone(), self.neurons(tuning, tensors)
+        return Signature(tokens, state - start, state, neurons, old.keys)
+
     def _mean_state(self, tuning: Tuning, tensors: Tensors) -> Tensor:
         """Mean over the probe texts of the pooled last state, [width]."""
         encoder = self._encoder

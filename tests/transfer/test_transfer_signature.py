@@ -42,6 +42,17 @@ def test_state_and_shift_are_means_over_the_probe(tiny_encoder, family):
     assert torch.equal(found.keys, KEYS)
 
 
+def test_a_new_version_is_measured_from_where_the_old_one_started(tiny_encoder):
+    encoder = tiny_encoder("bert")
+    tuning = build_tuning({"name": "input", "length": 3, "init": "normal"})
+    initial, old, new = (fresh(encoder, tuning, seed) for seed in range(3))
+    prober = Prober(encoder)
+    before = prober.signature(tuning, old, initial, KEYS)
+    renewed, whole = prober.renewed(before, tuning, new), prober.signature(tuning, new, initial, KEYS)
+    for name in ("tokens", "shift", "state", "neurons", "keys"):
+        torch.testing.assert_close(getattr(renewed, name), getattr(whole, name), rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("family", ["bert", "roberta"])
 def test_neurons_are_those_that_hooks_on_the_model_see(tiny_encoder, family):
     """Prompt and one special token; the units above zero at that token's position, in all layers."""

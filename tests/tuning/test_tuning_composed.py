@@ -342,18 +342,29 @@ def rendered(encoder, template: str, texts: list[str], targets: list[str] | None
 def test_a_text_and_its_target_are_put_into_the_template(tiny_encoder, family):
     encoder = tiny_encoder(family)
     texts, targets = ["the soup was rude", "in the rain"], ["police", "the north"]
+    space = "" if family == "roberta" else " "  # its published masks take the space before them
     made = rendered(encoder, "{target} ? {mask} . {text}", texts, targets)
     tokenizer = encoder.tokenizer
     for row, (text, target) in enumerate(zip(texts, targets, strict=True)):
         start, end = made.ids.offsets[row : row + 2].tolist()
         ids, marks = (values[start:end].tolist() for values in (made.ids.values, made.marks.values))
-        whole = tokenizer(f"{target} ? {tokenizer.mask_token} . {text}")["input_ids"]
-        # A byte-level vocabulary has other tokens for a word without a space before it; the words are the same.
-        assert tokenizer.decode(ids).replace(" ", "") == tokenizer.decode(whole).replace(" ", "")
+        whole = tokenizer(f"{target} ?{space}{tokenizer.mask_token} . {text}")["input_ids"]
+        assert ids == whole
         size = len(tokenizer(target, add_special_tokens=False)["input_ids"])
         assert marks[1 : 1 + size] == [2] * size
         assert marks[ids.index(tokenizer.mask_token_id)] == 1
         assert sum(mark != 0 for mark in marks) == size + 1
+
+
+def test_words_behind_a_space_are_those_of_the_midst_of_a_sentence(tiny_encoder):
+    """A byte-level vocabulary has other tokens for a word at the beginning."""
+    encoder = tiny_encoder("roberta")
+    tokenizer = encoder.tokenizer
+    made = rendered(encoder, "{text} . The attitude to {target} is {mask} .", ["the rain"], ["the police"])
+    sentence = f"the rain . The attitude to the police is{tokenizer.mask_token} ."
+    assert made.ids.values.tolist() == tokenizer(sentence)["input_ids"]
+    police = tokenizer(" the police", add_special_tokens=False)["input_ids"]
+    assert made.ids.values[made.marks.values == 2].tolist() == police
 
 
 def test_a_text_that_is_too_long_loses_its_end_and_nothing_else(tiny_encoder):

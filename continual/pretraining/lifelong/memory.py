@@ -6,6 +6,7 @@ It stands in the state between two domains and in the finished folder alike. A p
 reads it; `transformers` and backbones do not.
 """
 
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,12 @@ def write_memory(folder: Path, memory: Memory) -> None:
         for name, kept in memory.kept.items()
     }
     write_json(folder / MEMORY, {"schema": _SCHEMA, "domains": domains})
+
+
+def copy_memory(source: Path, folder: Path) -> None:
+    """Takes the memory that lies beside a model along to another folder; nothing where there is none."""
+    if (source / MEMORY).is_file():
+        shutil.copyfile(source / MEMORY, folder / MEMORY)
 
 
 def read_memory(folder: Path) -> Memory:

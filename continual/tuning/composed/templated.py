@@ -98,7 +98,10 @@ class Templated(Composed):
     def _render(self, encoder: Encoder, tokens: list[int]) -> list[tuple[int, int]]:
         """Token ids with their marks, special tokens around them."""
         tokenizer = encoder.tokenizer
-        text, target = _parts(tokens, set(tokenizer.all_special_ids))
+        text, target = (
+            _behind_a_space(tokenizer, ids) if self._follows_a_space(place) else ids
+            for place, ids in zip(("{text}", "{target}"), _parts(tokens, set(tokenizer.all_special_ids)), strict=True)
+        )
         filled: dict[str, list[tuple[int, int]]] = {
             "{text}": [(token, 0) for token in text],
             "{target}": [(token, TARGET) for token in target],
@@ -111,8 +114,12 @@ class Templated(Composed):
         middle = [item for piece in self._pieces for item in (filled.get(piece) or fixed.get(piece, []))]
         return [*start, *middle, *end]
 
+    def _follows_a_space(self, place: str) -> bool:
+        before = self._pieces.index(place) - 1
+        return before >= 0 and self._pieces[before][-1:].isspace()
+
     def _fixed_ids(self, tokenizer: Any, piece: str) -> list[tuple[int, int]]:
-        return [(token, 0) for token in tokenizer(piece.rstrip(), add_special_tokens=False)["input_ids"]]
+        return [(token, 0) for token in _ids(tokenizer, piece.rstrip())]
 
 
 def _parts(tokens: list[int], special: set[int]) -> tuple[list[int], list[int]]:
@@ -122,6 +129,17 @@ def _parts(tokens: list[int], special: set[int]) -> tuple[list[int], list[int]]:
     if cut is None:
         return inner, []
     return [token for token in inner[:cut] if token not in special], inner[cut + 1 :]
+
+
+def _behind_a_space(tokenizer: Any, tokens: list[int]) -> list[int]:
+    """The tokens of words in the midst of a sentence; byte-level vocabularies have others at its beginning."""
+    if _ids(tokenizer, "a") == _ids(tokenizer, " a"):
+        return tokens
+    return _ids(tokenizer, " " + tokenizer.decode(tokens, clean_up_tokenization_spaces=False).lstrip())
+
+
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
 def _frame(tokenizer: Any) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
