@@ -1,5 +1,6 @@
 """Tables of docs/grid.md: PANDA's orderings, and what each transferability metric foresaw."""
 
+from benchmarks.tables.markdown import coded, markdown
 from benchmarks.tables.results import NOT_YET, result
 from continual.evaluation.typed import from_json
 from continual.grid.findings import Findings
@@ -23,33 +24,30 @@ def table() -> str:
 
 def orderings(found: Findings) -> str:
     """Each ordering with its figures."""
-    lines = ["| ordering | on dev | holds | on test | holds |", "|---|---|---|---|---|"]
+    rows = []
     for line in ordering_lines(found.orderings):
         cells = [cell for pair in zip(line.figures, map(_answer, line.holds), strict=True) for cell in pair]
-        lines.append(f"| {line.claim} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append([line.claim, *cells])
+    return markdown(("ordering", "on dev", "holds", "on test", "holds"), rows)
 
 
 def targets(measured: Measured, found: Findings) -> str:
     """What each target reaches by itself and, over the sources, by transfer."""
-    lines = [
-        "| target, test accuracy | scratch | vanilla transfer, over sources | PANDA, over sources |",
-        "|---|---|---|---|",
-    ]
+    heads = ("target, test accuracy", "scratch", "vanilla transfer, over sources", "PANDA, over sources")
+    rows = []
     for column, target in enumerate(measured.targets):
         cells = [_range([row[column] for row in found.tables[name]]) for name in ("transfer_test", "panda_test")]
-        lines.append(f"| `{target}` | {found.scratch[target]['test']:.3f} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append([f"`{target}`", f"{found.scratch[target]['test']:.3f}", *cells])
+    return markdown(heads, rows)
 
 
 def metrics(measured: Measured, found: Findings) -> str:
     """Spearman's correlation of each metric with the first epoch."""
-    names = " | ".join(f"`{target}`" for target in measured.targets)
-    lines = [f"| metric, Spearman | {names} | mean |", f"|---|{'---|' * (len(measured.targets) + 1)}"]
+    rows = []
     for name, one in found.spearman.items():
         cells = [*(one.targets[target] for target in measured.targets), one.mean]
-        lines.append(f"| `{name}` | {' | '.join('–' if cell is None else f'{cell:+.2f}' for cell in cells)} |")
-    return "\n".join(lines)
+        rows.append([f"`{name}`", *("–" if cell is None else f"{cell:+.2f}" for cell in cells)])
+    return markdown(("metric, Spearman", *coded(measured.targets), "mean"), rows)
 
 
 def _answer(holds: bool | None) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import astuple
 from typing import Any
 
+from benchmarks.tables.markdown import coded, markdown
 from benchmarks.tables.results import NOT_YET, result, with_interval
 from continual.evaluation.intervals import mean_interval
 
@@ -20,14 +21,14 @@ def exactness() -> str:
     if value is None:
         return NOT_YET
     grown = list(dict.fromkeys(row["grown"] for row in value["rows"]))
-    heads = " | ".join(f"{name}: exact | elle" for name in grown)
-    lines = [f"| model | output | of at most | {heads} |", f"|---|---|---|{'---|' * (2 * len(grown))}"]
+    heads = ["model", "output", "of at most", *(head for name in grown for head in (f"{name}: exact", "elle"))]
+    lines = []
     for model in dict.fromkeys(row["model"] for row in value["rows"]):
         rows = {row["grown"]: row for row in value["rows"] if row["model"] == model}
         about = rows[grown[0]]["exact"]
         changes = [_change(rows[name][how]["largest"]) for name in grown for how in ("exact", "elle")]
-        lines.append(f"| {model} | {about['what']} | {about['scale']:.1f} | {' | '.join(changes)} |")
-    return "\n".join(lines)
+        lines.append([model, about["what"], f"{about['scale']:.1f}", *changes])
+    return markdown(heads, lines)
 
 
 def needed() -> str:
@@ -36,22 +37,20 @@ def needed() -> str:
     if value is None:
         return NOT_YET
     tasks = value["tasks"]
-    heads = " | ".join(f"`{task}`" for task in tasks)
-    lines = [
-        f"| | average (95 % interval) | forgetting | {heads} | minutes | grown after |",
-        f"|---|---|---|{'---|' * len(tasks)}---|---|",
-    ]
+    heads = ("", "average (95 % interval)", "forgetting", *coded(tasks), "minutes", "grown after")
+    rows = []
     for arm, title in _ARMS.items():
         runs = [run for run in value["runs"] if run["growth"] == arm]
         if runs:
             cells = [_mean([run["accuracies"][task] for run in runs]) for task in tasks]
             grown = [entry["task"] for run in runs for entry in run["growths"] if entry["to"] is not None]
-            lines.append(
-                f"| {title} | {_interval([run['average'] for run in runs])} "
-                f"| {_mean([run['forgetting'] for run in runs])} | {' | '.join(cells)} "
-                f"| {sum(run['seconds'] for run in runs) / len(runs) / 60:.1f} | {', '.join(grown) or '–'} |"
+            average, forgetting = (
+                _interval([run["average"] for run in runs]),
+                _mean([run["forgetting"] for run in runs]),
             )
-    return "\n".join([*lines, "", _about(value)])
+            minutes = f"{sum(run['seconds'] for run in runs) / len(runs) / 60:.1f}"
+            rows.append([title, average, forgetting, *cells, minutes, ", ".join(grown) or "–"])
+    return markdown(heads, rows, _about(value))
 
 
 def unneeded() -> str:
@@ -59,14 +58,14 @@ def unneeded() -> str:
     value = _group("unneeded")
     if value is None:
         return NOT_YET
-    lines = ["| stream | tasks tested | grown | largest gain | average |", "|---|---|---|---|---|"]
+    rows = []
     for stream in dict.fromkeys(run["stream"] for run in value["runs"]):
         runs = [run for run in value["runs"] if run["stream"] == stream]
         gains = [entry["evidence"]["gain"] for run in runs for entry in run["growths"]]
-        asked, grown = (sum(run[key] for run in runs) for key in ("asked", "grown"))
+        asked, grown = (str(sum(run[key] for run in runs)) for key in ("asked", "grown"))
         largest = f"{max(gains):+.3f}" if gains else "–"
-        lines.append(f"| `{stream}` | {asked} | {grown} | {largest} | {_mean([run['average'] for run in runs])} |")
-    return "\n".join([*lines, "", _about(value)])
+        rows.append([f"`{stream}`", asked, grown, largest, _mean([run["average"] for run in runs])])
+    return markdown(("stream", "tasks tested", "grown", "largest gain", "average"), rows, _about(value))
 
 
 def _group(name: str) -> dict[str, Any] | None:
@@ -76,7 +75,7 @@ def _group(name: str) -> dict[str, Any] | None:
 
 def _about(value: dict[str, Any]) -> str:
     seeds = len({run["seed"] for run in value["runs"]})
-    settings = ", ".join(f"`{word}`" for word in value["settings"])
+    settings = ", ".join(coded(value["settings"]))
     return f"{seeds} seeds; {settings}; {value['machine']['cpus']} cores; [result](../benchmarks/results/growth.json)."
 
 

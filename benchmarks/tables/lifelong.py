@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from benchmarks.tables.markdown import coded, markdown
 from benchmarks.tables.results import NOT_YET, result, with_interval
 
 
@@ -12,26 +13,32 @@ def table() -> str:
         return NOT_YET
     means = value["means"]
     tasks = list(next(iter(means.values()))["accuracy"])
-    lines = [
-        f"| strategy | AP (95 % interval) | AP+ (95 % interval) | {' | '.join(f'`{name}`' for name in tasks)} "
-        "| mean accuracy (95 % interval) | minutes |",
-        f"|---|---|---|{'---|' * len(tasks)}---|---|",
+    heads = (
+        "strategy",
+        "AP (95 % interval)",
+        "AP+ (95 % interval)",
+        *coded(tasks),
+        "mean accuracy (95 % interval)",
+        "minutes",
+    )
+    rows = [
+        [
+            f"`{name}`",
+            _interval(mean.get("average_perplexity"), ".1f"),
+            _interval(mean.get("average_increase"), "+.1f"),
+            *(f"{mean['accuracy'][task]:.3f}" for task in tasks),
+            _interval(mean["mean_accuracy"], ".3f"),
+            f"{mean['seconds'] / 60:.1f}" if "seconds" in mean else "–",
+        ]
+        for name, mean in means.items()
     ]
-    for name, mean in means.items():
-        accuracies = " | ".join(f"{mean['accuracy'][task]:.3f}" for task in tasks)
-        minutes = f"{mean['seconds'] / 60:.1f}" if "seconds" in mean else "–"
-        lines.append(
-            f"| `{name}` | {_interval(mean.get('average_perplexity'), '.1f')} "
-            f"| {_interval(mean.get('average_increase'), '+.1f')} | {accuracies} "
-            f"| {_interval(mean['mean_accuracy'], '.3f')} | {minutes} |"
-        )
     seeds = means["plain"]["mean_accuracy"][3] if "plain" in means else 1
     about = (
         f"{seeds} seeds, {value['seconds'] / 60:.0f} minutes in all on {value['machine']['cpus']} cores; "
         "`CONTINUAL_DATA=... python -m benchmarks.lifelong --cache DIR`, "
         "[result](../benchmarks/results/lifelong.json)."
     )
-    return "\n".join([*lines, "", about])
+    return markdown(heads, rows, about)
 
 
 def _interval(found: list[Any] | None, form: str) -> str:

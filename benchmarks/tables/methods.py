@@ -4,6 +4,7 @@ from dataclasses import astuple
 from typing import Any
 
 from benchmarks.methods.contestants import CONTESTANTS, SEEDS, STREAMS
+from benchmarks.tables.markdown import coded, markdown
 from benchmarks.tables.results import NOT_YET, result, with_interval
 from continual.evaluation.intervals import mean_interval
 
@@ -12,6 +13,19 @@ _KINDS = {
     "shared": "one model for all tasks, never told the task",
     "bound": "all tasks at once",
 }
+
+_COLUMNS = (
+    "method",
+    "told (95 % interval)",
+    "not told (95 % interval)",
+    "forgetting, told",
+    "not told",
+    "BWT",
+    "FWT",
+    "trained numbers",
+    "CPU seconds",
+    "seeds",
+)
 
 _KEEPING_MORE = ("per_task", "linear_probe", "cumulative")
 """Baselines with a whole model or a classifier for each task, or with all texts of all tasks."""
@@ -29,24 +43,24 @@ def overview() -> str:
         return NOT_YET
     streams = value["streams"]
     methods = [name for name in CONTESTANTS if ", " not in name]
-    heads = " | ".join(f"{stream}: told | not told" for stream in streams)
-    lines = [f"| method | {heads} | trained numbers | CPU minutes |", f"|---|{'---|' * (2 * len(streams) + 2)}"]
+    heads = [head for stream in streams for head in (f"{stream}: told", "not told")]
+    lines: list[list[str]] = []
     for kind, title in _KINDS.items():
         of_kind = [
             name for name in methods if CONTESTANTS[name].kind == kind and any(name in it for it in streams.values())
         ]
         if of_kind:
-            lines.append(f"| *{title}* |{' |' * (2 * len(streams) + 2)}")
+            lines.append([f"*{title}*", *[""] * (len(heads) + 2)])
         for name in sorted(of_kind, key=lambda name: -_over(streams, name, "aware" if kind == "own" else "routed")):
             means = {stream: table[name]["mean"] for stream, table in streams.items() if name in table}
             cells = [_number(means.get(stream, {}).get(key)) for stream in streams for key in ("aware", "routed")]
             trained = max(mean["trained_parameters"] or 0 for mean in means.values())
             minutes = sum(mean["seconds"] for mean in means.values()) / 60
-            lines.append(f"| `{name}` | {' | '.join(cells)} | {trained:,.0f} | {minutes:.1f} |")
+            lines.append([f"`{name}`", *cells, f"{trained:,.0f}", f"{minutes:.1f}"])
     fewest = min(row["mean"]["seeds"] for table in streams.values() for row in table.values())
-    if fewest < len(SEEDS):
-        lines += ["", f"Not finished: some rows have {fewest} of {len(SEEDS)} seeds, a dash has none yet."]
-    return "\n".join(lines)
+    unfinished = f"Not finished: some rows have {fewest} of {len(SEEDS)} seeds, a dash has none yet."
+    below = [unfinished] if fewest < len(SEEDS) else []
+    return markdown(("method", *heads, "trained numbers", "CPU minutes"), lines, *below)
 
 
 def table(stream: str) -> str:
@@ -54,23 +68,20 @@ def table(stream: str) -> str:
     value = result("methods")
     if value is None or not value["streams"][stream]:
         return NOT_YET
-    lines = [
-        "| method | told (95 % interval) | not told (95 % interval) | forgetting, told | not told | BWT | FWT "
-        "| trained numbers | CPU seconds | seeds |",
-        f"|---|{'---|' * 9}",
-    ]
+    lines = []
     rows = value["streams"][stream]
     for name in sorted(rows, key=lambda name: -(rows[name]["mean"]["aware"] or 0)):
         mean = rows[name]["mean"]
         cells = [
+            f"`{name}`",
             *(_with_interval(mean, key) for key in ("aware", "routed")),
             *(_number(mean[key]) for key in ("forgetting", "routed_forgetting", "bwt", "fwt")),
             f"{mean['trained_parameters'] or 0:,.0f}",
             f"{mean['seconds']:.0f}",
             f"{mean['seeds']}",
         ]
-        lines.append(f"| `{name}` | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return markdown(_COLUMNS, lines)
 
 
 def winner() -> str:
@@ -78,23 +89,29 @@ def winner() -> str:
     value = result("methods")
     if value is None:
         return NOT_YET
-    lines = [
-        "| stream | best of a pool | best with one model | difference (95 % interval) | joint | best that keeps more "
-        "| pool above every one model | within 1 point of joint |",
-        f"|---|{'---|' * 7}",
-    ]
+    heads = (
+        "stream",
+        "best of a pool",
+        "best with one model",
+        "difference (95 % interval)",
+        "joint",
+        "best that keeps more",
+        "pool above every one model",
+        "within 1 point of joint",
+    )
+    lines = []
     for stream, rows in value["streams"].items():
         own, shared, more = (_best_routed(rows, names) for names in (_POOL, _ONE_MODEL, _KEEPING_MORE))
         joint = rows["joint"]["mean"]["routed"] if "joint" in rows else None
         if own and shared and joint is not None:
             accuracy = {name: rows[name]["mean"]["routed"] for name in (own, shared)}
             verdicts = (accuracy[own] > accuracy[shared], accuracy[own] >= joint - 0.01)
-            said = " | ".join("yes" if verdict else "**no**" for verdict in verdicts)
-            best = " | ".join(f"`{name}` {accuracy[name]:.3f}" for name in (own, shared))
+            said = ["yes" if verdict else "**no**" for verdict in verdicts]
+            best = [f"`{name}` {accuracy[name]:.3f}" for name in (own, shared)]
             kept = f"`{more}` {rows[more]['mean']['routed']:.3f}" if more else "–"
             difference = _difference(rows[own], rows[shared])
-            lines.append(f"| `{stream}` | {best} | {difference} | {joint:.3f} | {kept} | {said} |")
-    return "\n".join(lines)
+            lines.append([f"`{stream}`", *best, difference, f"{joint:.3f}", kept, *said])
+    return markdown(heads, lines)
 
 
 def _best_routed(rows: dict[str, Any], names: tuple[str, ...]) -> str | None:
@@ -114,8 +131,8 @@ def caps() -> str:
     value = result("methods")
     if value is None:
         return NOT_YET
-    lines = ["| stream | settings |", "|---|---|", f"| all | {_settings(value['budget'])} |"]
-    return "\n".join([*lines, *(f"| `{stream}` | {_settings(caps)} |" for stream, caps in value["caps"].items())])
+    own = [[f"`{stream}`", _settings(caps)] for stream, caps in value["caps"].items()]
+    return markdown(("stream", "settings"), [["all", _settings(value["budget"])], *own])
 
 
 def search() -> str:
@@ -127,13 +144,11 @@ def search() -> str:
     for found in value["streams"].values():
         rows = found | rows
     lines = [
-        "| method | settings | searched, with the accuracy of each value, and the choice in bold |",
-        "|---|---|---|",
+        [f"`{name}`", _settings(rows[name]["settings"]), "; ".join(map(_tried, rows[name]["searched"])) or "–"]
+        for name in CONTESTANTS
+        if name in rows
     ]
-    for name in (name for name in CONTESTANTS if name in rows):
-        tried = "; ".join(map(_tried, rows[name]["searched"]))
-        lines.append(f"| `{name}` | {_settings(rows[name]['settings'])} | {tried or '–'} |")
-    return "\n".join(lines)
+    return markdown(("method", "settings", "searched, with the accuracy of each value, and the choice in bold"), lines)
 
 
 def _tried(searched: dict[str, Any]) -> str:
@@ -150,7 +165,7 @@ def _over(streams: dict[str, Any], name: str, key: str) -> float:
 
 
 def _settings(words: list[str]) -> str:
-    return ", ".join(f"`{word}`" for word in words)
+    return ", ".join(coded(words))
 
 
 def _number(value: float | None) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from benchmarks.measure import Row
 from benchmarks.shares import REST
 from benchmarks.speed import PROMPT, SAVING
+from benchmarks.tables.markdown import markdown
 from benchmarks.tables.results import NOT_YET, result
 
 NO_GPU = "Not measured: no GPU at hand."
@@ -31,15 +32,13 @@ def table(name: str) -> str:
     shown = [row for row in rows(name) if not row.what.startswith((SAVING, PROMPT))]
     if not shown:
         return NOT_YET
-    lines = [
-        "| what | measured against | goal | measured | spread | n | verdict | what limits it now |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    heads = ("what", "measured against", "goal", "measured", "spread", "n", "verdict", "what limits it now")
+    lines = []
     for row in shown:
         verdict = "**missed**" if row.met is False else row.verdict
         words = (row.what, row.against or "–", row.goal or "–", row.shown, row.spread, _n(row), verdict)
-        lines.append(f"| {' | '.join([*words, row.limits or '–'])} |")
-    return "\n".join([*lines, "", _measured(name)])
+        lines.append([*words, row.limits or "–"])
+    return markdown(heads, lines, _measured(name))
 
 
 def savings() -> str:
@@ -58,10 +57,8 @@ def profile() -> str:
     if not found:
         return NOT_YET
     kinds = [*(kind for kind in found[0][1] if kind != REST), REST]
-    lines = [f"| share of the operators' time | {' | '.join(kinds)} |", f"|---|{'---|' * len(kinds)}"]
-    for what, shares in found:
-        lines.append(f"| {what} | {' | '.join(f'{shares[kind]:.0%}' for kind in kinds)} |")
-    return "\n".join(lines)
+    lines = [[what, *(f"{shares[kind]:.0%}" for kind in kinds)] for what, shares in found]
+    return markdown(("share of the operators' time", *kinds), lines)
 
 
 def recalls() -> str:
@@ -69,17 +66,20 @@ def recalls() -> str:
     found = next((row.details["recalls"] for row in rows("speed") if "recalls" in row.details), [])
     if not found:
         return NOT_YET
-    lines = [
-        "| `transfer.recall` | seconds (spread) | of the best 5, for each target | score of the first / best score |",
-        "|---|---|---|---|",
-    ]
+    heads = (
+        "`transfer.recall`",
+        "seconds (spread)",
+        "of the best 5, for each target",
+        "score of the first / best score",
+    )
+    lines = []
     for item in found:
         seconds, same = item["seconds"], ", ".join(map(str, item["same"]))
         scores = zip(item["score of the first"], item["best score"], strict=True)
         pairs = ", ".join(f"{first:.2f} / {best:.2f}" for first, best in scores)
         spread = f"{seconds['median']:.3f} ({seconds['low']:.3f} – {seconds['high']:.3f})"
-        lines.append(f"| {item['recall']:,} | {spread} | {same} | {pairs} |")
-    return "\n".join(lines)
+        lines.append([f"{item['recall']:,}", spread, same, pairs])
+    return markdown(heads, lines)
 
 
 def gpu() -> str:
@@ -120,11 +120,8 @@ def _plain(start: str, what: str, against: str) -> str:
     shown = [row for row in rows("speed") if row.what.startswith(start)]
     if not shown:
         return NOT_YET
-    lines = [f"| {what} | {against} | measured | spread | n |", "|---|---|---|---|---|"]
-    for row in shown:
-        cells = (row.what.removeprefix(start), row.against, row.shown, row.spread, _n(row))
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    lines = [(row.what.removeprefix(start), row.against, row.shown, row.spread, _n(row)) for row in shown]
+    return markdown((what, against, "measured", "spread", "n"), lines)
 
 
 def _n(row: Row) -> str:

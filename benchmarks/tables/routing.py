@@ -2,6 +2,7 @@
 
 import statistics
 
+from benchmarks.tables.markdown import markdown
 from benchmarks.tables.results import NOT_YET, result
 
 _RULES = ("nearest", "densest", "densest_with_words")
@@ -12,12 +13,10 @@ def table() -> str:
     value = result("routing")
     if value is None:
         return NOT_YET
-    lines = [
-        "| stream | training texts of a task | nearest key | densest cloud, last layer alone | with the words |",
-        "|---|---:|---:|---:|---:|",
-    ]
+    heads = ("stream", "training texts of a task", "nearest key", "densest cloud, last layer alone", "with the words")
+    lines = []
     for stream, size in dict.fromkeys((row["stream"], row["texts"]) for row in value["rows"]):
         rows = [row for row in value["rows"] if (row["stream"], row["texts"]) == (stream, size)]
-        means = " | ".join(f"{statistics.fmean(row[rule] for row in rows):.3f}" for rule in _RULES)
-        lines.append(f"| `{stream}` | {size} | {means} |")
-    return "\n".join([*lines, "", "`python -m benchmarks.routing`, [result](../benchmarks/results/routing.json)."])
+        means = [f"{statistics.fmean(row[rule] for row in rows):.3f}" for rule in _RULES]
+        lines.append([f"`{stream}`", str(size), *means])
+    return markdown(heads, lines, "`python -m benchmarks.routing`, [result](../benchmarks/results/routing.json).")

@@ -1,5 +1,6 @@
 """Tables of runs by default settings: PHEME, stance, and the transferability metrics against the truth."""
 
+from benchmarks.tables.markdown import markdown
 from benchmarks.tables.results import NOT_YET, result, with_interval
 
 
@@ -8,21 +9,17 @@ def pheme() -> str:
     value = result("pheme")
     if value is None:
         return NOT_YET
-    lines = [
-        "| method | accuracy, task told (95 % interval) | not told | forgetting | two small events | minutes |",
-        "|---|---|---|---|---|---|",
-    ]
+    heads = ("method", "accuracy, task told (95 % interval)", "not told", "forgetting", "two small events", "minutes")
+    rows = []
     for method, mean in value["means"].items():
-        _, low, high, _ = mean["aware_interval"]
         small = (mean["tasks"]["gurlitt"] + mean["tasks"]["putinmissing"]) / 2
-        lines.append(
-            f"| `{method}` | {mean['aware']:.3f} ({low:.3f} to {high:.3f}) | {mean['routed']:.3f} "
-            f"| {mean['forgetting']:.3f} | {small:.3f} | {mean['seconds'] / 60:.1f} |"
-        )
-    methods = ",".join(value["means"])
-    lines += ["", f"`CONTINUAL_DATA=... python -m benchmarks.pheme --methods {methods}`, "]
-    lines[-1] += "[result](benchmarks/results/pheme.json), [what limits it](docs/pheme.md)."
-    return "\n".join(lines)
+        numbers = [f"{number:.3f}" for number in (mean["routed"], mean["forgetting"], small)]
+        rows.append([f"`{method}`", with_interval(mean["aware_interval"]), *numbers, f"{mean['seconds'] / 60:.1f}"])
+    about = (
+        f"`CONTINUAL_DATA=... python -m benchmarks.pheme --methods {','.join(value['means'])}`, "
+        "[result](benchmarks/results/pheme.json), [what limits it](docs/pheme.md)."
+    )
+    return markdown(heads, rows, about)
 
 
 def stance() -> str:
@@ -30,18 +27,20 @@ def stance() -> str:
     value = result("stance")
     if value is None:
         return NOT_YET
-    lines = [
-        "| method | mean F1, target told (95 % interval) | not told (95 % interval) | forgetting | trained numbers "
-        "| seconds |",
-        "|---|---|---|---|---|---|",
-    ]
+    heads = (
+        "method",
+        "mean F1, target told (95 % interval)",
+        "not told (95 % interval)",
+        "forgetting",
+        "trained numbers",
+        "seconds",
+    )
+    rows = []
     for method, mean in value["means"].items():
         cells = [with_interval(mean[f"{way}_interval"]) for way in ("aware", "routed")]
         trained = max(run["trained_parameters"] for run in value["runs"] if run["method"] == method)
-        lines.append(
-            f"| `{method}` | {' | '.join(cells)} | {mean['forgetting']:.3f} | {trained:,} | {mean['seconds']:.0f} |"
-        )
-    return "\n".join(lines)
+        rows.append([f"`{method}`", *cells, f"{mean['forgetting']:.3f}", f"{trained:,}", f"{mean['seconds']:.0f}"])
+    return markdown(heads, rows)
 
 
 def transferability() -> str:
@@ -49,8 +48,6 @@ def transferability() -> str:
     value = result("transferability")
     if value is None:
         return NOT_YET
-    lines = ["| metric | known similarity | its absolute value |", "|---|---|---|"]
-    for name, mean in value["mean"].items():
-        lines.append(f"| `{name}` | {mean['signed']:+.2f} | {mean['absolute']:+.2f} |")
-    lines += ["", "`python -m benchmarks.transferability`, [result](benchmarks/results/transferability.json)."]
-    return "\n".join(lines)
+    rows = [[f"`{name}`", f"{mean['signed']:+.2f}", f"{mean['absolute']:+.2f}"] for name, mean in value["mean"].items()]
+    about = "`python -m benchmarks.transferability`, [result](benchmarks/results/transferability.json)."
+    return markdown(("metric", "known similarity", "its absolute value"), rows, about)

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from benchmarks.tables import performance
+from benchmarks.tables.markdown import markdown
 from benchmarks.tables.results import NOT_YET, result
 from continual.pool.index import EXACT_LIMIT, graphs_kept, recent_limit
 
@@ -51,10 +52,11 @@ def sizes() -> str:
     if found is None:
         return NOT_YET
     parts = [name for name in found["default"] if name != "files"]
-    lines = ["| kilobytes of a prompt (PHEME's largest event) | default readout | small readout |", "|---|---|---|"]
-    for name, told in [*((part, f"`{part}`") for part in parts), ("files", "both files")]:
-        lines.append(f"| {told} | {found['default'][name] / 1e3:.1f} | {found['small'][name] / 1e3:.1f} |")
-    return "\n".join(lines)
+    rows = [
+        [told, *(f"{found[readout][name] / 1e3:.1f}" for readout in ("default", "small"))]
+        for name, told in [*((part, f"`{part}`") for part in parts), ("files", "both files")]
+    ]
+    return markdown(("kilobytes of a prompt (PHEME's largest event)", "default readout", "small readout"), rows)
 
 
 def million() -> str:
@@ -229,8 +231,7 @@ def _product(what: str, each: float, unit: str, count: int) -> Line:
 
 
 def _table(*lines: Line) -> str:
-    head = ["| what | how it is counted | figure |", "|---|---|---|"]
-    return "\n".join([*head, *(f"| {' | '.join(line)} |" for line in lines)])
+    return markdown(("what", "how it is counted", "figure"), lines)
 
 
 def _scaling(name: str) -> Any:
