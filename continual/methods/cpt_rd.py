@@ -36,8 +36,9 @@ class CptRd(Method):
 
     A domain's prompt is `[P_k ; P_shared]`. The shared part is trained with the first domain and frozen afterwards. A
     domain's own part is written by a task-conditioned prompt hypernetwork h from an embedding e_k of the domain, on top
-    of what the strategy of initialisation gives: `P_k = start_k + h(e_k)`. Nothing of old texts is replayed; instead h
-    must go on to write for the domains before what it wrote:
+    of a start that is not trained: `P_k = start_k + h(e_k)`, where `start_k` is such that P_k begins as the strategy of
+    initialisation says, whatever h writes for a new embedding. Nothing of old texts is replayed; instead h must go on
+    to write for the domains before what it wrote:
 
         loss = cross-entropy + consolidation / (k - 1) * sum_{j<k} || h(e_j) - h*(e_j) ||^2,   h* = h before domain k
 
@@ -97,7 +98,7 @@ class CptRd(Method):
         statistics = Statistics.of(lesson.train, seed_of(lesson.seed, lesson.task, "statistics"))
         kept = trained | part(_STATISTICS, statistics.tensors())
         revised = self._backward(lesson, tuning, trained, domains) if self.backward else []
-        origin = of_part(START, trained) if domains and self.start == "random" else None
+        origin = lesson.fresh(own=True) if domains and self.start == "random" else None
         return Learned(final, "student", kept=kept, revised=revised, origin=origin, trained=model.size)
 
     def _begin(self, lesson: Lesson, tuning: Generated, domains: Sequence["Domain"]) -> dict[str, Tensor]:
@@ -105,26 +106,29 @@ class CptRd(Method):
         generator = lesson.generator("hypernetwork")
         embedding = torch.randn(tuning.embedding, generator=generator)
         if not domains:
-            own = lesson.fresh()
+            begin = lesson.fresh()
             shared = lesson.tuning.initial(lesson.encoder, lesson.train.view.states, generator)
-            network = tuning.network({name: value.shape for name, value in own.items()}, generator)
-            return part(START, own) | part(SHARED, shared) | network | {EMBEDDING: embedding}
+            network = tuning.network({name: value.shape for name, value in begin.items()}, generator)
+            return tuning.beginning(begin, shared, network, embedding)
         newest = domains[0].kept
         network = part(NETWORK, of_part(NETWORK, newest))
-        shared = part(SHARED, of_part(SHARED, newest))
         if self.start == "hypernetwork":
             embedding = torch.stack([domain.kept[EMBEDDING] for domain in domains]).mean(0)
-        return part(START, self._start(lesson, domains)) | shared | network | {EMBEDDING: embedding}
+            starts = part(START, _mean([of_part(START, domain.kept) for domain in domains]))
+            begin = tuning.prompt(starts | network | {EMBEDDING: embedding})
+        else:
+            begin = self._prompt(lesson, domains)
+        return tuning.beginning(begin, of_part(SHARED, newest), network, embedding)
 
-    def _start(self, lesson: Lesson, domains: Sequence["Domain"]) -> Tensors:
+    def _prompt(self, lesson: Lesson, domains: Sequence["Domain"]) -> Tensors:
+        """The prompt that a domain begins with, where the hypernetwork does not write it."""
         if self.start == "random":
             return lesson.fresh(own=True)
         if self.start == "previous":
             return domains[0].own
         if self.start == "similar":
             return min(domains, key=lambda domain: (domain.loss_on(lesson), -domain.likeness(lesson))).own
-        parts = [domain.own if self.start == "mean" else of_part(START, domain.kept) for domain in domains]
-        return {name: torch.stack([one[name] for one in parts]).mean(0) for name in parts[0]}
+        return _mean([domain.own for domain in domains])
 
     def _memory(self, tuning: Generated, tensors: Tensors, domains: Sequence["Domain"]) -> Penalty:
         """What keeps the hypernetwork writing for earlier domains what it wrote before this one."""
@@ -217,6 +221,10 @@ class Domain:
             "accuracy_before": float(right_before.float().mean()),
             "accuracy_after": float(right_after.float().mean()),
         }
+
+
+def _mean(prompts: Sequence[Tensors]) -> dict[str, Tensor]:
+    return {name: torch.stack([one[name] for one in prompts]).mean(0) for name in prompts[0]}
 
 
 def _settled(lesson: Lesson, tuning: Generated, model: PromptModel, trained: Tensors) -> PromptModel:

@@ -19,10 +19,12 @@ EMBEDDING = f"{OWN}/embedding"
 class Generated(Composed):
     """`[start + h(e) ; shared]`: CPT-RD's task-conditioned prompt hypernetwork (Zuo et al. 2022, arXiv 2203.11720).
 
-    `h` writes one token (of every layer, for a deep prompt) at a time: `h(e)_i = W_out tanh(W_task e + W_place c_i)`
+    `h` writes one token (of every layer, for a deep prompt) at a time: `h(e)_i = W_out tanh(W_task e + c_i) / hidden`
     with an embedding `e` of the task and one `c_i` of the token's place, chunked as in von Oswald et al. 2020 (arXiv
-    1906.00695). The publication does not give the network's shape: this one is ours. `start` is the prompt that the
-    strategy of initialisation gives; it is not trained. `shared` is what all domains have in common.
+    1906.00695). The publication does not give the network's shape: this one is ours. A step of Adam moves each weight
+    by the learning rate, and so a sum over all hidden units by many times that; divided by their number, a prompt that
+    is written moves about as fast as one that is trained itself. `start` stays as it was drawn or given. `shared` is
+    what all domains have in common.
 
     Args:
         base: The tuning of the prompt: `input`, `late` or `deep`.
@@ -55,14 +57,14 @@ class Generated(Composed):
         return name.startswith(f"{START}/") or (not self.train_shared and name.startswith(f"{SHARED}/"))
 
     def network(self, shapes: Mapping[str, torch.Size], generator: torch.Generator) -> dict[str, Tensor]:
-        """Fresh weights for prompts with tensors of these shapes; the last layer is small: `h` starts near 0."""
+        """Fresh weights for prompts with tensors of these shapes, with which `h` writes numbers of about 0.02."""
         tensors: dict[str, Tensor] = {}
         for name, shape in shapes.items():
             places = math.prod(shape[:-1])
             tensors |= {
                 f"{name}-task": torch.randn(self.hidden, self.embedding, generator=generator) / self.embedding**0.5,
                 f"{name}-place": torch.randn(places, self.hidden, generator=generator) * 0.5,
-                f"{name}-out": torch.randn(shape[-1], self.hidden, generator=generator) * 0.02 / self.hidden**0.5,
+                f"{name}-out": torch.randn(shape[-1], self.hidden, generator=generator) * 0.02 * self.hidden**0.5,
             }
         return part(NETWORK, tensors)
 
@@ -77,8 +79,21 @@ class Generated(Composed):
         made = {}
         for name, shape in shapes.items():
             task, place, out = (network[f"{NETWORK}/{name}-{kind}"] for kind in ("task", "place", "out"))
-            made[name] = (torch.tanh(embedding @ task.T + place) @ out.T).view(shape)
+            made[name] = (torch.tanh(embedding @ task.T + place) @ out.T / self.hidden).view(shape)
         return made
+
+    def beginning(self, begin: Tensors, shared: Tensors, network: Tensors, embedding: Tensor) -> dict[str, Tensor]:
+        """The tensors of a domain whose own prompt is `begin` before anything is learned.
+
+        Args:
+            begin: That prompt, as tensors of the base.
+            shared: The shared prompt, likewise.
+            network: The weights of `h`.
+            embedding: The domain's, [embedding].
+        """
+        written = self.written(network, embedding, {name: value.shape for name, value in begin.items()})
+        start = {name: value - written[name] for name, value in begin.items()}
+        return part(START, start) | part(SHARED, shared) | dict(network) | {EMBEDDING: embedding}
 
     def prompt(self, tensors: Tensors) -> dict[str, Tensor]:
         """The domain's own prompt: start plus what the network writes."""
