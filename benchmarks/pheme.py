@@ -20,6 +20,7 @@ from continual.config import compose
 from continual.evaluation.intervals import mean_interval, paired_test
 
 SMALL = ("gurlitt", "putinmissing")
+_AVERAGES = ("aware", "routed", "aware_own_metric", "routed_own_metric")
 
 
 def main() -> None:
@@ -56,6 +57,7 @@ def one_run(folder: Path, stream: str, method: str, seed: int, overrides: list[s
     config = compose(stream, [f"method={method}", f"seed={seed}", "tracking.enabled=false", *overrides])
     summary = finished(path, config)
     final = summary.aware.matrix[-1]
+    own = {"aware_own_metric": summary.aware.own_metric, "routed_own_metric": summary.routed.own_metric}
     result = {
         "method": method,
         "seed": seed,
@@ -73,16 +75,16 @@ def one_run(folder: Path, stream: str, method: str, seed: int, overrides: list[s
         "tasks": dict(zip(summary.tasks, final, strict=True)),
         "dev": {item.task: item.dev_accuracy for item in summary.per_task},
         "sources": {item.task: [vars(source) for source in item.sources] for item in summary.per_task},
-    }
+    } | {name: value for name, value in own.items() if value is not None}
     print({key: result[key] for key in ("method", "seed", "aware", "routed", "forgetting", "seconds")}, flush=True)
     return result
 
 
 def mean_of(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Means over seeds, with a 95 % interval for the two averages."""
+    """Means over seeds, with 95 % intervals for the averages."""
     keys = [key for key, value in runs[0].items() if isinstance(value, float)]
     mean = {key: float(np.mean([run[key] for run in runs])) for key in keys}
-    for key in ("aware", "routed"):
+    for key in [key for key in _AVERAGES if key in runs[0]]:
         mean[f"{key}_interval"] = list(vars(mean_interval([run[key] for run in runs])).values())
     mean["tasks"] = {task: float(np.mean([run["tasks"][task] for run in runs])) for task in runs[0]["tasks"]}
     return mean

@@ -37,7 +37,7 @@ def stance() -> str:
     )
     rows = []
     for method, mean in value["means"].items():
-        cells = [with_interval(mean[f"{way}_interval"]) for way in ("aware", "routed")]
+        cells = [with_interval(mean[f"{way}_own_metric_interval"]) for way in ("aware", "routed")]
         trained = max(run["trained_parameters"] for run in value["runs"] if run["method"] == method)
         rows.append([f"`{method}`", *cells, f"{mean['forgetting']:.3f}", f"{trained:,}", f"{mean['seconds']:.0f}"])
     return markdown(heads, rows)
