@@ -51,7 +51,7 @@ def metrics(measured: Measured, found: Findings) -> str:
 
 
 def _answer(holds: bool | None) -> str:
-    return "–" if holds is None else "yes" if holds else "**no**"
+    return "not decided" if holds is None else "yes" if holds else "**no**"
 
 
 def _range(column: list[float | None]) -> str:

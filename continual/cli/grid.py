@@ -83,7 +83,7 @@ def _print(measured: "Measured", found: "Findings", folder: Path) -> None:
     _print_transfers(measured, found)
     _print_foresight(measured, found)
     rows = [
-        [claim, *("–" if answer is None else "yes" if answer else "no" for answer in answers)]
+        [claim, *("not decided" if answer is None else "yes" if answer else "no" for answer in answers)]
         for claim, *answers in zip(
             found.orderings["dev"].holds, *(one.holds.values() for one in found.orderings.values()), strict=True
         )

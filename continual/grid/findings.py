@@ -64,7 +64,10 @@ class Ordering:
         panda_over_transfer: PANDA minus vanilla transfer.
         transfer_spread: Over the sources, of vanilla transfer.
         panda_spread: Over the sources, of PANDA.
-        holds: Each ordering in words, and whether the means show it; None where it cannot be told.
+        spread_difference: Deviation over the sources of PANDA minus that of vanilla transfer, in each seed alone; None
+            for a single source.
+        holds: Each ordering in words, and whether it holds; None where it cannot be told: with several seeds where the
+            interval of the difference has zero in it. Of one seed the sign is told.
     """
 
     scratch: float
@@ -75,6 +78,7 @@ class Ordering:
     panda_over_transfer: Difference
     transfer_spread: Spread
     panda_spread: Spread
+    spread_difference: Difference | None
     holds: dict[str, bool | None]
 
 
@@ -184,7 +188,15 @@ def _ordering(measured: Measured, pairs: Sequence[Pair], split: str) -> Ordering
     transfer, panda = (_difference(gains[method]) for method in ("transfer", "panda"))
     between = _difference([one - other for one, other in zip(gains["panda"], gains["transfer"], strict=True)])
     spreads = [_spread(_table(measured, pairs, gain(method))) for method in ("transfer", "panda")]
-    deviations = [spread.deviation for spread in spreads]
+    deviations = [
+        [
+            _spread(_table(measured, [pair for pair in pairs if pair.seed == seed], gain(method))).deviation
+            for seed in seeds
+        ]
+        for method in ("transfer", "panda")
+    ]
+    differences = [panda - other for other, panda in zip(*deviations, strict=True) if None not in (panda, other)]
+    narrower = _difference(differences) if differences else None
     return Ordering(
         scratch=scratch,
         transfer=scratch + transfer.mean,
@@ -194,11 +206,12 @@ def _ordering(measured: Measured, pairs: Sequence[Pair], split: str) -> Ordering
         panda_over_transfer=between,
         transfer_spread=spreads[0],
         panda_spread=spreads[1],
+        spread_difference=narrower,
         holds={
-            "Vanilla transfer below scratch": transfer.mean < 0,
-            "PANDA above scratch": panda.mean > 0,
-            "PANDA above vanilla transfer": between.mean > 0,
-            "PANDA depends less on the source": None if None in deviations else deviations[1] < deviations[0],
+            "Vanilla transfer below scratch": _negative(transfer),
+            "PANDA above scratch": _positive(panda),
+            "PANDA above vanilla transfer": _positive(between),
+            "PANDA depends less on the source": _negative(narrower) if narrower else None,
         },
     )
 
@@ -206,6 +219,19 @@ def _ordering(measured: Measured, pairs: Sequence[Pair], split: str) -> Ordering
 def _difference(values: Sequence[float]) -> Difference:
     interval = mean_interval(values)
     return Difference(interval.value, interval.low, interval.high)
+
+
+def _positive(difference: Difference) -> bool | None:
+    """Whether a difference is above zero; None where its interval does not tell."""
+    if difference.low is not None and difference.high is not None and difference.low <= 0 <= difference.high:
+        return None
+    return difference.mean > 0
+
+
+def _negative(difference: Difference) -> bool | None:
+    """Whether a difference is below zero; see `_positive`."""
+    found = _positive(difference)
+    return difference.mean < 0 if found is not None else None
 
 
 def _spread(gains: Rows) -> Spread:

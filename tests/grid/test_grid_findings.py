@@ -90,6 +90,15 @@ def test_seeds_are_averaged_and_give_an_interval():
     assert len(found.spearman["panda"].seeds) == 2
 
 
+def test_an_interval_with_zero_in_it_decides_nothing():
+    order = findings(measured(small(0), small(1, shift=0.1))).orderings["dev"]
+    assert order.transfer_gain.low < 0 < order.transfer_gain.high  # gains of -.1 and 0
+    assert order.holds["Vanilla transfer below scratch"] is None
+    order = findings(measured(small(0), small(1))).orderings["dev"]  # twice the same
+    assert list(order.holds.values()) == [True] * 4
+    assert order.spread_difference.mean == pytest.approx(order.panda_spread.deviation - 0.1)
+
+
 def test_only_what_is_asked_for_counts():
     both = measured(small(0), small(1, shift=0.1))
     both.seeds = [0]
