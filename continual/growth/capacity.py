@@ -19,7 +19,7 @@ at least `margin` and its lower bound at the given confidence is above zero. The
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
@@ -77,24 +77,24 @@ def examine(lesson: Lesson, learned: Learned, config: GrowthConfig, view_at: Vie
         view_at: Makes frozen views at another layer.
     """
     started = time.monotonic()
-    probe_tuning = Lora(config.probe_rank, float(config.probe_rank), config.probe_layer, LINEAR)
-    train, dev = (_entering(part, probe_tuning.entry(lesson.encoder), view_at) for part in (lesson.train, lesson.dev))
+    form = learned.model.tuning
+    larger = form.reading_alike(Lora(config.probe_rank, float(config.probe_rank), config.probe_layer, LINEAR))
+    same = form.reading_alike(lesson.tuning)
+    prompted, controlled, probed = (_splits(lesson, form, tuning, view_at) for tuning in (form, same, larger))
     short = replace(
         lesson.training,
         learning_rate=config.probe_learning_rate,
         epochs=min(config.probe_epochs, lesson.training.epochs),
     )
-    probe, probe_seconds = _trained(lesson, probe_tuning, train, dev, "capacity-probe", short)
-    control, control_seconds = _trained(
-        lesson, lesson.tuning, lesson.train, lesson.dev, "capacity-control", lesson.training
-    )
+    probe, probe_seconds = _trained(lesson, larger, probed, "capacity-probe", short)
+    control, control_seconds = _trained(lesson, same, controlled, "capacity-control", lesson.training)
     with torch.no_grad():
         outcomes = Outcomes(
-            prompt=_right(learned.model, lesson.dev),
-            control=_right(control, lesson.dev),
-            probe=_right(probe, dev),
+            prompt=_right(learned.model, prompted[1]),
+            control=_right(control, controlled[1]),
+            probe=_right(probe, probed[1]),
         )
-        fitted = float(_right(probe, train).float().mean())
+        fitted = float(_right(probe, probed[0]).float().mean())
     grow, reason, evidence = judge(outcomes, fitted, config, seed_of(lesson.seed, lesson.task, "capacity"))
     evidence |= {"prompt_parameters": float(learned.model.size), "probe_parameters": float(probe.size)}
     return Verdict(grow, reason, evidence, time.monotonic() - started + probe_seconds + control_seconds)
@@ -169,14 +169,21 @@ def _reason(grow: bool, gain: float, reach: float, fitted: float, texts: int, co
     return f"The prompt has capacity enough: {found}."
 
 
-def _entering(examples: Examples, layer: int, view_at: ViewAt) -> Examples:
-    return replace(examples, view=view_at(examples.view.texts, layer))
+def _splits(lesson: Lesson, form: Tuning, tuning: Tuning, view_at: ViewAt) -> list[Examples]:
+    """Train and dev as `form` reads them, with the states before the layer where `tuning` enters."""
+    found, layer = [], tuning.entry(lesson.encoder)
+    for examples in (lesson.train, lesson.dev):
+        texts = form.texts(lesson.encoder, examples.view.texts)
+        fits = texts is examples.view.texts and layer == examples.view.entry
+        found.append(examples if fits else replace(examples, view=view_at(texts, layer)))
+    return found
 
 
 def _trained(
-    lesson: Lesson, tuning: Tuning, train: Examples, dev: Examples, stage: str, settings: TrainingConfig
+    lesson: Lesson, tuning: Tuning, splits: Sequence[Examples], stage: str, settings: TrainingConfig
 ) -> tuple[PromptModel, float]:
-    """A model trained as the prompt was, and the seconds that it took before an interruption."""
+    """A model trained on train and chosen on dev as the prompt was, and the seconds before an interruption."""
+    train, dev = splits
     generator = lesson.generator(stage)
     tensors = tuning.initial(lesson.encoder, train.view.states, generator)
     model = PromptModel.begin(lesson.encoder, tuning, tensors, len(lesson.labels), train.view)

@@ -14,7 +14,8 @@ from continual.tuning.base import Tensors
 Carried = tuple[dict[str, Any], dict[str, Tensor]]
 
 
-def _chain(spec: dict[str, Any], tensors: Tensors, plan: GrowthMap) -> Carried:
+def _prompts(spec: dict[str, Any], tensors: Tensors, plan: GrowthMap) -> Carried:
+    """Prompts side by side. What a template has read are states and products of states, copied as states are."""
     return carried_spec(spec, plan), _parts(spec, tensors, plan)
 
 
@@ -77,8 +78,9 @@ def _require_even(spec: Mapping[str, Any], plan: GrowthMap) -> None:
 
 
 COMPOSED: dict[str, Callable[[dict[str, Any], Tensors, GrowthMap], Carried]] = {
-    "chain": _chain,
-    "low_rank_sum": _chain,
+    "chain": _prompts,
+    "low_rank_sum": _prompts,
+    "templated": _prompts,
     "selection": _selection,
     "components": _selection,
     "attention": _attention,

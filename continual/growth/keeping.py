@@ -91,12 +91,12 @@ class Distillation:
     plan: GrowthMap
     first: int
     known: Sequence[Known]
-    _texts: dict[int, EncodedTexts] = field(default_factory=dict)
+    _texts: dict[int, tuple[EncodedTexts, EncodedTexts]] = field(default_factory=dict)
 
     def loss(self, task: int, rows: Tensor) -> Tensor:
         """The loss on some of a task's texts, a scalar."""
-        texts = self._encoded(task)
-        return self._states(texts, rows) + self._logits(task, texts, rows)
+        texts, read = self._encoded(task)
+        return self._states(texts, rows) + self._logits(task, read, rows)
 
     def _states(self, texts: EncodedTexts, rows: Tensor) -> Tensor:
         stack = self.plan.reader
@@ -123,9 +123,12 @@ class Distillation:
             old = _prompt_logits(self.old, pair.old, texts, rows, self.old.depth)
         return F.mse_loss(_prompt_logits(self.new, pair.new, texts, rows, self.first), old)
 
-    def _encoded(self, task: int) -> EncodedTexts:
+    def _encoded(self, task: int) -> tuple[EncodedTexts, EncodedTexts]:
+        """A task's texts as they are, and as its prompt reads them."""
         if task not in self._texts:
-            self._texts[task] = self.known[task].texts.tokenized(self.old)
+            known = self.known[task]
+            texts = known.texts.tokenized(self.old)
+            self._texts[task] = texts, _apart(known.prompts.old)[0].texts(self.old, texts)
         return self._texts[task]
 
 
@@ -142,7 +145,8 @@ def _prompt_logits(encoder: Encoder, prompt: Prompt, texts: EncodedTexts, rows: 
     if tuning is not tuning.base:  # compositions look at the text
         with torch.no_grad():
             embedding = F.normalize(encoder.pool(encoder.run(hidden, mask, entry), mask), dim=1)
-    read = pooled_state(tuning, encoder, Seen(hidden, mask, embedding), tensors)
+    marks = None if texts.marks is None else texts.marks.batch(rows)[0]
+    read = pooled_state(tuning, encoder, Seen(hidden, mask, embedding, marks), tensors)
     return read @ prompt.tensors["head.weight"].T + prompt.tensors["head.bias"]
 
 

@@ -13,7 +13,8 @@ from continual.discriminant import CLOUD
 from continual.errors import LearningError
 from continual.growth.carrying import carried_tuning
 from continual.growth.maps import GrowthMap
-from continual.methods.base import KEPT
+from continual.growth.method_tensors import carried_kept, read_from_copies
+from continual.methods.base import KEPT, kept_tensors
 from continual.pool.prompt import Prompt
 from continual.transfer.signature import SIGNATURE, Prober
 from continual.tuning import build_tuning
@@ -23,8 +24,6 @@ CARRIED = "carried"
 """Where the provenance of a carried prompt keeps where it comes from."""
 
 _GROUND = "ground."
-_KEPT_CLASSIFIER = ("weight", "bias", "mean", "scale")
-"""What methods with one model for all tasks keep, see `methods/shared.py`."""
 
 
 def carried_prompt(prompt: Prompt, plan: GrowthMap, grown: Encoder, prober: Prober) -> Prompt:
@@ -46,8 +45,10 @@ def carried_prompt(prompt: Prompt, plan: GrowthMap, grown: Encoder, prober: Prob
     trained = trained_tensors(prompt.tensors)
     changed, tensors = carried_tuning(spec, trained, plan)
     found = {f"{TRAINED}{name}": value for name, value in tensors.items()}
+    kept = carried_kept(prompt.id, spec, kept_tensors(prompt), plan)
+    found |= {f"{KEPT}{name}": value for name, value in kept.items()}
     for name, value in prompt.tensors.items():
-        if not name.startswith(TRAINED):
+        if not name.startswith((TRAINED, KEPT)):
             found[name] = _other(prompt.id, name, value, plan, Readout(**readout))
     tuning = build_tuning(changed)
     lent = tuning.lent(tensors)
@@ -68,7 +69,7 @@ def carried_from(provenance: Mapping[str, Any], backbone: str) -> list[str]:
 
 
 def _other(prompt: str, name: str, value: Tensor, plan: GrowthMap, readout: Readout) -> Tensor:
-    """A tensor that no tuning has trained."""
+    """A tensor that no tuning has trained and no method keeps."""
     wide = plan.residual
     if name == "keys":
         return torch.nn.functional.normalize(wide.copied(value, 1), dim=1)
@@ -78,32 +79,23 @@ def _other(prompt: str, name: str, value: Tensor, plan: GrowthMap, readout: Read
     if name == f"{CLOUD}variances":
         return value
     if name == "head.weight":
-        return _read(value, plan)
+        return read_from_copies(value, plan)
     if name in (f"{SIGNATURE}shift", f"{SIGNATURE}state"):
         return wide.copied(value, 0)
     if name == f"{_GROUND}weight":
         return _ground(value, plan, readout)
     if name in ("head.bias", f"{SIGNATURE}neurons") or name.startswith(_GROUND):
         return value
-    if name.startswith(KEPT) and name.removeprefix(KEPT) in _KEPT_CLASSIFIER:
-        kind = name.removeprefix(KEPT)
-        return _read(value, plan) if kind == "weight" else value if kind == "bias" else wide.copied(value, 0)
     raise LearningError(
-        f"The prompt {prompt!r} holds the tensor {name!r} of its method, which cannot be carried over to a grown "
-        "backbone; use another method, or growth.when=never."
+        f"The prompt {prompt!r} holds the tensor {name!r}, which this program does not know; growth.when=never "
+        "leaves it as it is."
     )
-
-
-def _read(weight: Tensor, plan: GrowthMap) -> Tensor:
-    """Weights [labels, vectors * width] of what reads one or more vectors of the backbone's width."""
-    vectors = weight.view(len(weight), -1, plan.residual.old)
-    return plan.residual.shared(vectors, 2).flatten(1)
 
 
 def _ground(weight: Tensor, plan: GrowthMap, readout: Readout) -> Tensor:
     """Weights [labels, features] of summaries of states: of each old state where it is now, of new states none."""
     if readout.layers != "all":
-        return _read(weight, plan) if weight.shape[1] else weight
+        return read_from_copies(weight, plan) if weight.shape[1] else weight
     stack, width = plan.reader, plan.residual.old
     old = weight.view(len(weight), stack.old + 1, len(readout.summaries), width)
     found = old.new_zeros(len(weight), len(stack) + 1, len(readout.summaries), len(plan.residual))

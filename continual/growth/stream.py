@@ -31,6 +31,7 @@ from continual.growth.learning import Learning, Split, as_far_as_kept, learning_
 from continual.growth.lineage import BACKBONE, Lineage
 from continual.growth.maps import GrowthMap
 from continual.growth.memory import Memory, Remembered
+from continual.growth.method_tensors import ONE_NETWORK
 from continual.growth.models import grown_encoder, load_like
 from continual.growth.pools import carry_pool
 from continual.growth.prompts import carried_prompt
@@ -226,7 +227,7 @@ def check_growth(settings: LearnerSettings, encoder: Encoder) -> None:
     Raises:
         BackboneError: Models of the backbone's family cannot grow.
         ConfigError: The backbone cannot grow by so much.
-        RunError: The method's prompts cannot be carried over, or several processes learn together.
+        RunError: The method has no pool, its prompts cannot be carried over, or several processes learn together.
     """
     from continual.participant import is_baseline
     from continual.team import current_team
@@ -234,9 +235,11 @@ def check_growth(settings: LearnerSettings, encoder: Encoder) -> None:
     if not settings.growth.active:
         return
     name = settings.method.get("name", "")
-    if is_baseline(name) or name in _NOT_CARRIED:
-        kind = "is a baseline, which has no pool" if is_baseline(name) else _NOT_CARRIED[name]
-        raise RunError(f"method={name} {kind}, so its backbone cannot grow; use another method, or growth.when=never.")
+    if is_baseline(name):
+        raise RunError(
+            f"method={name} is a baseline, which has no pool, so its backbone cannot grow; use another method, or "
+            "growth.when=never."
+        )
     if current_team().size > 1:
         raise RunError(
             "Several processes learn together, and a backbone grows in one alone; start the run without a launcher, or "
@@ -258,6 +261,8 @@ def check_growth(settings: LearnerSettings, encoder: Encoder) -> None:
             f"Prompts of method={name} tuning={tuning} keep their meaning only where every unit is copied equally "
             "often; use growth.how=exact or growth.width=0."
         )
+    if name == "cpt_rd" and tuning == "deep" and settings.growth.how == "elle" and settings.growth.width:
+        raise RunError(ONE_NETWORK)
     if name == "attempt" and tuning == "deep" and settings.growth.width:
         raise RunError("ATTEMPT over prefixes grows in depth alone; use tuning=late or growth.width=0.")
     check_growable(encoder.model, settings.growth.expansion(), settings.growth.amount, settings.growth.most)
@@ -279,12 +284,6 @@ def check_schedule(settings: LearnerSettings, tasks: int) -> None:
             f"growth.at names task {max(growth.at)}, but the stream has {tasks} tasks; name one from 1 to {tasks}."
         )
 
-
-_NOT_CARRIED = {
-    "cpt_rd": "keeps a network that writes prompts of one shape",
-    "tapd": "reads templates at tokens of its own",
-}
-"""Methods whose prompts no map carries over, and why."""
 
 _EVEN_TUNINGS, _EVEN_METHODS = ("compacter", "compacter_pp"), ("l2p", "coda", "attempt")
 """Whose prompts need copies in equal numbers."""

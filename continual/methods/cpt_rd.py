@@ -26,7 +26,9 @@ from continual.tuning.composed.generated import EMBEDDING, NETWORK, SHARED, STAR
 
 STARTS = ("random", "previous", "mean", "similar", "hypernetwork")
 
-_STATISTICS = "statistics"
+STATISTICS = "statistics"
+"""The part of what is kept that tells of a domain's texts."""
+
 _SURE = 2.0
 """A new version's loss must be lower by this many standard errors."""
 
@@ -96,7 +98,7 @@ class CptRd(Method):
         trained = {name: value.detach() for name, value in model.tensors.items()}
         final = _settled(lesson, tuning, model, trained)
         statistics = Statistics.of(lesson.train, seed_of(lesson.seed, lesson.task, "statistics"))
-        kept = trained | part(_STATISTICS, statistics.tensors())
+        kept = trained | part(STATISTICS, statistics.tensors())
         revised = self._backward(lesson, tuning, trained, domains) if self.backward else []
         origin = lesson.fresh(own=True) if domains and self.start == "random" else None
         return Learned(final, "student", kept=kept, revised=revised, origin=origin, trained=model.size)
@@ -204,7 +206,7 @@ class Domain:
 
     def compare(self, lesson: Lesson, tensors: Tensors) -> dict[str, float]:
         """The stored prompt against `tensors` on the domain's statistics."""
-        statistics = Statistics.stored(of_part(_STATISTICS, self.kept))
+        statistics = Statistics.stored(of_part(STATISTICS, self.kept))
         chain, seed = Chain(lesson.tuning.spec()), seed_of(lesson.seed, lesson.task, "backward")
         weight, bias = self.prompt.tensors["head.weight"], self.prompt.tensors["head.bias"]
         (before, right_before), (after, right_after) = (

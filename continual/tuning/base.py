@@ -53,6 +53,10 @@ class Tuning(ABC):
         """The texts as the prompt wants to read them: as they are, or put into a template."""
         return texts
 
+    def reading_alike(self, tuning: "Tuning") -> "Tuning":
+        """Another tuning, reading texts as this one does."""
+        return tuning
+
     def read(self, encoder: Encoder, seen: Seen, states: Tensor) -> Tensor:
         """The vector that is classified, [batch, `reading_width`], from the last states [batch, length, width]."""
         return encoder.pool(states, seen.mask)

@@ -18,6 +18,8 @@ from continual.growth.models import grown_encoder
 from continual.growth.pools import carry_pool
 from continual.growth.prompts import carried_prompt
 from continual.growth.sizes import Amount
+from continual.methods.base import kept_tensors
+from continual.methods.tapd import TEMPLATES
 from continual.pool import PromptPool
 from continual.predictor import Predictor
 from continual.router import Router
@@ -25,13 +27,16 @@ from continual.transfer.probe import PROBE_TEXTS
 from continual.transfer.signature import Prober
 from continual.tuning import TUNINGS as REGISTERED
 from continual.tuning import build_tuning
+from continual.tuning.composed.base import part
+from continual.tuning.composed.chain import Chain, chained
+from continual.tuning.composed.generated import Generated
 
 TEXTS = [*PROBE_TEXTS[:12], "", "?"]
 
 
-def logits(encoder, prompt) -> torch.Tensor:
+def logits(encoder, prompt, targets: list[str] | None = None) -> torch.Tensor:
     """What a prompt answers to the texts, its ground included, [texts, labels]."""
-    texts = encoder.tokenize(TEXTS)
+    texts = encoder.tokenize(TEXTS, targets)
     entry = build_tuning({key: value for key, value in prompt.tuning.items() if key != "readout"}).entry(encoder)
     view = freeze(encoder, texts, entry, READOUT)
     return torch.stack(Predictor(encoder, Held([prompt])).logits(view, range(len(view)), [prompt.id] * len(view)))
@@ -196,8 +201,8 @@ def test_what_cannot_be_carried_is_refused_with_a_way_out(tiny_encoder):
     with pytest.raises(LearningError, match=r"tuning=compacter keeps its form .* growth.how=exact"):
         carried_prompt(speaking_prompt(encoder, TUNINGS["compacter"]), plan, larger, Prober(larger))
     odd = speaking_prompt(encoder, TUNINGS["deep"])
-    odd.tensors["method.start/prefix"] = torch.zeros(1)
-    with pytest.raises(LearningError, match=r"'method.start/prefix' of its method, which cannot be carried over"):
+    odd.tensors["method.odd"] = torch.zeros(1)
+    with pytest.raises(LearningError, match=r"'odd' of its method, which cannot be carried over"):
         carried_prompt(odd, plan, larger, Prober(larger))
 
 
@@ -243,3 +248,84 @@ def test_no_logit_of_any_composition_changes_at_exact_growth(tiny_encoder, metho
         before = logits(encoder, prompt)
         after = logits(larger, carried_prompt(prompt, plan, larger, Prober(larger)))
         assert float((before - after).abs().max()) < 1e-4, kind
+
+
+def with_composition(prompt, tuning, tensors: dict[str, torch.Tensor]):
+    """A prompt whose own tensors are replaced by those of a composition."""
+    rest = {name: value for name, value in prompt.tensors.items() if not name.startswith("tuning.")}
+    trained = {f"tuning.{name}": value for name, value in tensors.items()}
+    spec = tuning.spec() | {"readout": READOUT.spec()}
+    return dataclasses.replace(prompt, tensors=rest | trained, tuning=spec)
+
+
+@pytest.mark.parametrize("amount", AMOUNTS)
+@pytest.mark.parametrize("kind", ["late", "deep", "lora"])
+@pytest.mark.parametrize("family", ["bert", "roberta", "mpnet"])
+def test_no_logit_of_a_template_changes_at_exact_growth(tiny_encoder, family, kind, amount):
+    encoder = tiny_encoder(family)
+    larger, plan = grown_encoder(encoder, Exact(), Amount(**AMOUNTS[amount]), seed=0)
+    tuning = build_tuning({"name": "templated", "base": TUNINGS[kind], "template": TEMPLATES[0]})
+    prompt = speaking_prompt(encoder, TUNINGS[kind])
+    draw = torch.Generator().manual_seed(1)
+    own = {f"own/{name}": value + 0.1 for name, value in tuning.base.initial(encoder, None, draw).items()}
+    prompt = with_composition(prompt, tuning, own)
+    prompt.tensors["head.weight"] = torch.randn(3, tuning.reading_width(encoder), generator=draw) * 0.3
+    targets = ["the police"] * len(TEXTS)
+    before = logits(encoder, prompt, targets)
+    carried = carried_prompt(prompt, plan, larger, Prober(larger))
+    after = logits(larger, carried, targets)
+    assert float((before - after).abs().max()) < 2e-4 * max(1.0, float(before.abs().max()))
+    assert carried.tuning["template"] == TEMPLATES[0]
+    assert float((before - logits(encoder, prompt, ["a boat"] * len(TEXTS))).abs().max()) > 1e-3
+
+
+def kept_network(encoder, tuning, draw: torch.Generator) -> dict[str, torch.Tensor]:
+    """What cpt_rd keeps with a prompt, drawn at random."""
+    start, shared = (tuning.base.initial(encoder, None, draw) for _ in range(2))
+    network = tuning.network({name: value.shape for name, value in start.items()}, draw)
+    embedding = torch.randn(tuning.embedding, generator=draw)
+    statistics = {
+        "means": torch.randn(5, encoder.width, generator=draw),
+        "deviation": torch.rand(5, encoder.width, generator=draw),
+        "ground": torch.randn(5, 3, generator=draw),
+        "labels": torch.arange(5) % 3,
+        "embedding": torch.nn.functional.normalize(torch.randn(5, encoder.width, generator=draw), dim=1),
+    }
+    kept = tuning.beginning(start, shared, network, embedding) | part("statistics", statistics)
+    return {f"method.{name}": value for name, value in kept.items()}
+
+
+@pytest.mark.parametrize("amount", AMOUNTS)
+@pytest.mark.parametrize("kind", ["input", "late", "deep"])
+def test_the_hypernetwork_of_cpt_rd_writes_the_carried_prompts(tiny_encoder, kind, amount):
+    encoder = tiny_encoder("bert")
+    larger, plan = grown_encoder(encoder, Exact(), Amount(**AMOUNTS[amount]), seed=0)
+    tuning = Generated(TUNINGS[kind])
+    kept = kept_network(encoder, tuning, torch.Generator().manual_seed(1))
+    written = tuning.prompt({name.removeprefix("method."): value for name, value in kept.items()})
+    prompt = speaking_prompt(encoder, TUNINGS[kind])
+    chain = Chain(TUNINGS[kind])
+    shared = {name.removeprefix("method.shared/"): value for name, value in kept.items() if "shared/" in name}
+    prompt = with_composition(prompt, chain, chained(written, [shared]))
+    prompt.tensors.update(kept)
+    carried = carried_prompt(prompt, plan, larger, Prober(larger))
+    before, after = logits(encoder, prompt), logits(larger, carried)
+    assert float((before - after).abs().max()) < 1e-4
+    found = kept_tensors(carried)
+    again = Generated(carried_spec(TUNINGS[kind], plan))
+    for name, value in again.prompt(found).items():  # what h writes now is what has been carried
+        torch.testing.assert_close(value, carried.tensors[f"tuning.own/{name}"], rtol=0, atol=1e-5)
+    assert found["statistics/means"].shape == (5, larger.width)
+    torch.testing.assert_close(found["statistics/embedding"].norm(dim=1), torch.ones(5))
+
+
+def test_a_network_for_prefixes_whose_heads_are_copied_differently_is_refused(tiny_encoder):
+    encoder = tiny_encoder("bert")
+    larger, plan = grown_encoder(encoder, Elle(), Amount(width=16), seed=0)
+    prompt = speaking_prompt(encoder, TUNINGS["deep"])
+    kept = kept_network(encoder, Generated(TUNINGS["deep"]), torch.Generator().manual_seed(1))
+    prompt = dataclasses.replace(prompt, tuning={"name": "chain", "base": TUNINGS["deep"], "readout": READOUT.spec()})
+    prompt.tensors.update(kept)
+    prompt.tensors["tuning.own/prefix"] = prompt.tensors.pop("tuning.prefix")
+    with pytest.raises(LearningError, match=r"whose heads are copied differently; use growth\.how=exact"):
+        carried_prompt(prompt, plan, larger, Prober(larger))

@@ -12,7 +12,7 @@ from continual.backbone.encoder import Encoder
 from continual.backbone.frozen import Seen
 from continual.backbone.texts import EncodedTexts
 from continual.errors import BackboneError, ConfigError
-from continual.tuning.base import Tensors
+from continual.tuning.base import Tensors, Tuning
 from continual.tuning.composed.base import OWN, Composed, of_part
 
 PLACES = ("text", "target", "mask")
@@ -84,6 +84,10 @@ class Templated(Composed):
         marked = EncodedTexts.from_lists(marks, None).ids
         made = EncodedTexts.from_lists(ids, types, texts.pairs)
         return EncodedTexts(made.ids, made.types, made.pairs, marked)
+
+    def reading_alike(self, tuning: Tuning) -> Tuning:
+        """See `Tuning.reading_alike`: in the same template."""
+        return Templated(tuning.spec(), self.template)
 
     def read(self, encoder: Encoder, seen: Seen, states: Tensor) -> Tensor:
         """See `Tuning.read`: `[m ; t ; m * t]`, [batch, 3 width]."""
