@@ -18,7 +18,7 @@ from continual.pool.search import Hit
 from continual.pool.store import PromptPool
 from continual.seeding import seed_of
 from continual.settings import LearnerSettings
-from continual.storing import kind_of, shared_name
+from continual.storing import REVISED_BY, kind_of, shared_name
 from continual.training.checkpoint import Checkpoints, NoCheckpoints
 from continual.training.examples import Examples, Material
 from continual.training.ground import Ground, lay_ground
@@ -136,11 +136,27 @@ class Lessons:
                     f"method={self.method.name} has one model for all tasks, and that in {self.pool.path} is of "
                     f"{kind_of(record)} tasks; learn {task.kind} tasks in a pool of their own."
                 )
+            if record is not None:
+                self._check_same_model(record)
             return [] if record is None else [self.pool.get(record.id)]
-        newest = [self.pool.latest(name) for name in reversed(self.pool.tasks()) if name != task.name]
+        newest = [self.pool.latest(name) for name in self._as_learned() if name != task.name]
         return [
             self.pool.get(record.id) for record in newest if record is not None and self._built_on(record, task.kind)
         ]
+
+    def _as_learned(self) -> list[str]:
+        """The tasks of the pool, the one that was learned last first; a revision of its prompt is no learning."""
+        records = (self.pool.record(name) for name in reversed(self.pool.ids()))
+        return list(dict.fromkeys(record.task for record in records if REVISED_BY not in record.provenance))
+
+    def _check_same_model(self, record: PromptRecord) -> None:
+        """Refuses to go on with a model for all tasks that was learned with other settings."""
+        stored, asked = stored_tuning(record.tuning).spec(), self.method.composed(self.tuning).spec()
+        if stored != asked:
+            raise LearningError(
+                f"The model of method={self.method.name} in {self.pool.path} was learned as {stored}, but the settings "
+                f"ask for {asked}; give the settings that it was learned with, or learn in a pool of its own."
+            )
 
     def _built_on(self, record: PromptRecord, kind: str) -> bool:
         same = record.method == self.method.name and kind_of(record) == kind

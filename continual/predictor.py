@@ -11,21 +11,33 @@ from continual.backbone.frozen import FrozenView, freeze
 from continual.backbone.readout import Readout
 from continual.backbone.states import CHUNK
 from continual.backbone.texts import by_length
+from continual.pool.prompt import Prompt
 from continual.pool.store import PromptPool
 from continual.prepared import Prepared, PreparedPrompts, entering
 from continual.training.label_model import label_scores
 from continual.tuning.base import final_states
 
 
+class Held:
+    """A few prompts in memory, in place of a pool."""
+
+    def __init__(self, prompts: Sequence[Prompt]) -> None:
+        self._prompts = {prompt.id: prompt for prompt in prompts}
+
+    def get(self, prompt_id: str) -> Prompt:
+        """The prompt."""
+        return self._prompts[prompt_id]
+
+
 class Predictor:
-    """Applies prompts of a pool to texts.
+    """Applies prompts to texts.
 
     Args:
         encoder: The backbone.
         pool: Where the prompts are.
     """
 
-    def __init__(self, encoder: Encoder, pool: PromptPool) -> None:
+    def __init__(self, encoder: Encoder, pool: PromptPool | Held) -> None:
         self._encoder, self._prompts = encoder, PreparedPrompts(pool)
 
     def logits(self, view: FrozenView, rows: Sequence[int], prompts: Sequence[str]) -> list[Tensor]:

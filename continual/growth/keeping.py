@@ -14,7 +14,7 @@ from continual.backbone.texts import EncodedTexts
 from continual.growth.maps import GrowthMap
 from continual.growth.memory import Remembered
 from continual.pool.prompt import Prompt
-from continual.predictor import Predictor
+from continual.predictor import Held, Predictor
 from continual.tuning import stored_tuning
 from continual.tuning.base import Tensors, Tuning, pooled_state, trained_tensors
 
@@ -38,17 +38,6 @@ class Known:
 
     texts: Remembered
     prompts: Pair
-
-
-class Held:
-    """A few prompts in memory, for `Predictor`, which asks a pool for nothing else."""
-
-    def __init__(self, prompts: Sequence[Prompt]) -> None:
-        self._prompts = {prompt.id: prompt for prompt in prompts}
-
-    def get(self, prompt_id: str) -> Prompt:
-        """The prompt."""
-        return self._prompts[prompt_id]
 
 
 def answers(encoder: Encoder, prompts: Sequence[Prompt], texts: Sequence[Remembered]) -> list[Tensor]:

@@ -275,6 +275,10 @@ class Method(ABC):
             ConfigError: It is such a tuning.
         """
 
+    def composed(self, tuning: Tuning) -> Tuning:
+        """What a method with one model for all tasks makes of the tuning of one."""
+        return tuning
+
     @abstractmethod
     def learn(self, lesson: Lesson) -> Learned:
         """Learns the task of `lesson`."""

@@ -50,12 +50,12 @@ class Coda(Method):
 
     def check_tuning(self, tuning: Tuning) -> None:
         """See `Method.check_tuning`."""
-        self._composed(tuning)
+        self.composed(tuning)
 
     def learn(self, lesson: Lesson) -> Learned:
         """See `Method.learn`."""
         before = Before.of(lesson)
-        tuning = self._composed(lesson.tuning)
+        tuning = self.composed(lesson.tuning)
         earlier = tuning.joined(before.tensors) if before.tensors else {}
         tensors = part(EARLIER, earlier) | part(OWN, self._fresh(lesson, tuning, earlier))
 
@@ -72,7 +72,8 @@ class Coda(Method):
         shared, kept = before.after(lesson, model)
         return Learned(model, "student", kept=kept, shared=shared)
 
-    def _composed(self, tuning: Tuning) -> Components:
+    def composed(self, tuning: Tuning) -> Components:
+        """See `Method.composed`."""
         return Components(resized(tuning, self.length), self.size)
 
     def _fresh(self, lesson: Lesson, tuning: Components, earlier: Tensors) -> dict[str, Tensor]:

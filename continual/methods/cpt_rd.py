@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from continual.errors import ConfigError
+from continual.errors import ConfigError, LearningError
 from continual.evaluation.kinds import CLASSIFICATION
 from continual.limits import at_least
 from continual.methods.base import UNRANKED, Learned, Lesson, Method, Revised, kept_tensors
 from continual.pool.keys import nearest_key
 from continual.pool.prompt import Prompt
+from continual.predictor import Held, Predictor
 from continual.seeding import seed_of
 from continual.training.loop import Penalty
 from continual.training.model import PromptModel
@@ -113,6 +114,7 @@ class CptRd(Method):
             network = tuning.network({name: value.shape for name, value in begin.items()}, generator)
             return tuning.beginning(begin, shared, network, embedding)
         newest = domains[0].kept
+        self._check_network(newest)
         network = part(NETWORK, of_part(NETWORK, newest))
         if self.start == "hypernetwork":
             embedding = torch.stack([domain.kept[EMBEDDING] for domain in domains]).mean(0)
@@ -121,6 +123,16 @@ class CptRd(Method):
         else:
             begin = self._prompt(lesson, domains)
         return tuning.beginning(begin, of_part(SHARED, newest), network, embedding)
+
+    def _check_network(self, kept: Tensors) -> None:
+        """Refuses to go on with a network of another size than asked for."""
+        task = next(value for name, value in of_part(NETWORK, kept).items() if name.endswith("-task"))
+        hidden, embedding = task.shape
+        if self.sizes != {"embedding": embedding, "hidden": hidden}:
+            raise LearningError(
+                f"The pool's prompts of method=cpt_rd were written by a network with method.hidden={hidden} and "
+                f"method.embedding={embedding}; give these, or learn in a pool of its own."
+            )
 
     def _prompt(self, lesson: Lesson, domains: Sequence["Domain"]) -> Tensors:
         """The prompt that a domain begins with, where the hypernetwork does not write it."""
@@ -191,14 +203,14 @@ class Domain:
         return cls(prompt, of_part(OWN, trained_tensors(prompt.tensors)), kept_tensors(prompt))
 
     def loss_on(self, lesson: Lesson) -> float:
-        """How badly the domain's prompt does on a new one's dev texts, in nats; infinite with other labels."""
-        if self.prompt.labels != lesson.labels:
+        """How badly the domain's prompt and ground do on a new one's dev texts, in nats; infinite with other labels."""
+        if set(self.prompt.labels) != set(lesson.labels):
             return math.inf
-        chain = Chain(lesson.tuning.spec())
-        model = lesson.begin(trained_tensors(self.prompt.tensors), chain)
-        raw = model.all_features(lesson.dev.view) * model.scaling.scale + model.scaling.mean
-        logits = lesson.dev.ground + raw @ self.prompt.tensors["head.weight"].T + self.prompt.tensors["head.bias"]
-        return float(F.cross_entropy(logits, lesson.dev.labels))
+        view = lesson.dev.view
+        predictor = Predictor(lesson.encoder, Held([self.prompt]))
+        logits = torch.stack(predictor.logits(view, range(len(view)), [self.prompt.id] * len(view)))
+        columns = [self.prompt.labels.index(label) for label in lesson.labels]
+        return float(F.cross_entropy(logits[:, columns], lesson.dev.labels))
 
     def likeness(self, lesson: Lesson) -> float:
         """How near the domain's texts are to a new one's: the mean cosine of the new keys with the nearest old one."""

@@ -46,12 +46,12 @@ class L2P(Method):
 
     def check_tuning(self, tuning: Tuning) -> None:
         """See `Method.check_tuning`."""
-        self._composed(tuning)
+        self.composed(tuning)
 
     def learn(self, lesson: Lesson) -> Learned:
         """See `Method.learn`."""
         before = Before.of(lesson)
-        tuning = self._composed(lesson.tuning)
+        tuning = self.composed(lesson.tuning)
         fresh = lesson.generator("pool")
         tensors = before.tensors or tuning.initial(lesson.encoder, lesson.train.view.states, fresh)
 
@@ -62,5 +62,6 @@ class L2P(Method):
         shared, kept = before.after(lesson, model)
         return Learned(model, "student", kept=kept, shared=shared)
 
-    def _composed(self, tuning: Tuning) -> Selection:
+    def composed(self, tuning: Tuning) -> Selection:
+        """See `Method.composed`."""
         return Selection(resized(tuning, self.length), self.size, self.top)

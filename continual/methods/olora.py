@@ -41,12 +41,16 @@ class OLora(Method):
 
     def check_tuning(self, tuning: Tuning) -> None:
         """See `Method.check_tuning`."""
-        LowRankSum(tuning.spec())
+        self.composed(tuning)
+
+    def composed(self, tuning: Tuning) -> LowRankSum:
+        """See `Method.composed`."""
+        return LowRankSum(tuning.spec())
 
     def learn(self, lesson: Lesson) -> Learned:
         """See `Method.learn`."""
         before = Before.of(lesson)
-        tuning = LowRankSum(lesson.tuning.spec())
+        tuning = self.composed(lesson.tuning)
         earlier = tuning.joined(before.tensors) if before.tensors else {}
         tensors = part(EARLIER, earlier) | part(OWN, lesson.fresh(own=True))
 

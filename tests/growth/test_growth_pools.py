@@ -12,7 +12,6 @@ from continual.errors import LearningError, PoolError
 from continual.growth.carrying import carried_spec, trains_last_norm
 from continual.growth.elle import Elle
 from continual.growth.exact import Exact
-from continual.growth.keeping import Held
 from continual.growth.lineage import Lineage, read_lineage
 from continual.growth.models import grown_encoder
 from continual.growth.pools import carry_pool
@@ -21,7 +20,7 @@ from continual.growth.sizes import Amount
 from continual.methods.base import kept_tensors
 from continual.methods.tapd import TEMPLATES
 from continual.pool import PromptPool
-from continual.predictor import Predictor
+from continual.predictor import Held, Predictor
 from continual.router import Router
 from continual.transfer.probe import PROBE_TEXTS
 from continual.transfer.signature import Prober

@@ -1,6 +1,7 @@
 """What single methods do in whole runs; what every one does is in `test_method_conformance`."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,14 @@ from continual.methods.cpt_rd import CptRd, Domain
 from continual.pool import PromptPool
 from continual.progress import Progress
 from continual.run import Run
+from continual.settings import LearnerSettings
 from continual.storing import REVISED_BY, REVISES, Storing
+from continual.training.config import TrainingConfig
 from continual.transfer.signature import Prober
 from continual.tuning.base import trained_tensors
 from continual.tuning.composed.base import TOKENS
 from continual.tuning.composed.generated import Generated
-from streams import build_stream
+from streams import SimulatedSource, StreamManager, Task, build_stream
 
 SHARED = ("l2p", "coda", "olora")
 
@@ -220,6 +223,80 @@ def test_a_better_prompt_becomes_a_version_and_the_old_one_stays(tiny_folder, ti
     (item,) = learner.predict(["the soup was hot"], task="kitchen")
     assert item.prompt == "kitchen-v3"
     assert summary["finished"]
+
+
+def small_learner(folder: Path, encoder, method: dict) -> Learner:
+    settings = LearnerSettings(
+        method=method,
+        tuning={"name": "late" if method["name"] == "cpt_rd" else "deep", "layer": 1},
+        training=TrainingConfig(epochs=2, min_steps=0),
+    )
+    return Learner(folder, encoder, settings)
+
+
+def small_tasks() -> dict[str, Task]:
+    return {task.name: task for task in StreamManager(SimulatedSource(train=24, dev=12, test=12))}
+
+
+def test_a_domain_that_was_learned_again_is_the_newest(tiny_encoder, tmp_path, monkeypatch):
+    """A revision is no learning: the network is the one that learned last."""
+    seen = {}
+    begin = CptRd._begin
+
+    def watched(self, lesson, tuning, domains):
+        seen[lesson.task] = [domain.prompt.id for domain in domains]
+        return begin(self, lesson, tuning, domains)
+
+    monkeypatch.setattr(CptRd, "_begin", watched)
+    learner = small_learner(tmp_path / "pool", tiny_encoder("bert"), {"name": "cpt_rd", "backward": False})
+    tasks = small_tasks()
+    for name in ("kitchen", "office", "kitchen", "harbour"):
+        learner.learn(tasks[name])
+    assert seen["harbour"] == ["kitchen-v2", "office-v1"]
+
+
+def test_the_loss_of_an_earlier_prompt_is_that_of_its_own_answers(tiny_encoder, tmp_path, monkeypatch):
+    """With its own ground, and whatever the order of the labels."""
+    learner = small_learner(tmp_path / "pool", tiny_encoder("bert"), {"name": "cpt_rd", "start": "similar"})
+    tasks = small_tasks()
+    learner.learn(tasks["kitchen"])
+    losses = {}
+    loss_on = Domain.loss_on
+
+    def watched(self, lesson):
+        losses[self.prompt.task] = loss_on(self, lesson)
+        return losses[self.prompt.task]
+
+    monkeypatch.setattr(Domain, "loss_on", watched)
+    learner.learn(tasks["office"])
+    dev = tasks["office"].dev
+    answers = learner.predict(list(dev["text"]), task="kitchen")
+    labels = tasks["kitchen"].labels
+    true = [labels[number] for number in dev["label"]]
+    expected = [-math.log(answer.probabilities[label]) for answer, label in zip(answers, true, strict=True)]
+    assert losses["kitchen"] == pytest.approx(sum(expected) / len(expected), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("method", "changed", "message"),
+    [
+        ({"name": "cpt_rd"}, {"hidden": 32}, r"written by a network with method\.hidden=64 and method\.embedding=16"),
+        ({"name": "cpt_rd"}, {"embedding": 8}, r"written by a network with method\.hidden=64"),
+        (
+            {"name": "l2p"},
+            {"size": 20, "top": 15},
+            r"The model of method=l2p in .* was learned as .* give the settings",
+        ),
+        ({"name": "l2p"}, {"length": 9}, r"The model of method=l2p in .* was learned as"),
+        ({"name": "coda"}, {"length": 4}, r"The model of method=coda in .* was learned as"),
+    ],
+)
+def test_a_pool_is_not_continued_with_other_options(tiny_encoder, tmp_path, method, changed, message):
+    tasks = small_tasks()
+    small_learner(tmp_path / "pool", tiny_encoder("bert"), method).learn(tasks["kitchen"])
+    other = small_learner(tmp_path / "pool", tiny_encoder("bert"), method | changed)
+    with pytest.raises(LearningError, match=message):
+        other.learn(tasks["office"])
 
 
 def test_versions_that_a_crash_left_out_are_stored_later(tiny_folder, tmp_path, revising, monkeypatch):

@@ -356,6 +356,19 @@ def test_a_text_and_its_target_are_put_into_the_template(tiny_encoder, family):
         assert sum(mark != 0 for mark in marks) == size + 1
 
 
+@pytest.mark.parametrize("family", ["bert", "mpnet", "roberta"])
+def test_unknown_words_are_words(tiny_encoder, family):
+    """They and masks are special tokens of a tokenizer, but none that parts text and target."""
+    encoder = tiny_encoder(family)
+    tokenizer = encoder.tokenizer
+    made = rendered(encoder, "{target} ? {mask} . {text}", ["the \U0001f9a0 rain"], ["police \U0001f9a0 the north"])
+    space = "" if family == "roberta" else " "
+    whole = tokenizer(f"police \U0001f9a0 the north ?{space}{tokenizer.mask_token} . the \U0001f9a0 rain")["input_ids"]
+    assert made.ids.values.tolist() == whole
+    size = len(tokenizer("police \U0001f9a0 the north", add_special_tokens=False)["input_ids"])
+    assert made.marks.values.tolist()[1 : 1 + size] == [2] * size
+
+
 def test_words_behind_a_space_are_those_of_the_midst_of_a_sentence(tiny_encoder):
     """A byte-level vocabulary has other tokens for a word at the beginning."""
     encoder = tiny_encoder("roberta")

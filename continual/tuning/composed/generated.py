@@ -79,7 +79,7 @@ class Generated(Composed):
         made = {}
         for name, shape in shapes.items():
             task, place, out = (network[f"{NETWORK}/{name}-{kind}"] for kind in ("task", "place", "out"))
-            made[name] = (torch.tanh(embedding @ task.T + place) @ out.T / self.hidden).view(shape)
+            made[name] = (torch.tanh(embedding @ task.T + place) @ out.T / out.shape[1]).view(shape)
         return made
 
     def beginning(self, begin: Tensors, shared: Tensors, network: Tensors, embedding: Tensor) -> dict[str, Tensor]:

@@ -104,7 +104,7 @@ class Templated(Composed):
         tokenizer = encoder.tokenizer
         text, target = (
             _behind_a_space(tokenizer, ids) if self._follows_a_space(place) else ids
-            for place, ids in zip(("{text}", "{target}"), _parts(tokens, set(tokenizer.all_special_ids)), strict=True)
+            for place, ids in zip(("{text}", "{target}"), _parts(tokens, _framing(tokenizer)), strict=True)
         )
         filled: dict[str, list[tuple[int, int]]] = {
             "{text}": [(token, 0) for token in text],
@@ -124,6 +124,12 @@ class Templated(Composed):
 
     def _fixed_ids(self, tokenizer: Any, piece: str) -> list[tuple[int, int]]:
         return [(token, 0) for token in _ids(tokenizer, piece.rstrip())]
+
+
+def _framing(tokenizer: Any) -> set[int]:
+    """The special tokens that stand around texts; unknown words and masks are special too, and stand within them."""
+    kinds = ("cls_token_id", "sep_token_id", "bos_token_id", "eos_token_id", "pad_token_id")
+    return {number for kind in kinds if (number := getattr(tokenizer, kind)) is not None}
 
 
 def _parts(tokens: list[int], special: set[int]) -> tuple[list[int], list[int]]:
