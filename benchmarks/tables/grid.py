@@ -46,8 +46,13 @@ def metrics(measured: Measured, found: Findings) -> str:
     rows = []
     for name, one in found.spearman.items():
         cells = [*(one.targets[target] for target in measured.targets), one.mean]
-        rows.append([f"`{name}`", *("–" if cell is None else f"{cell:+.2f}" for cell in cells)])
-    return markdown(("metric, Spearman", *coded(measured.targets), "mean"), rows)
+        seeds = ", ".join(map(_correlation, one.seeds))
+        rows.append([f"`{name}`", *map(_correlation, cells), seeds])
+    return markdown(("metric, Spearman", *coded(measured.targets), "mean", "mean in each seed alone"), rows)
+
+
+def _correlation(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.2f}"
 
 
 def _answer(holds: bool | None) -> str:

@@ -66,8 +66,8 @@ class Ordering:
         panda_spread: Over the sources, of PANDA.
         spread_difference: Deviation over the sources of PANDA minus that of vanilla transfer, in each seed alone; None
             for a single source.
-        holds: Each ordering in words, and whether it holds; None where it cannot be told: with several seeds where the
-            interval of the difference has zero in it. Of one seed the sign is told.
+        holds: Each ordering in words, and whether it holds; None where it is not decided: where the interval of the
+            difference over the seeds has zero in it, and where one seed gives none.
     """
 
     scratch: float
@@ -222,8 +222,8 @@ def _difference(values: Sequence[float]) -> Difference:
 
 
 def _positive(difference: Difference) -> bool | None:
-    """Whether a difference is above zero; None where its interval does not tell."""
-    if difference.low is not None and difference.high is not None and difference.low <= 0 <= difference.high:
+    """Whether a difference is above zero; None where its interval has zero in it, or one seed has given none."""
+    if difference.low is None or difference.high is None or difference.low <= 0 <= difference.high:
         return None
     return difference.mean > 0
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from continual.evaluation.figures.heatmap import Cell, HeatMap, Row, domain
-from continual.evaluation.figures.numbers import UNKNOWN, count, decimals, duration, unit_of
+from continual.evaluation.figures.numbers import MINUS, UNKNOWN, count, decimals, duration, unit_of
 from continual.evaluation.figures.palette import step_of
 from continual.evaluation.report import printable, render_template
 from continual.evaluation.summary import Rows
@@ -67,7 +67,7 @@ def ordering_lines(orderings: dict[str, Ordering]) -> list[Line]:
         [_difference(one.transfer_gain) for one in both],
         [_difference(one.panda_gain) for one in both],
         [_difference(one.panda_over_transfer) for one in both],
-        [f"{_spread(one.panda_spread)} against {_spread(one.transfer_spread)}" for one in both],
+        [_dependence(one) for one in both],
     )
     return [
         Line(claim, shown, [one.holds[claim] for one in both])
@@ -154,11 +154,28 @@ def _points(value: float) -> str:
 
 
 def _difference(difference: Difference) -> str:
-    if difference.low is None:
-        return _points(difference.mean)
-    low, high = _ACCURACY.change(difference.low), _ACCURACY.change(difference.high)
-    return f"{_points(difference.mean)} ({low} to {high})"
+    """With its interval, to two places: to one, a bound beside zero would be written as zero."""
+    if difference.low is None or difference.high is None:
+        return f"{_hundredths(difference.mean)} points"
+    return f"{_hundredths(difference.mean)} points ({_hundredths(difference.low)} to {_hundredths(difference.high)})"
 
 
-def _spread(spread: Spread) -> str:
-    return f"{_ACCURACY.score(spread.deviation)} ({_ACCURACY.change(spread.low)} to {_ACCURACY.change(spread.high)})"
+def _dependence(order: Ordering) -> str:
+    """PANDA's deviation over the sources minus that of vanilla transfer, and how far each goes."""
+    if order.spread_difference is None:
+        return UNKNOWN
+    ranges = (
+        f"{name} {_range(spread)}"
+        for name, spread in (("PANDA", order.panda_spread), ("transfer", order.transfer_spread))
+    )
+    return f"{_difference(order.spread_difference)}; worst to best source: {', '.join(ranges)}"
+
+
+def _range(spread: Spread) -> str:
+    return f"{_hundredths(spread.low)} to {_hundredths(spread.high)}"
+
+
+def _hundredths(value: float) -> str:
+    """A difference of shares in points, with its sign."""
+    text = f"{100 * value:+.2f}"
+    return "0.00" if float(text) == 0 else text.replace("-", MINUS)

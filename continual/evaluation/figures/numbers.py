@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 UNKNOWN = "–"
-_MINUS = "\u2212"
+MINUS = "\u2212"
 
 _SHARES = ("accuracy", "macro_f1", "stance_f1")
 _HUNDREDTHS = ("bleu", "chrf")
@@ -38,7 +38,7 @@ class Unit:
     def change(self, value: float | None) -> str:
         """A difference of scores, with its sign."""
         text = self.score(value)
-        return text if value is None or text.startswith(_MINUS) or text == "0.0" else f"+{text}"
+        return text if value is None or text.startswith(MINUS) or text == "0.0" else f"+{text}"
 
     @property
     def axis(self) -> str:
@@ -98,5 +98,5 @@ def decimals(value: float | None, places: int = 2) -> str:
 def _signless(text: str) -> str:
     """A typographic minus, and none in front of a zero."""
     if text.startswith("-"):
-        return text[1:] if float(text) == 0 else _MINUS + text[1:]
+        return text[1:] if float(text) == 0 else MINUS + text[1:]
     return text
