@@ -50,7 +50,7 @@ class Contestant:
     Attributes:
         settings: What is set for it.
         kind: `own` (something of its own for each task; texts are routed when the task is not told), `shared` (one
-            model for all tasks, which is never told the task) or `bound` (all tasks at once).
+            model for all tasks, which is never told the task) or `bound` (all texts of all tasks are kept).
         knobs: What is searched, one after the other.
         streams: Where it takes part.
     """
@@ -88,7 +88,8 @@ CONTESTANTS = {
     "olora": Contestant(
         ("method=olora", "tuning=lora", *PLAIN), "shared", (_MODULE_RATE, _AGAINST_FORGETTING["olora"])
     ),
-    **{name: _fine_tuned(name) for name in ("naive", "ewc", "lwf", "replay", "agem", "osf", "cumulative")},
+    **{name: _fine_tuned(name) for name in ("naive", "ewc", "lwf", "replay", "agem", "osf")},
+    "cumulative": _fine_tuned("cumulative", "bound"),
     "per_task": _fine_tuned("per_task", "own"),
     "joint": _fine_tuned("joint", "bound"),
     "linear_probe": Contestant(("method=linear_probe",), knobs=()),
