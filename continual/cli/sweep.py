@@ -77,6 +77,8 @@ def sweep(
     with _shown(planned.folder) as watch:
         count = f"{len(planned.chosen)} cell{'' if len(planned.chosen) == 1 else 's'}"
         watch.console.print(f"{planned.folder}: {count}, {known} finished before", markup=False)
+        if len(planned.cells) == 1:
+            watch.console.print("note: no setting has several values; write them as method=scratch,panda seed=0,1,2")
         outcomes = planned.run(backend, watch)
     _conclude(planned, outcomes, reference, form)
 

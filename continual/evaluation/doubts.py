@@ -31,6 +31,11 @@ def _inside(group: Group) -> list[str]:
     if repeated:
         seeds = ", ".join(map(str, repeated))
         notes.append(f"{group.label} has more than one run with seed {seeds}, which count as if they were other seeds.")
+    if len({it.seed for it in members}) > 1 and len({repr(it.aware.matrix) for it in members}) == 1:
+        notes.append(
+            f"{group.label} has the same accuracies with every seed, so its interval of no width is no certainty; test "
+            "on more texts."
+        )
     if len({frozenset(member.tasks) for member in members}) > 1:
         notes.append(f"{group.label} mixes runs on different sets of tasks; their means do not measure one thing.")
     return notes

@@ -98,7 +98,15 @@ def test_an_unfinished_run_is_listed_but_enters_no_mean() -> None:
 def test_groups_without_interval_or_test_are_named() -> None:
     (note,) = compare([_run(0, 0.8), _run(0, 0.7, "scratch")]).notes
     assert note.startswith("Of panda and scratch there is one seed only")
-    assert compare([_run(seed, 0.8, method) for seed in (0, 1) for method in ("panda", "spot")]).notes == []
+    runs = [_run(seed, 0.8 + seed / 100, method) for seed in (0, 1) for method in ("panda", "spot")]
+    assert compare(runs).notes == []
+
+
+def test_an_interval_of_no_width_is_pointed_out() -> None:
+    (note,) = compare([_run(0, 0.8), _run(1, 0.8)]).notes
+    assert note.endswith(
+        "has the same accuracies with every seed, so its interval of no width is no certainty; test on more texts."
+    )
 
 
 def test_pairs_that_share_too_few_seeds_and_other_sets_of_seeds_are_named() -> None:
