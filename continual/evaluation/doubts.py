@@ -31,9 +31,9 @@ def _inside(group: Group) -> list[str]:
     if repeated:
         seeds = ", ".join(map(str, repeated))
         notes.append(f"{group.label} has more than one run with seed {seeds}, which count as if they were other seeds.")
-    if len({it.seed for it in members}) > 1 and len({repr(it.aware.matrix) for it in members}) == 1:
+    if len({it.seed for it in members}) > 1 and len({it.aware.average for it in members}) == 1:
         notes.append(
-            f"{group.label} has the same accuracies with every seed, so its interval of no width is no certainty; test "
+            f"{group.label} has the same average with every seed, so its interval of no width is no certainty; test "
             "on more texts."
         )
     if len({frozenset(member.tasks) for member in members}) > 1:

@@ -105,7 +105,7 @@ def test_groups_without_interval_or_test_are_named() -> None:
 def test_an_interval_of_no_width_is_pointed_out() -> None:
     (note,) = compare([_run(0, 0.8), _run(1, 0.8)]).notes
     assert note.endswith(
-        "has the same accuracies with every seed, so its interval of no width is no certainty; test on more texts."
+        "has the same average with every seed, so its interval of no width is no certainty; test on more texts."
     )
 
 
