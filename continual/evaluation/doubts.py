@@ -21,7 +21,17 @@ def doubts_about(groups: Sequence[Group], pairs: Sequence[Pair]) -> list[str]:
     for stream in dict.fromkeys(group.shared["stream"] for group in groups):
         here = [(names[id(group)], group) for group in groups if group.shared["stream"] == stream]
         notes += _different_tasks(stream, here) + _different_seeds(stream, here)
-    return notes + _single(groups, names) + _untested(pairs, names)
+    return notes + _single(groups, names) + _untested(pairs, names) + _without_width(groups)
+
+
+def _without_width(groups: Sequence[Group]) -> list[str]:
+    """That an interval of no width comes from few texts and not from certainty."""
+    return [
+        f"{group.label} has the same average with every seed, so its interval of no width is no certainty; test on "
+        "more texts."
+        for group in groups
+        if len(_seeds(group)) > 1 and len({it.aware.average for it in group.members}) == 1
+    ]
 
 
 def _inside(group: Group) -> list[str]:
@@ -31,11 +41,6 @@ def _inside(group: Group) -> list[str]:
     if repeated:
         seeds = ", ".join(map(str, repeated))
         notes.append(f"{group.label} has more than one run with seed {seeds}, which count as if they were other seeds.")
-    if len({it.seed for it in members}) > 1 and len({it.aware.average for it in members}) == 1:
-        notes.append(
-            f"{group.label} has the same average with every seed, so its interval of no width is no certainty; test "
-            "on more texts."
-        )
     if len({frozenset(member.tasks) for member in members}) > 1:
         notes.append(f"{group.label} mixes runs on different sets of tasks; their means do not measure one thing.")
     return notes

@@ -110,7 +110,10 @@ def test_an_interval_of_no_width_is_pointed_out() -> None:
 
 
 def test_pairs_that_share_too_few_seeds_and_other_sets_of_seeds_are_named() -> None:
-    runs = [*(_run(seed, 0.8) for seed in (0, 1)), *(_run(seed, 0.7, "scratch") for seed in (1, 2))]
+    runs = [
+        *(_run(seed, 0.8 + seed / 100) for seed in (0, 1)),
+        *(_run(seed, 0.7 + seed / 100, "scratch") for seed in (1, 2)),
+    ]
     seeds, pair = compare(runs).notes
     assert seeds.startswith("On pheme, groups have different seeds (0, 1: panda; 1, 2: scratch)")
     assert "share fewer than two seeds and are not tested: panda and scratch" in pair
@@ -342,7 +345,7 @@ def test_an_ambiguous_reference_is_refused_and_a_lonely_group_is_noted() -> None
     several = [_measured(seed, 0.8, training__epochs=epochs) for epochs in (4, 8) for seed in (0, 1)]
     comparison = comparing.compare([*several, *lonely], "panda")
     assert comparison.tests == []
-    assert "has no counterpart" in comparison.notes[0]
+    assert any("has no counterpart" in note for note in comparison.notes)
 
 
 def _with_finals(seed: int, method: str, finals: Mapping[str, float], routed: Mapping[str, float]) -> Summary:
@@ -383,7 +386,7 @@ def test_runs_on_other_tasks_are_not_paired_and_the_note_says_so() -> None:
     assert "different sets of tasks (panda on a, b; scratch on b, c)" in found.notes[0]
     found = compare(runs, "scratch")
     assert found.tests == []
-    assert "no counterpart" in found.notes[-1]
+    assert any("no counterpart" in note for note in found.notes)
     same = [make_summary(("b", "a"), seed=seed, run=f"y{seed}", method="spot") for seed in (0, 1)]
     (test,) = compare([*runs, *same], "spot").tests
     assert (test["first"].split(" · ")[1], test["tasks"]) == ("panda", 2)
