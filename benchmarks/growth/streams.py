@@ -9,24 +9,27 @@ from benchmarks.runs import finished
 from continual.config import compose
 from continual.evaluation.summary import Summary
 
-HARD = ("agnews", "sst2", "mnli", "qqp", "wic", "boolq")
-"""Easy tasks, then tasks on pairs that a small sentence encoder holds badly."""
+HARD = ("agnews", "qqp", "mnli", "boolq")
+"""An easy task, then tasks on pairs that a small sentence encoder holds badly."""
+
+SMALL = (
+    *("method=scratch", "readout.layers=none", "readout.terms=0"),
+    *("tuning.layer=5", "tuning.length=4", "training.epochs=6", "training.head_learning_rate=0.003"),
+    *("stream.max_train=1200", "stream.max_dev=400", "stream.dev_fraction=0.25"),
+)
+"""Prompts too small for them: four tokens in the last layer, and no ground. What prompts of the default size with their
+ground leave undone on so few texts, more capacity does not do either."""
 
 EASY = ("pheme", "cl5")
 
-COMMON = (
-    "method=panda",
-    "tracking.enabled=false",
-    "stream.max_train=800",
-    "stream.max_dev=300",
-    "stream.max_test=400",
-    "backbone.max_length=48",
-    "growth.probe_layer=2",
-)
-"""Caps for all; the probe begins above the second layer, which makes the test a third cheaper."""
+COMMON = ("tracking.enabled=false", "stream.max_test=400", "backbone.max_length=48", "growth.probe_layer=2")
+"""For all; the probe begins above the second layer, which makes the test a third cheaper."""
+
+DEFAULT = ("method=panda", "stream.max_train=400", "stream.max_dev=300")
+"""Prompts of the default size with their ground, on the streams that they hold."""
 
 QUICK = ("stream.max_train=60", "stream.max_dev=40", "stream.max_test=20", "training.epochs=1", "growth.steps=8")
-EPOCHS = 8
+EPOCHS = 6
 """Those of a run that never grows; the one with as much time gets as many more as its time allows."""
 
 
@@ -63,23 +66,24 @@ def needed(folder: Path, seeds: Sequence[int], quick: bool) -> dict[str, Any]:
         seeds: Of the runs.
         quick: Whether few texts are enough.
     """
-    tasks = ("stream.dev_fraction=0.2", f"stream.tasks=[{','.join(HARD)}]")
+    chosen = (*COMMON, *SMALL, f"stream.tasks=[{','.join(HARD)}]")
     runs = []
     for seed in seeds:
-        place = Place(folder, "cl10", (*COMMON, *tasks, *(QUICK if quick else ())), seed)
+        place = Place(folder, "cl10", (*chosen, *(QUICK if quick else ())), seed)
         by_test, _ = place.run("capacity", "growth.when=capacity")
         never, _ = place.run("never")
         epochs = round(EPOCHS * max(1.0, by_test["seconds"] / never["seconds"]))
         longer, _ = place.run("as much time", f"training.epochs={epochs}", f"training.patience={epochs}")
         runs += [by_test, never, longer | {"epochs": epochs}]
-    return {"tasks": list(HARD), "settings": list(COMMON), "runs": runs}
+    return {"tasks": list(HARD), "settings": list(chosen), "runs": runs}
 
 
 def unneeded(folder: Path, seeds: Sequence[int], quick: bool) -> dict[str, Any]:
     """How often the test asks for growth after tasks that prompts hold; see `needed`."""
-    places = [Place(folder, stream, (*COMMON, *(QUICK if quick else ())), seed) for stream in EASY for seed in seeds]
+    chosen = (*COMMON, *DEFAULT)
+    places = [Place(folder, stream, (*chosen, *(QUICK if quick else ())), seed) for stream in EASY for seed in seeds]
     runs = [place.run("capacity", "growth.when=capacity")[0] for place in places]
-    return {"settings": list(COMMON), "runs": runs}
+    return {"settings": list(chosen), "runs": runs}
 
 
 def measured(summary: Summary) -> dict[str, Any]:
