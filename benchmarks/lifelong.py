@@ -41,7 +41,15 @@ from streams import Task, build_stream
 Score = Callable[..., dict[str, float]]
 """`accuracies` of given tasks and caps."""
 
-STRATEGIES = ("elle", "plain", "replay", "self_evolution")
+STRATEGIES = {
+    "elle": ("strategy=elle",),
+    "elle + growth": ("strategy=elle", "strategy.expansion=elle", "strategy.recovery=20"),
+    "plain": ("strategy=plain",),
+    "replay": ("strategy=replay",),
+    "self_evolution": ("strategy=self_evolution",),
+}
+"""ELLE as published grows before each domain and recovers; the first row is what it does without."""
+
 BASE = "base"
 MODEL = (
     "stream=cl4",
@@ -88,7 +96,7 @@ def main() -> None:
     rows = []
     for seed in map(int, arguments.seeds.split(",")[: 1 if arguments.quick else None]):
         for name in strategies:
-            settings = [*MODEL, *DOMAINS, *quick, f"strategy={name}", f"seed={seed}", f"model.path={base}"]
+            settings = [*MODEL, *DOMAINS, *quick, *STRATEGIES[name], f"seed={seed}", f"model.path={base}"]
             rows.append(measured(name, Pretraining(compose("lifelong", settings), arguments.cache), seed, score))
             print(_line(rows[-1]), flush=True)
         rows.append(at_the_beginning(base, rows[-1], seed, score))
@@ -97,7 +105,7 @@ def main() -> None:
     if arguments.quick:
         return
     seconds = round(time.monotonic() - started, 1)
-    settings = {"all": MODEL, "base": BEGINNING, "domains": DOMAINS}
+    settings = {"all": MODEL, "base": BEGINNING, "domains": DOMAINS, "strategies": STRATEGIES}
     save("lifelong", {"settings": settings, "tasks": caps, "seconds": seconds, "means": means, "rows": rows})
 
 

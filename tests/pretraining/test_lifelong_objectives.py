@@ -1,5 +1,7 @@
 """What every objective of lifelong pretraining must do, on tiny models of several families."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,7 +9,7 @@ from continual.errors import BackboneError, ConfigError, LearningError
 from continual.pretraining.lifelong import OBJECTIVES
 from continual.pretraining.lifelong.config import CAUSAL, MASKED, BudgetConfig, ModelConfig, StrategyConfig
 from continual.pretraining.lifelong.evaluation import examined, likelihood
-from continual.pretraining.lifelong.learning import DomainLearning
+from continual.pretraining.lifelong.learning import DomainLearning, Teacher
 from continual.pretraining.lifelong.material import Material
 from continual.pretraining.lifelong.model import add_symbols, open_model
 from continual.pretraining.lifelong.reading import answers, by_tokens, logits_at
@@ -166,6 +168,11 @@ def test_a_causal_text_begins_with_a_start_and_its_end_is_asked_for(opened):
     assert question.targets.tolist() == [30, 31, end, 32, end]
 
 
+def test_only_the_last_piece_ends_its_text(opened):
+    found = windows(opened("bert").tokenizer, [TEXTS[2], "?"], 5, "news")
+    assert [window.ends for window in found] == [*[False] * (len(found) - 2), True, True]
+
+
 def test_windows_cut_long_texts_into_pieces_of_like_length(opened):
     tokenizer = opened("bert").tokenizer
     whole = tokenizer(TEXTS[2], add_special_tokens=False)["input_ids"]
@@ -226,7 +233,8 @@ def test_distillation_is_where_the_strategy_says(setting):
         learning = DomainLearning(model, objective, frame, material, replay, strategy, taught, 10, seed=0)
         return {name: float(part.detach()) for name, part in learning.loss(4, torch.arange(4))[1].items()}
 
-    plain, memory, everywhere = loss("none", None), loss("memory", model), loss("all", model)
+    teacher = Teacher(model, model.config.vocab_size)
+    plain, memory, everywhere = loss("none", None), loss("memory", teacher), loss("all", teacher)
     # A teacher that is the model itself leaves only the share of the own loss: step 4 of 10.
     assert memory["new"] == pytest.approx(plain["new"])
     assert memory["memory"] == pytest.approx(0.4 * plain["memory"], rel=1e-4)
@@ -266,3 +274,11 @@ def test_a_model_of_another_kind_is_refused(tiny_folder, tiny_generator_folder):
         opening(CAUSAL, tiny_folder("bert"))
     with pytest.raises(BackboneError, match="which is an encoder-decoder"):
         opening(MASKED, tiny_generator_folder("bart"))
+
+
+def test_a_piece_that_is_cut_off_asks_for_no_end(setting):
+    _, objective, frame, texts = setting("causal", "gpt2")
+    whole, cut = (replace(texts[0], ends=ends) for ends in (True, False))
+    generator = torch.Generator().manual_seed(0)
+    asked = [objective.ask([window], generator).targets.tolist() for window in (whole, cut)]
+    assert asked[0] == [*asked[1], *frame.end]

@@ -1,7 +1,7 @@
 """Lifelong pretraining: one language model learns domain after domain of text, and should forget none.
 
 An *objective* says what is asked of the model in a batch of texts and how its answer is scored; everything else that a
-strategy may have (domain prompts, replay, distillation, expansion) is independent of it and composed in `strategy.py`.
+strategy may have (domain prompts, replay, distillation, expansion) is independent of it, put together in `lifelong.py`.
 """
 
 from continual.registry import Registry

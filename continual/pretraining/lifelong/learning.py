@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,6 +23,19 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+@dataclass(frozen=True)
+class Teacher:
+    """The model before a domain.
+
+    Attributes:
+        model: That model, frozen. It reads the symbol of the new domain too, which it has not learned.
+        known: How many tokens it knows; of later ones it teaches nothing.
+    """
+
+    model: "PreTrainedModel"
+    known: int
+
+
 class DomainLearning:
     """The objective of `continual.pretraining.loop` for one domain.
 
@@ -35,7 +49,7 @@ class DomainLearning:
         material: What is read.
         replay: Which past domain is replayed how often.
         strategy: Where a teacher teaches.
-        teacher: The model before the domain, frozen; None without distillation.
+        teacher: The model before the domain; None without distillation.
         total: Steps of the training.
         seed: Decides all that is random.
     """
@@ -48,7 +62,7 @@ class DomainLearning:
         material: Material,
         replay: Replay,
         strategy: StrategyConfig,
-        teacher: "PreTrainedModel | None",
+        teacher: Teacher | None,
         total: int,
         seed: int,
     ) -> None:
@@ -106,7 +120,7 @@ class DomainLearning:
         if self.teacher is None or (group == "new" and self.strategy.distillation == "memory"):
             return loss
         with torch.no_grad():
-            taught = answers(self.teacher, question)
+            taught = answers(self.teacher.model, question)[:, : self.teacher.known]
         return distilled(loss, divergence_sum(logits, taught, self.strategy.temperature), step / self.total)
 
 

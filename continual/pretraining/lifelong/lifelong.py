@@ -7,6 +7,7 @@ among replayed texts, keep a memory of it, and score all domains.
 import math
 import re
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from continual.pretraining.batches import TokenBatches
 from continual.pretraining.lifelong import OBJECTIVES
 from continual.pretraining.lifelong.evaluation import likelihood
 from continual.pretraining.lifelong.expansion import Growing
-from continual.pretraining.lifelong.learning import DomainLearning
+from continual.pretraining.lifelong.learning import DomainLearning, Teacher
 from continual.pretraining.lifelong.material import Material, Reader
 from continual.pretraining.lifelong.metrics import average_increase, average_perplexity, perplexity
 from continual.pretraining.lifelong.model import Opened, frozen_copy, open_model
@@ -31,8 +32,6 @@ from continual.seeding import seed_of
 from continual.training.checkpoint import FolderCheckpoints
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
     from continual.pretraining.lifelong.recipe import LifelongRecipe
 
 HEAD = "head"
@@ -81,6 +80,7 @@ class Lifelong:
         )
         if memory.kept:
             self.place.say(f"goes on with a memory of {', '.join(memory.kept)}")
+            self._measure(memory.kept)
         if opened.head:
             self._train_head(opened, first)
         self._put_away()
@@ -91,8 +91,11 @@ class Lifelong:
         """Learns one more domain."""
         started, state, reader = time.monotonic(), self.state, self.reader
         stage = f"{len(state.learned) + 1:02d}-" + re.sub(r"[^\w.-]", "_", name)
+        known = len(state.tokenizer)
         reader.add_prompt(name)
-        teacher = frozen_copy(state.model) if self.strategy.distillation != "none" and state.past else None
+        teacher = None
+        if self.strategy.distillation != "none" and state.past:
+            teacher = Teacher(frozen_copy(state.model), known)
         if self.strategy.expansion and state.past:
             self._expand(stage, teacher)
         objective = reader.objective(is_first=not state.learned)
@@ -121,6 +124,16 @@ class Lifelong:
         state.model.to(self.device).eval()
         self.state, self.reader = state, Reader(self.recipe, state)
 
+    def _measure(self, domains: Iterable[str]) -> None:
+        """Measures the held-out losses of remembered domains on what is at hand of them now.
+
+        What they were when they were kept is of other texts: replay would take the difference for a drop.
+        """
+        objective = self.reader.objective(is_first=False)
+        for name, windows in self.reader.exams("dev", list(domains)).items():
+            nats, tokens = likelihood(self.state.model, objective, self.reader.frame, windows)
+            self.state.losses[name] = nats / tokens
+
     def _train_head(self, opened: Opened, domain: str) -> None:
         """Trains the head alone: from random weights its gradients would spoil the body first."""
         for name, value in opened.model.named_parameters():
@@ -132,7 +145,7 @@ class Lifelong:
         self._train(HEAD, domain, objective, material, settings.head_steps, None, now, settings.head_rate)
         opened.model.requires_grad_(True)
 
-    def _expand(self, stage: str, teacher: "PreTrainedModel | None") -> None:
+    def _expand(self, stage: str, teacher: Teacher | None) -> None:
         """Grows the model and lets it recover: it learns the memory of the last domain, the earlier ones replayed."""
         started, state = time.monotonic(), self.state
         growing = Growing.of(self.strategy)
@@ -153,7 +166,7 @@ class Lifelong:
         objective: Objective,
         material: Material,
         steps: int,
-        teacher: "PreTrainedModel | None",
+        teacher: Teacher | None,
         started: float,
         rate: float | None = None,
     ) -> None:

@@ -131,7 +131,12 @@ class Reader:
             longest = max(len(self._name_of(name)) for name in self._recipe.domains.names)
         length, room = self._recipe.model.max_length, positions(self._state.model.base_model)
         if length + longest > room:
+            shorter = f"lower model.max_length to {room - longest} or less"
+            if self._state.is_new:  # such a model is made for its windows, so that shorter ones leave no more room
+                shorter = (
+                    f"give prompts of {room - length} tokens at most (strategy.prompt_length, or the domains' names)"
+                )
             raise BackboneError(
                 f"The model reads {room} tokens, but windows of {length} with the prompt of a domain have "
-                f"{length + longest}; lower model.max_length to {room - longest} or less."
+                f"{length + longest}; {shorter}."
             )

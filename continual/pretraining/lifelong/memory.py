@@ -1,6 +1,7 @@
 """The memory beside a model: texts of each domain, as tokens, so that a later pretraining can replay and watch them.
 
-    memory.json    schema; for each domain its prompt, its held-out loss, windows to replay and held-out ones to watch
+    memory.json    schema; for each domain its prompt, its held-out loss, windows to replay and held-out ones to watch,
+                   and of both the numbers of those that do not end their text
 
 It stands in the state between two domains and in the finished folder alike. A pretraining that goes on from the folder
 reads it; `transformers` and backbones do not.
@@ -60,7 +61,9 @@ def write_memory(folder: Path, memory: Memory) -> None:
             "prompt": memory.prompts[name],
             "loss": memory.losses[name],
             "windows": [window.ids for window in kept.windows],
+            "windows_cut": _cut(kept.windows),
             "watched": [window.ids for window in kept.watched],
+            "watched_cut": _cut(kept.watched),
         }
         for name, kept in memory.kept.items()
     }
@@ -91,7 +94,7 @@ def read_memory(folder: Path) -> Memory:
             )
         domains: dict[str, Any] = value["domains"]
         return Memory(
-            {name: Kept(_windows(kept["windows"]), _windows(kept["watched"])) for name, kept in domains.items()},
+            {name: Kept(_windows(kept, "windows"), _windows(kept, "watched")) for name, kept in domains.items()},
             {name: tuple(kept["prompt"]) for name, kept in domains.items()},
             {name: float(kept["loss"]) for name, kept in domains.items()},
         )
@@ -102,5 +105,10 @@ def read_memory(folder: Path) -> Memory:
         ) from error
 
 
-def _windows(rows: list[list[int]]) -> list[Window]:
-    return [Window(tuple(map(int, ids))) for ids in rows]
+def _cut(windows: list[Window]) -> list[int]:
+    return [number for number, window in enumerate(windows) if not window.ends]
+
+
+def _windows(kept: dict[str, Any], name: str) -> list[Window]:
+    cut = set(kept.get(f"{name}_cut", ()))  # missing in memories that were written before cuts were told
+    return [Window(tuple(map(int, ids)), ends=number not in cut) for number, ids in enumerate(kept[name])]

@@ -24,11 +24,13 @@ class Window:
         ids: Tokens without special ones.
         prompt: Tokens of the domain's prompt, which stand before it.
         asked: Places in `ids` that the model is asked for; None where the objective chooses anew each time.
+        ends: Whether the text ends with it.
     """
 
     ids: tuple[int, ...]
     prompt: tuple[int, ...] = ()
     asked: tuple[int, ...] | None = None
+    ends: bool = True
 
     def prompted(self, prompt: Sequence[int]) -> "Window":
         """The same text under a prompt."""
@@ -58,7 +60,7 @@ class Frame:
         start: Ids before a text.
         end: Ids behind it.
         pad: Fills up short texts.
-        counts_end: Whether the end is to be predicted, as causal models do, which otherwise learn no lengths.
+        counts_end: Whether the end of a text is to be predicted, as causal models do, which otherwise learn no lengths.
     """
 
     start: tuple[int, ...]
@@ -111,7 +113,7 @@ class Frame:
         for row, window in enumerate(windows):
             framed = (*self.start, *window.prompt, *window.ids, *self.end)
             first = self.offset(window)
-            last = first + len(window.ids) + (len(self.end) if self.counts_end else 0)
+            last = first + len(window.ids) + (len(self.end) if self.counts_end and window.ends else 0)
             ids[row, : len(framed)] = torch.tensor(framed)
             attention[row, : len(framed)] = 1
             ordinary[row, first:last] = True
@@ -140,7 +142,7 @@ def windows(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str], size: in
         for ids in tokenizer(part, add_special_tokens=False, verbose=False)["input_ids"]:
             pieces = -(-len(ids) // size)
             cuts = [len(ids) * piece // pieces for piece in range(pieces + 1)] if pieces else []
-            found += [Window(tuple(ids[low:high])) for low, high in itertools.pairwise(cuts)]
+            found += [Window(tuple(ids[low:high]), ends=high == len(ids)) for low, high in itertools.pairwise(cuts)]
     if not found:
         raise LearningError(f"The texts of the domain {domain!r} hold no token; give others.")
     return found
