@@ -7,7 +7,7 @@ from the prompts.
 
 from continual.pool.prompt import PromptRecord, next_to
 from continual.pool.store import PromptPool
-from continual.storing import REVISES, REVISION
+from continual.storing import without_revisions
 
 CHOSEN = "chosen"
 """Where the provenance of a version keeps which prompt it is again, since that was chosen to answer."""
@@ -33,7 +33,6 @@ def chosen(pool: PromptPool, prompt_id: str) -> PromptRecord:
     if newest is not None and prompt_id in (newest.id, newest.provenance.get(CHOSEN)):
         return newest
     # What learning it has done to other prompts was done once.
-    tensors = {name: value for name, value in prompt.tensors.items() if not name.startswith(REVISION)}
-    facts = {key: value for key, value in prompt.provenance.items() if key != REVISES}
+    tensors, facts = without_revisions(prompt.tensors), without_revisions(prompt.provenance)
     version = pool.next_version(prompt.task)
     return pool.add(next_to(prompt, version, tensors=tensors, provenance=facts | {CHOSEN: prompt_id}))

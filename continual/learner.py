@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from continual.answers import Evaluation, Prediction, Translation, TranslationEvaluation, prediction
 from continual.backbone.encoder import Encoder
-from continual.backbone.frozen import FrozenCache
+from continual.backbone.frozen import FrozenCache, FrozenView
 from continual.backbone.opening import open_backbone
 from continual.backbone.readout import Readout
+from continual.backbone.texts import EncodedTexts
 from continual.checks import check_is_task, check_learning, check_pairs, check_texts, writer_of
 from continual.construction import construct_named
 from continual.directory import Directory
@@ -149,8 +150,11 @@ class Learner:
         hits = self.lessons.recall(keys)
         lesson = self.lessons.lesson(task, train, dev, keys, hits, checkpoints, watcher)
         learned = self.method.learn(lesson)  # ranks its sources and adapts them
-        provenance |= {CAPACITY: self.capacity(lesson, learned).to_json()} if examine else {}
         earlier = sum(stage.earlier_seconds for stage in lesson.stages)
+        if examine:
+            verdict = self.capacity(lesson, learned)
+            earlier += verdict.earlier_seconds
+            provenance |= {CAPACITY: verdict.to_json()}
         facts = {"seconds": time.monotonic() - started + earlier, "recalled": [asdict(hit) for hit in hits[:RECORDED]]}
         if "direction" in task.info:
             facts[DIRECTION] = task.info["direction"]
@@ -165,9 +169,17 @@ class Learner:
         """Tests whether prompts can hold the task; see `continual/growth/capacity.py`."""
         from continual.growth.capacity import examine
 
-        nothing = Readout("none", terms=0)
-        cache = self.views.cache
-        return examine(lesson, learned, self.settings.growth, lambda texts, layer: cache.view(texts, layer, nothing))
+        cache, rendered = self.views.cache, []
+
+        def view_at(texts: EncodedTexts, layer: int) -> FrozenView:
+            rendered.append(texts)
+            return cache.view(texts, layer, Readout("none", terms=0))
+
+        verdict = examine(self.method, lesson, learned, self.settings.growth, view_at)
+        for texts in rendered:
+            if texts is not lesson.train.view.texts and texts is not lesson.dev.view.texts:
+                cache.drop(texts)
+        return verdict
 
     def store(self, lesson: Lesson, learned: Learned, ground: Head | None, facts: dict[str, Any]) -> PromptRecord:
         """Puts what was learned into the pool, whole or not at all."""

@@ -13,12 +13,12 @@ from continual.errors import LearningError
 from continual.evaluation.kinds import TRANSLATION
 from continual.methods.base import Lesson, Method, Source
 from continual.pool.keys import keys_of
-from continual.pool.prompt import Prompt, PromptRecord
+from continual.pool.prompt import Prompt, PromptRecord, make_id
 from continual.pool.search import Hit
 from continual.pool.store import PromptPool
 from continual.seeding import seed_of
 from continual.settings import LearnerSettings
-from continual.storing import REVISED_BY, kind_of, shared_name
+from continual.storing import LEARNED, REVISED_BY, kind_of, shared_name
 from continual.training.checkpoint import Checkpoints, NoCheckpoints
 from continual.training.examples import Examples, Material
 from continual.training.ground import Ground, lay_ground
@@ -130,7 +130,7 @@ class Lessons:
         A prompt that the task has already is replaced and not built on.
         """
         if self.method.shared:
-            record = self.pool.latest(shared_name(self.method.name))
+            record = self._shared_before(task.name)
             if record is not None and kind_of(record) != task.kind:
                 raise LearningError(
                     f"method={self.method.name} has one model for all tasks, and that in {self.pool.path} is of "
@@ -143,6 +143,14 @@ class Lessons:
         return [
             self.pool.get(record.id) for record in newest if record is not None and self._built_on(record, task.kind)
         ]
+
+    def _shared_before(self, task: str) -> PromptRecord | None:
+        """The newest model for all tasks that was not left by learning the very task that is learned now."""
+        record = self.pool.latest(shared_name(self.method.name))
+        while record is not None and record.provenance.get(LEARNED) == task:
+            before = record.version - 1
+            record = self.pool.record(make_id(record.task, before)) if before else None
+        return record
 
     def _as_learned(self) -> list[str]:
         """The tasks of the pool, the one that was learned last first; a revision of its prompt is no learning."""

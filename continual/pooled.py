@@ -15,7 +15,7 @@ from continual.learner import Learner
 from continual.participant import LearnedTask, SplitScore, TaskScores, guess
 from continual.pool.prompt import PromptRecord, next_to
 from continual.settings import LearnerSettings
-from continual.storing import DEV_ACCURACY
+from continual.storing import DEV_ACCURACY, without_revisions
 from continual.training.checkpoint import Checkpoints, Named
 from continual.training.watch import Watcher
 from continual.translation_assessment import TranslationAssessor, TranslationScore
@@ -132,9 +132,9 @@ class PooledParticipant:
         first = pool.get(facts[GROWN])
         if facts[DEV_ACCURACY] >= first.provenance[DEV_ACCURACY]:
             return record
-        provenance = first.provenance | {GROWN: first.id, INSTEAD_OF: record.id}
-        version = pool.next_version(first.task)
-        return pool.add(next_to(first, version, provenance=provenance, created=first.created))
+        provenance = without_revisions(first.provenance) | {GROWN: first.id, INSTEAD_OF: record.id}
+        tensors, version = without_revisions(first.tensors), pool.next_version(first.task)
+        return pool.add(next_to(first, version, tensors=tensors, provenance=provenance, created=first.created))
 
     def _own(self, task: "Task", position: int) -> PromptRecord | None:
         """The newest prompt that this run has learned for the task at a place of the stream."""

@@ -34,6 +34,9 @@ DIRECTION = "direction"
 DEV_ACCURACY = "dev_accuracy"
 """Where a prompt's provenance keeps how it did on its task's dev texts; absent where that was not measured."""
 
+LEARNED = "learned"
+"""Where a model for all tasks keeps which of them it has learned last."""
+
 REVISES = "revises"
 """Where a prompt's provenance keeps which earlier prompts learning it has improved, and by how much."""
 
@@ -55,6 +58,11 @@ def shared_name(method: str) -> str:
 def serves(record: PromptRecord, task: str) -> bool:
     """Whether a prompt answers for a task."""
     return record.task == task or task in record.provenance.get(TASKS, ())
+
+
+def without_revisions(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The tensors or the provenance of a prompt without the new versions of others that came with it."""
+    return {name: value for name, value in values.items() if name != REVISES and not name.startswith(REVISION)}
 
 
 def labels_for(record: PromptRecord, task: str) -> tuple[str, ...]:
@@ -177,7 +185,7 @@ class Storing:
 def _shared_facts(shared: Shared | None, lesson: Lesson) -> dict[str, Any]:
     if shared is None:
         return {}
-    return {TASKS: {name: list(labels) for name, labels in shared.tasks.items()}, "learned": lesson.task}
+    return {TASKS: {name: list(labels) for name, labels in shared.tasks.items()}, LEARNED: lesson.task}
 
 
 def _revisions(revised: list[Revised]) -> dict[str, Tensor]:

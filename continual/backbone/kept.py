@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FILE = "backbone.json"
 _FILES_OF_MODELS = ("*.safetensors", "*.bin", "*.json", "*.model", "*.txt", "*.gguf")
-_TELLING = ("summary.json", "pretraining.json", FILE)
+_TELLING = ("summary.json", "pretraining.json", "growth.json", FILE)
 """They tell of a model, with times, and decide nothing of it; what the last one says is among a backbone's options."""
 
 

@@ -29,7 +29,7 @@ class GrowthConfig:
     inner: int = _setting(0, "feed-forward units that it adds to each layer beside")
     noise: float = _setting(0.01, "how=elle: deviation of the noise on replicas")
     memory: int = _setting(64, "texts kept of each task, without labels; half teach the grown model, half judge it")
-    keep: float = _setting(0.98, "share of the judging texts whose answers must not change when the grown model learns")
+    keep: float = _setting(0.98, "share of each task's judging texts whose answers must not change; one always may")
     recovery: int = _setting(
         60, "how=elle: steps on the memory alone, in which the grown model becomes the old one again"
     )
@@ -40,7 +40,9 @@ class GrowthConfig:
     confidence: float = _setting(0.95, "how sure the test must be that there is a gain at all")
     probe_rank: int = _setting(8, "rank of the probe: low-rank additions to all linear layers")
     probe_layer: int = _setting(0, "first layer of the probe")
-    probe_epochs: int = _setting(4, "passes of the probe over the training texts at most")
+    probe_epochs: int = _setting(
+        4, "passes of the probe over the training texts at most, and not more than those of training.epochs"
+    )
     probe_learning_rate: float = _setting(1e-3, "peak learning rate of the probe")
 
     def __post_init__(self) -> None:

@@ -1,5 +1,6 @@
-"""How nearly a grown model does to remembered texts what the old one did: as a loss, and as a share of answers."""
+"""How nearly a grown model does to remembered texts what the old one did: as a loss, and as answers that are kept."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -52,10 +53,39 @@ def answers(encoder: Encoder, prompts: Sequence[Prompt], texts: Sequence[Remembe
     return found
 
 
-def share_kept(before: Sequence[Tensor], after: Sequence[Tensor]) -> float:
-    """The share of texts whose answer is what it was; 1 where there are none."""
-    same = torch.cat([one == other for one, other in zip(before, after, strict=True)] or [torch.ones(0)])
-    return float(same.float().mean()) if len(same) else 1.0
+@dataclass(frozen=True)
+class Kept:
+    """How many answers are what they were.
+
+    Attributes:
+        texts: Texts of each task.
+        changed: How many of them are answered otherwise.
+    """
+
+    texts: list[int]
+    changed: list[int]
+
+    @classmethod
+    def of(cls, before: Sequence[Tensor], after: Sequence[Tensor]) -> "Kept":
+        """From the answers of each task, label numbers [texts]."""
+        pairs = zip(before, after, strict=True)
+        return cls([len(one) for one in before], [int((one != other).sum()) for one, other in pairs])
+
+    @property
+    def share(self) -> float:
+        """Of all texts; 1 where there are none."""
+        return 1 - sum(self.changed) / max(sum(self.texts), 1)
+
+    @property
+    def worst(self) -> float:
+        """Of the texts of the task of which least was kept; 1 where there are none."""
+        pairs = zip(self.changed, self.texts, strict=True)
+        return min((1 - changed / texts for changed, texts in pairs if texts), default=1.0)
+
+    def enough(self, keep: float) -> bool:
+        """Whether in each task at most the share `1 - keep` has changed; one text always may."""
+        allowed = (max(1, math.floor((1 - keep) * texts)) if keep < 1 else 0 for texts in self.texts)
+        return all(changed <= most for changed, most in zip(self.changed, allowed, strict=True))
 
 
 @dataclass

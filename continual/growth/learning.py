@@ -8,7 +8,7 @@ measure and its line search are ours.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -21,9 +21,8 @@ from continual.backbone.readout import Readout
 from continual.backbone.states import CHUNK
 from continual.backbone.texts import EncodedTexts, by_length
 from continual.growth.config import GrowthConfig
-from continual.growth.keeping import Distillation, answers, share_kept
+from continual.growth.keeping import Distillation, Kept
 from continual.growth.maps import GrowthMap
-from continual.growth.memory import Remembered
 from continual.seeding import seed_of
 from continual.training.checkpoint import Checkpoints
 from continual.training.watch import Watcher
@@ -224,36 +223,32 @@ def layer_modules(encoder: Encoder) -> Sequence[nn.Module]:
 def as_far_as_kept(
     weights: dict[str, nn.Parameter],
     start: dict[str, Tensor],
-    before: Sequence[Tensor],
-    judging: Sequence[Remembered],
-    distillation: Distillation,
+    now: Callable[[], Kept],
     keep: float,
-) -> tuple[float, float]:
+) -> tuple[float, Kept]:
     """Leaves as much of what was learned in the model as the answers to remembered texts allow.
 
     Args:
         weights: The weights that have learned, in place.
         start: What they were before.
-        before: The old model's answers to the judging texts, for each task.
-        judging: The texts that judge.
-        distillation: The grown model and the prompts on it.
-        keep: The share of answers that must not change.
+        now: Asks the model as it is now how many answers are kept.
+        keep: The share of each task's answers that must not change, see `Kept.enough`.
 
     Returns:
-        How much was left, in [0, 1], and the share of answers that stayed: the most for which that is at least `keep`,
-        or else what keeps the most answers.
+        How much was left, in [0, 1], and what is kept: the most of `SHARES` that keeps enough, or else what keeps the
+        most answers.
     """
     end = _copies(weights)
-    prompts = [known.prompts.new for known in distillation.known]
-    best = (-1.0, 0.0)
+    tried = []
     for share in SHARES:
         put(weights, {name: torch.lerp(start[name], end[name], share) for name in weights})
-        kept = share_kept(before, answers(distillation.new, prompts, judging))
-        if kept >= keep:
+        kept = now()
+        if kept.enough(keep):
             return share, kept
-        best = max(best, (kept, share))
-    put(weights, {name: torch.lerp(start[name], end[name], best[1]) for name in weights})
-    return best[1], best[0]
+        tried.append((share, kept))
+    share, kept = max(tried, key=lambda item: (item[1].share, item[0]))
+    put(weights, {name: torch.lerp(start[name], end[name], share) for name in weights})
+    return share, kept
 
 
 def put(weights: dict[str, nn.Parameter], values: dict[str, Tensor]) -> None:

@@ -16,6 +16,7 @@ from continual.growth.maps import GrowthMap
 from continual.growth.method_tensors import carried_kept, read_from_copies
 from continual.methods.base import KEPT, kept_tensors
 from continual.pool.prompt import Prompt
+from continual.storing import REVISION, without_revisions
 from continual.transfer.signature import SIGNATURE, Prober
 from continual.tuning import build_tuning
 from continual.tuning.base import TRAINED, trained_tensors
@@ -48,7 +49,7 @@ def carried_prompt(prompt: Prompt, plan: GrowthMap, grown: Encoder, prober: Prob
     kept = carried_kept(prompt.id, spec, kept_tensors(prompt), plan)
     found |= {f"{KEPT}{name}": value for name, value in kept.items()}
     for name, value in prompt.tensors.items():
-        if not name.startswith((TRAINED, KEPT)):
+        if not name.startswith((TRAINED, KEPT, REVISION)):  # new versions of others have been stored long since
             found[name] = _other(prompt.id, name, value, plan, Readout(**readout))
     tuning = build_tuning(changed)
     lent = tuning.lent(tensors)
@@ -59,7 +60,7 @@ def carried_prompt(prompt: Prompt, plan: GrowthMap, grown: Encoder, prober: Prob
         backbone=grown.fingerprint,
         tuning=changed | {"readout": readout},
         tensors={name: value.contiguous() for name, value in found.items()},
-        provenance=prompt.provenance | {CARRIED: carried_from(prompt.provenance, prompt.backbone)},
+        provenance=without_revisions(prompt.provenance) | {CARRIED: carried_from(prompt.provenance, prompt.backbone)},
     )
 
 

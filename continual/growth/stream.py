@@ -26,7 +26,7 @@ from continual.files import new_folder
 from continual.growth.carrying import CARRIERS, LAST_NORM, trains_last_norm
 from continual.growth.families import FAMILIES
 from continual.growth.generations import FOLDER, MEMORY, MODEL, POOL, Generation, generations, settings_for
-from continual.growth.keeping import Distillation, Known, Pair, answers, share_kept
+from continual.growth.keeping import Distillation, Kept, Known, Pair, answers
 from continual.growth.learning import Learning, Split, as_far_as_kept, learning_layers, learning_weights
 from continual.growth.lineage import BACKBONE, Lineage
 from continual.growth.maps import GrowthMap
@@ -84,7 +84,8 @@ class Growing:
         self.config = settings.growth
         self._memory = Memory(folder / FOLDER / MEMORY)
         if (folder / FOLDER).is_dir():
-            remove_leftovers(folder / FOLDER)
+            for part in (folder / FOLDER, folder / FOLDER / MEMORY):
+                remove_leftovers(part)
 
     def newest(self) -> Generation | None:
         """The generation in use; None before the first growth."""
@@ -184,7 +185,11 @@ class Growing:
         first = min(learning_layers(plan))
         texts = [known.texts for known in judging]
         before = answers(learner.encoder, [known.prompts.old for known in judging], texts)
-        at_once = share_kept(before, answers(new, [known.prompts.new for known in judging], texts))
+
+        def now() -> Kept:
+            return Kept.of(before, answers(new, [known.prompts.new for known in judging], texts))
+
+        at_once = now()
         weights = learning_weights(new, plan)
         start = {name: value.detach().clone() for name, value in weights.items()}
         distillation = Distillation(learner.encoder, new, plan, first, teaching)
@@ -200,8 +205,13 @@ class Growing:
             self._settings.cache_mb,
         )
         before_seconds = learning.run()
-        share, kept = as_far_as_kept(weights, start, before, texts, distillation, self.config.keep)
-        evidence = {"answers_kept_at_growth": at_once, "answers_kept": kept, "learned_share": share}
+        share, kept = as_far_as_kept(weights, start, now, self.config.keep)
+        evidence = {
+            "answers_kept_at_growth": at_once.share,
+            "answers_kept": kept.share,
+            "answers_kept_of_the_worst_task": kept.worst,
+            "learned_share": share,
+        }
         return evidence, before_seconds
 
     def _known(self, learner: Learner, new: Encoder, plan: GrowthMap) -> tuple[list[Known], list[Known]]:

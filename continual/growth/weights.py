@@ -49,6 +49,7 @@ def check_growable(model: nn.Module, expansion: Expansion, amount: Amount, times
         BackboneError: As `plan` does.
         ConfigError: The expansion cannot make a model of that size.
     """
+    _check_weights(model)
     sizes = sizes_of(model)
     if amount.layers and getattr(model.config, "scale_attn_by_inverse_layer_idx", False):
         raise BackboneError(
@@ -81,13 +82,10 @@ def grown(model: nn.Module, plan: GrowthMap, noise: float = 0.0, seed: int = 0) 
     Raises:
         BackboneError: The model has a weight that is not described, or lies partly on disk.
     """
+    _check_weights(model)
     family = family_of(model)
-    if any(value.is_meta for value in model.parameters()):
-        raise BackboneError(
-            "A model that lies partly on disk (backbone.memory_mb) cannot grow; load it whole, without that limit."
-        )
     larger = _larger_sizes(family.sizes(model.config), plan)
-    own_head = _TIED_HEAD in model.state_dict() and (family.untie or not _head_is_tied(model))
+    own_head = _has_own_head(model, family)
     config = copy.deepcopy(model.config)
     for name, value in family.resized(larger).items():
         setattr(config, name, value)
@@ -106,8 +104,47 @@ def grown(model: nn.Module, plan: GrowthMap, noise: float = 0.0, seed: int = 0) 
     return larger_model.eval().requires_grad_(False)
 
 
+def _check_weights(model: nn.Module) -> None:
+    """Refuses a model with a weight that is not described, or that lies on disk.
+
+    Raises:
+        BackboneError: It is such a model.
+    """
+    family, kind = family_of(model), model.config.model_type
+    if any(value.is_meta for value in model.parameters()):
+        raise BackboneError(
+            "A model that lies partly on disk (backbone.memory_mb) cannot grow; load it whole, without that limit."
+        )
+    others = {*family.others, *([_TIED_HEAD] if _has_own_head(model, family) else [])}
+    for name in _named(model):
+        place = _place(family, name)
+        if place is None and name not in others:
+            raise BackboneError(
+                f"The model has the weight {name!r}, which growing a {kind} does not know; grow the model without that "
+                "part."
+            )
+        if place is not None and place[2] not in family.stacks[place[0]].weights:
+            raise BackboneError(
+                f"Layers of the model have the weight {place[2]!r}, which growing a {kind} does not know; grow another "
+                "model."
+            )
+
+
+def _has_own_head(model: nn.Module, family: Family) -> bool:
+    return _TIED_HEAD in model.state_dict() and (family.untie or not _head_is_tied(model))
+
+
+def _place(family: Family, name: str) -> tuple[str, int, str] | None:
+    """The stack, the number of the layer and the name within it of a layer's weight; None for other weights."""
+    for which, stack in family.stacks.items():
+        match = re.fullmatch(rf"{re.escape(stack.prefix)}(\d+)\.(.+)", name)
+        if match:
+            return which, int(match[1]), match[2]
+    return None
+
+
 class _Grower:
-    """Grows weight after weight."""
+    """Grows weight after weight; all are described, see `_check_weights`."""
 
     def __init__(self, family: Family, plan: GrowthMap, noise: float, seed: int, own_head: bool) -> None:
         self._family, self._plan = family, plan
@@ -124,23 +161,13 @@ class _Grower:
         return found
 
     def _one(self, name: str, value: Tensor) -> dict[str, Tensor]:
-        for which, stack in self._family.stacks.items():
-            match = re.fullmatch(rf"{re.escape(stack.prefix)}(\d+)\.(.+)", name)
-            if match:
-                return self._of_layers(self._plan.stacks[which], stack, int(match[1]), match[2], value)
-        if name not in self._others:
-            raise BackboneError(
-                f"The model has the weight {name!r}, which growing a {self._plan.family} does not know; grow the model "
-                "without that part."
-            )
+        place = _place(self._family, name)
+        if place is not None:
+            which, number, rest = place
+            return self._of_layers(self._plan.stacks[which], self._family.stacks[which], number, rest, value)
         return {name: self._grow(name, value, self._others[name], self._plan.reader.layers[0])}
 
     def _of_layers(self, plan: StackMap, stack: Stack, source: int, name: str, value: Tensor) -> dict[str, Tensor]:
-        if name not in stack.weights:
-            raise BackboneError(
-                f"Layers of the model have the weight {name!r}, which growing a {self._plan.family} does not know; "
-                "grow another model."
-            )
         found = {}
         for number, layer in enumerate(plan.layers):
             if layer.source == source and not (layer.fresh and name in stack.first):

@@ -33,3 +33,31 @@ class Silent:
 
     def finished(self, stage: str) -> None:
         """See `Watcher.finished`."""
+
+
+class NamedWatcher:
+    """Tells a watcher of trainings under other names, beside those that it hears of already.
+
+    Args:
+        watcher: Who is told.
+        prefix: What their names begin with.
+    """
+
+    def __init__(self, watcher: Watcher, prefix: str) -> None:
+        self._watcher, self._prefix = watcher, prefix
+
+    def started(self, stage: str, steps: int | None) -> None:
+        """See `Watcher.started`."""
+        self._watcher.started(f"{self._prefix}{stage}", steps)
+
+    def step(self, stage: str, number: int, loss: float) -> None:
+        """See `Watcher.step`."""
+        self._watcher.step(f"{self._prefix}{stage}", number, loss)
+
+    def epoch(self, stage: str, number: int, scores: dict[str, float]) -> None:
+        """See `Watcher.epoch`."""
+        self._watcher.epoch(f"{self._prefix}{stage}", number, scores)
+
+    def finished(self, stage: str) -> None:
+        """See `Watcher.finished`."""
+        self._watcher.finished(f"{self._prefix}{stage}")

@@ -79,8 +79,15 @@ def test_a_probe_that_fits_and_does_not_gain_points_at_data_or_labels():
     same = torch.tensor([True, False] * 50)
     grow, reason, _ = judge(Outcomes(same, same, same), 0.99, CONFIG, 0)
     assert not grow
-    assert reason.startswith("Data or labels are the limit: the probe fits its training texts (0.990)")
+    assert reason.startswith("Data or labels are the limit: the probe learns its texts (probability 0.99)")
     assert judge(Outcomes(same, same, same), 0.6, CONFIG, 0)[1].startswith("The prompt has capacity enough")
+
+
+def test_what_could_be_a_gain_or_none_is_undecided():
+    prompt = torch.tensor([True, False] * 10)
+    grow, reason, _ = judge(Outcomes(prompt, ~prompt, ~prompt), 0.6, CONFIG, 0)
+    assert not grow
+    assert reason.startswith("Undecided, and nothing is done: more capacity gains +0.000")
 
 
 def word_task(name: str, train: int, label, noise: bool = False) -> Task:
@@ -147,7 +154,16 @@ def test_a_task_that_a_prompt_in_the_last_layer_cannot_hold_lacks_capacity(minil
 
 
 def test_labels_drawn_by_lot_are_no_lack_of_capacity(examined):
-    assert not examined(word_task("lot", 400, None, noise=True))["grow"]
+    verdict = examined(word_task("lot", 400, None, noise=True))
+    assert not verdict["grow"]
+    assert verdict["evidence"]["upper"] < 0.2
+
+
+def test_a_probe_that_learns_what_a_prompt_cannot_asks_for_growth(examined):
+    """One bit of a random network's word is what a single token in its last layer cannot tell."""
+    verdict = examined(word_task("one word", 300, lambda text: int("police" in text)))
+    assert verdict["grow"], verdict
+    assert verdict["evidence"]["probe_accuracy"] > 0.9
 
 
 def test_a_task_with_a_dozen_texts_is_no_lack_of_capacity(examined):

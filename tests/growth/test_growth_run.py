@@ -17,6 +17,8 @@ from continual.growth.config import GrowthConfig
 from continual.growth.generations import generations
 from continual.growth.lineage import read_lineage
 from continual.growth.stream import check_growth
+from continual.methods.cpt_rd import Domain
+from continual.methods.tapd import TEMPLATES
 from continual.pool import PromptPool
 from continual.progress import Progress
 from continual.run import Run
@@ -172,6 +174,47 @@ def test_runs_whose_prompts_are_written_or_read_in_ways_of_their_own_grow_too(
     lineage = read_lineage(generation.pool)
     assert lineage.origin["evidence"]["answers_kept_at_growth"] == 1.0
     assert len(summary["aware"]["matrix"][-1]) == len(summary["tasks"])
+
+
+def test_prompts_that_came_with_revisions_of_others_are_carried_over(tmp_path, tiny_folder, monkeypatch):
+    compare = Domain.compare
+
+    def better(self, lesson, tensors):
+        return compare(self, lesson, tensors) | {"gain": 1.0, "standard_error": 0.0, "accuracy_after": 1.0}
+
+    monkeypatch.setattr(Domain, "compare", better)
+    run = started(tmp_path, tiny_folder("bert"), SCHEDULE | {"at": [2], "steps": 1}, **needs("cpt_rd"))
+    run.execute(Progress())
+    (generation,) = generations(run.folder)
+    old = PromptPool(run.folder / "pool", read_only=True).get("harbour-v1")
+    assert any(name.startswith("revision.") for name in old.tensors)
+    carried = PromptPool(generation.pool, read_only=True).get("harbour-v1")
+    assert not any(name.startswith("revision.") for name in carried.tensors)
+    assert "revises" not in carried.provenance
+    assert summary_of(run)["finished"]
+
+
+def test_probe_and_control_read_as_the_prompt_does(tmp_path, tiny_folder, monkeypatch):
+    read = []
+    right = capacity.Reading.right
+
+    def watched(self, model):
+        read.append(model.tuning.reading)
+        return right(self, model)
+
+    monkeypatch.setattr(capacity.Reading, "right", watched)
+    started(tmp_path, tiny_folder("bert"), {"when": "capacity", "probe_epochs": 1}, **needs("tapd")).execute(Progress())
+    assert read == [TEMPLATES[0]] * 6  # prompt, control and probe of two tasks
+
+
+def test_a_task_learned_again_with_one_model_for_all_goes_on_from_the_model_before_it(tmp_path, tiny_folder):
+    run = started(tmp_path, tiny_folder("bert"), SCHEDULE | {"steps": 1}, method={"name": "coda", "size": 2})
+    run.execute(Progress())
+    pool = PromptPool(generations(run.folder)[0].pool, read_only=True)
+    first, again = (pool.get(name) for name in pool.ids()[1:3])  # of harbour, both times
+    assert again.provenance["learned"] == first.provenance["learned"] == "harbour"
+    for name in ("keys", "tuning.earlier/keys"):
+        assert again.tensors[name].shape == first.tensors[name].shape
 
 
 def test_norms_of_a_decoder_before_a_tied_head_are_refused_where_it_becomes_wider(tiny_generator):
