@@ -11,7 +11,7 @@ from continual.limits import at_least
 
 
 class Elle(Expansion):
-    """Width and depth expansion of ELLE (Qin et al. 2022, arXiv 2203.06311), as its released code does it.
+    """Width and depth expansion of ELLE (Qin et al. 2022, arXiv 2203.06311), after its released code.
 
     Width: each new unit copies one that is drawn uniformly; one map for the residual stream, for each layer maps of its
     own for heads and feed-forward units. What reads a unit that has replicas divides the weight among them, the
@@ -19,7 +19,8 @@ class Elle(Expansion):
     which changes the statistics of layer norms, so the function is kept approximately.
 
     Depth: layers drawn without replacement are duplicated behind themselves and compute what they compute, so the
-    function is kept approximately too; none is duplicated twice before all have been.
+    function is kept approximately too; within one growth none is duplicated twice before all have been. The released
+    code remembers over several growths which original layers were duplicated; here each growth draws anew.
 
     Where relative position biases of heads are shared by all layers (MPNet, T5), so is the map of heads; where query
     heads share keys and values (Llama), whole groups are replicated. Both follow from the architectures and are ours:
