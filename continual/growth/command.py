@@ -15,6 +15,7 @@ from continual.growth.change import difference
 from continual.growth.expansion import Expansion
 from continual.growth.generations import MODEL, POOL
 from continual.growth.lineage import BACKBONE, Lineage
+from continual.growth.maps import GrowthMap
 from continual.growth.models import grown_encoder, load_like
 from continual.growth.pools import carry_pool
 from continual.growth.sizes import Amount
@@ -50,7 +51,7 @@ def grow_model(source: str, out: Path, expansion: Expansion, amount: Amount, see
     model, tokenizer, name, how = _opened(source)
     chosen = plan(model, expansion, amount, seed)
     larger = grown(model, chosen, expansion.noise, seed)
-    facts = _facts(model, larger, tokenizer, expansion, amount, seed) | _difference(model, larger, tokenizer, chosen)
+    facts = _facts(model, larger, expansion, amount, seed) | _difference(model, larger, tokenizer, chosen)
     origin = facts | {"seconds": time.monotonic() - started}
     lineage = Lineage(_digest(model), name, _digest(larger), f"{name}+", chosen, origin)
     try:
@@ -81,7 +82,7 @@ def grow_pool(source: Path, out: Path, expansion: Expansion, amount: Amount, see
     learner = open_learner(source)
     old = learner.encoder
     new, chosen = grown_encoder(old, expansion, amount, seed)
-    facts = _facts(old.model, new.model, old.tokenizer, expansion, amount, seed)
+    facts = _facts(old.model, new.model, expansion, amount, seed)
     facts |= _difference(old.model, new.model, old.tokenizer, chosen) | {"prompts": len(learner.pool)}
     facts |= {BACKBONE: opening(new)}
     try:
@@ -103,14 +104,7 @@ def _require_free(out: Path, error: type[BackboneError] | type[PoolError]) -> No
         raise error(_TAKEN.format(out))
 
 
-def _facts(
-    old: nn.Module,
-    new: nn.Module,
-    tokenizer: "PreTrainedTokenizerBase",
-    expansion: Expansion,
-    amount: Amount,
-    seed: int,
-) -> dict[str, Any]:
+def _facts(old: nn.Module, new: nn.Module, expansion: Expansion, amount: Amount, seed: int) -> dict[str, Any]:
     return {
         "how": expansion.name,
         "amount": vars(amount),
@@ -121,7 +115,9 @@ def _facts(
     }
 
 
-def _difference(old: nn.Module, new: nn.Module, tokenizer: "PreTrainedTokenizerBase", chosen: Any) -> dict[str, Any]:
+def _difference(
+    old: nn.Module, new: nn.Module, tokenizer: "PreTrainedTokenizerBase", chosen: GrowthMap
+) -> dict[str, Any]:
     return {"change": vars(difference(old, new, tokenizer, chosen))}
 
 

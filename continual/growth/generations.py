@@ -76,8 +76,11 @@ def generations(run: Path) -> list[Generation]:
 
 
 def settings_for(settings: "LearnerSettings", grown: list[Generation]) -> "LearnerSettings":
-    """How tasks are learned after the growths of a run: prompts enter where they entered before."""
-    spec = build_tuning(settings.tuning).spec()
+    """How tasks are learned after the growths of a run: prompts and probes enter where they entered before."""
+    if not grown:
+        return settings
+    spec, probe = build_tuning(settings.tuning).spec(), settings.growth.probe_layer
     for generation in grown:
-        spec = carried_spec(spec, generation.lineage.plan)
-    return replace(settings, tuning=spec) if grown else settings
+        plan = generation.lineage.plan
+        spec, probe = carried_spec(spec, plan), plan.reader.entry(probe)
+    return replace(settings, tuning=spec, growth=replace(settings.growth, probe_layer=probe))

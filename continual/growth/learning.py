@@ -95,7 +95,7 @@ class Learning:
         self.best = _copies(self.weights)
 
     def run(self) -> float:
-        """Leaves in the model the weights that were best on dev, or the last ones where there is no dev to look at.
+        """Leaves in the model the weights that were best on dev.
 
         Returns:
             The seconds that it took before the last interruption.

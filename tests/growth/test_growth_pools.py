@@ -239,11 +239,8 @@ def test_no_logit_of_any_composition_changes_at_exact_growth(tiny_encoder, metho
         tuning = build_tuning(own | {"base": TUNINGS[kind]})
         draw = torch.Generator().manual_seed(1)
         tensors = composed_tensors(encoder, own["name"], tuning, draw)
-        prompt = speaking_prompt(encoder, TUNINGS[kind])
-        rest = {name: value for name, value in prompt.tensors.items() if not name.startswith("tuning.")}
-        trained = {f"tuning.{name}": value + 0.1 for name, value in tensors.items()}
-        spec = tuning.spec() | {"readout": READOUT.spec()}
-        prompt = dataclasses.replace(prompt, tensors=rest | trained, tuning=spec)
+        trained = {name: value + 0.1 for name, value in tensors.items()}
+        prompt = with_composition(speaking_prompt(encoder, TUNINGS[kind]), tuning, trained)
         before = logits(encoder, prompt)
         after = logits(larger, carried_prompt(prompt, plan, larger, Prober(larger)))
         assert float((before - after).abs().max()) < 1e-4, kind

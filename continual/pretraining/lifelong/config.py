@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from continual.errors import ConfigError
 from continual.limits import above, at_least
 from continual.pretraining.lifelong import OBJECTIVES
-from continual.pretraining.optimisation import PRECISIONS, OptimisationConfig, setting
+from continual.pretraining.optimisation import PRECISIONS, SCHEDULES, OptimisationConfig, setting
 from continual.registry import suggestion
 
 MASKED, CAUSAL = "masked", "causal"
 PROMPTS = ("none", "token", "text")
 DISTILLATIONS = ("none", "memory", "all")
-SCHEDULES = ("cosine", "inverse_sqrt")
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,7 @@ class SelfEvolution(Masked):
     random.
 
     Ours: the share of a text that may be masked (`hard_limit`); a new model, which finds every token hard, learns its
-    first domain by random masks (`continual.pretraining.lifelong.learning`); the memory is questioned as well.
+    first domain by random masks (`continual.pretraining.lifelong.material`); the memory is questioned as well.
     """
 
     def prepared(self, model: "PreTrainedModel", windows: list[Window], tokens: int) -> list[Window]:
