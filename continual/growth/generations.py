@@ -82,5 +82,6 @@ def settings_for(settings: "LearnerSettings", grown: list[Generation]) -> "Learn
     spec, probe = build_tuning(settings.tuning).spec(), settings.growth.probe_layer
     for generation in grown:
         plan = generation.lineage.plan
-        spec, probe = carried_spec(spec, plan), plan.reader.entry(probe)
+        spec = carried_spec(spec, plan)
+        probe = plan.reader.entry(probe) if settings.growth.when == "capacity" else probe
     return replace(settings, tuning=spec, growth=replace(settings.growth, probe_layer=probe))

@@ -15,8 +15,8 @@ def carry_pool(old: PromptPool, folder: Path, grown: Encoder, lineage: Lineage) 
     Args:
         old: The pool to be carried over, all versions of all prompts.
         folder: Where the new pool will be; the caller makes that whole.
-        grown: The grown backbone. Where it has learned since it grew, the units that prompts switch on are measured as it
-            is now; all else is copied.
+        grown: The grown backbone. Where it has learned since it grew, the units that prompts switch on are measured as
+            it is now; all else is copied.
         lineage: Where it comes from.
 
     Raises:
