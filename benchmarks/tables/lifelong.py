@@ -32,10 +32,12 @@ def table() -> str:
         ]
         for name, mean in means.items()
     ]
-    seeds = means["plain"]["mean_accuracy"][3] if "plain" in means else 1
+    seeds = dict.fromkeys(str(row["seed"]) for row in value["rows"])
+    training = sum(row.get("seconds", 0.0) for row in value["rows"]) / 60
     about = (
-        f"{seeds} seeds, {value['seconds'] / 60:.0f} minutes in all on {value['machine']['cpus']} cores; "
-        "`CONTINUAL_DATA=... python -m benchmarks.lifelong --cache DIR`, "
+        f"{len(seeds)} seed{'' if len(seeds) == 1 else 's'}, {training:.0f} minutes of training on "
+        f"{value['machine']['cpus']} cores; "
+        f"`CONTINUAL_DATA=... python -m benchmarks.lifelong --cache DIR --seeds {','.join(seeds)}`, "
         "[result](../benchmarks/results/lifelong.json)."
     )
     return markdown(heads, rows, about)
