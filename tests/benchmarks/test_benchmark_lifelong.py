@@ -48,12 +48,14 @@ def test_the_table_shows_what_was_measured(tmp_path, monkeypatch):
         },
         "base": {"accuracy": {"news": 0.3}, "mean_accuracy": [0.3, None, None, 3]},
     }
-    value = {"means": means, "seconds": 600, "machine": {"cpus": 2}}
+    rows = [{"seed": seed, "seconds": 200.0} for seed in (0, 1, 2)] + [{"seed": 0}]
+    value = {"means": means, "rows": rows, "machine": {"cpus": 2}}
     (tmp_path / "lifelong.json").write_text(json.dumps(value))
     lines = tables.table().splitlines()
     assert "| `plain` | 21.0 (20.0 to 22.0) | -1.5 | 0.550 | 0.550 (0.500 to 0.600) | 1.5 |" in lines
     assert "| `base` | – | – | 0.300 | 0.300 | – |" in lines
-    assert lines[-1].startswith("3 seeds, 10 minutes in all on 2 cores")
+    assert lines[-1].startswith("3 seeds, 10 minutes of training on 2 cores")
+    assert "--seeds 0,1,2`" in lines[-1]
     assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
 
 

@@ -86,12 +86,23 @@ def test_the_best_of_a_pool_meets_the_best_baseline_and_joint(folder):
     common.save("methods", {"streams": {"pheme": rows, "cl5": {}, "fewshot16": {}}})
     line = methods.winner().splitlines()[-1]
     assert line.startswith("| `pheme` | `spot` 0.850 | `naive` 0.700 | +0.150 (")
-    assert line.endswith("| 0.870 | `per_task` 0.990 | yes | **no** |")
+    assert line.endswith("| 0.870 | `per_task` 0.990 | in the mean | **no** |")  # the interval has zero in it
+
+
+def test_a_verdict_is_on_the_best_and_on_one_method_everywhere(folder):
+    one = {"spot": measured(0.8, 0.82), "panda": measured(0.7, 0.71), "naive": measured(0.6, 0.61)}
+    other = {"spot": measured(0.5, 0.5), "panda": measured(0.55, 0.56), "naive": measured(0.52, 0.53)}
+    streams = {"pheme": one | {"joint": measured(0.8, 0.8)}, "cl5": other | {"joint": measured(0.5, 0.5)}}
+    common.save("methods", {"streams": streams})
+    lines = methods.winner().splitlines()
+    assert "one method everywhere, `spot`" in lines[0]
+    assert lines[2].endswith("| yes | yes |")
+    assert lines[3].endswith("| yes; everywhere: **no** | yes |")
 
 
 def test_the_overview_shows_what_is_not_measured_yet_as_a_dash(folder):
     streams = {"pheme": {"spot": measured(0.8, 0.9)}, "cl5": {"spot": measured(0.5)}, "fewshot16": {}}
     common.save("methods", {"streams": streams})
     lines = methods.overview().splitlines()
-    assert "| `spot` | 0.900 | 0.850 | 0.900 | 0.500 | – | – | 10 | 2.0 |" in lines
+    assert "| `spot` | 0.900 | 0.850 | 0.900 | 0.500 | – | – | 10 | – |" in lines  # minutes of all streams or none
     assert lines[-1] == "Not finished: some rows have 1 of 3 seeds, a dash has none yet."
