@@ -154,8 +154,8 @@ class Lessons:
 
     def _as_learned(self) -> list[str]:
         """The tasks of the pool, the one that was learned last first; a revision of its prompt is no learning."""
-        records = (self.pool.record(name) for name in reversed(self.pool.ids()))
-        return list(dict.fromkeys(record.task for record in records if REVISED_BY not in record.provenance))
+        learned = (record for record in reversed(self.pool.records()) if REVISED_BY not in record.provenance)
+        return list(dict.fromkeys(record.task for record in learned))
 
     def _check_same_model(self, record: PromptRecord) -> None:
         """Refuses to go on with a model for all tasks that was learned with other settings."""

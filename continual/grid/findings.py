@@ -179,8 +179,11 @@ def _ordering(measured: Measured, pairs: Sequence[Pair], split: str) -> Ordering
     def gain(method: str) -> Value:
         return lambda pair: getattr(getattr(pair, method), split) - own[pair.target, pair.seed]
 
+    def table_of(value: Value, seed: int) -> Rows:
+        return _table(measured, [pair for pair in pairs if pair.seed == seed], value)
+
     def mean_of(value: Value, seed: int) -> float:
-        rows = _table(measured, [pair for pair in pairs if pair.seed == seed], value)
+        rows = table_of(value, seed)
         return fmean(mean for column in _columns(rows) if (mean := _mean(column)) is not None)
 
     gains = {method: [mean_of(gain(method), seed) for seed in seeds] for method in ("transfer", "panda")}
@@ -189,11 +192,7 @@ def _ordering(measured: Measured, pairs: Sequence[Pair], split: str) -> Ordering
     between = _difference([one - other for one, other in zip(gains["panda"], gains["transfer"], strict=True)])
     spreads = [_spread(_table(measured, pairs, gain(method))) for method in ("transfer", "panda")]
     deviations = [
-        [
-            _spread(_table(measured, [pair for pair in pairs if pair.seed == seed], gain(method))).deviation
-            for seed in seeds
-        ]
-        for method in ("transfer", "panda")
+        [_spread(table_of(gain(method), seed)).deviation for seed in seeds] for method in ("transfer", "panda")
     ]
     differences = [panda - other for other, panda in zip(*deviations, strict=True) if None not in (panda, other)]
     narrower = _difference(differences) if differences else None
@@ -231,7 +230,7 @@ def _positive(difference: Difference) -> bool | None:
 def _negative(difference: Difference) -> bool | None:
     """Whether a difference is below zero; see `_positive`."""
     found = _positive(difference)
-    return difference.mean < 0 if found is not None else None
+    return None if found is None else not found
 
 
 def _spread(gains: Rows) -> Spread:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from continual.evaluation.figures.heatmap import Cell, HeatMap, Row, domain
-from continual.evaluation.figures.numbers import MINUS, UNKNOWN, count, decimals, duration, unit_of
+from continual.evaluation.figures.numbers import UNKNOWN, count, decimals, duration, unit_of
 from continual.evaluation.figures.palette import step_of
 from continual.evaluation.report import printable, render_template
 from continual.evaluation.summary import Rows
@@ -176,6 +176,4 @@ def _range(spread: Spread) -> str:
 
 
 def _hundredths(value: float) -> str:
-    """A difference of shares in points, with its sign."""
-    text = f"{100 * value:+.2f}"
-    return "0.00" if float(text) == 0 else text.replace("-", MINUS)
+    return _ACCURACY.change(value, places=2)

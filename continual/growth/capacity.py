@@ -152,9 +152,8 @@ class Probe:
 
 
 def _probe(lesson: Lesson, reading: Reading, config: GrowthConfig) -> Probe:
-    tuning = reading.form.reading_alike(
-        Lora(config.probe_rank, float(config.probe_rank), config.probe_layer, LINEAR),
-    )
+    larger = Lora(config.probe_rank, float(config.probe_rank), config.probe_layer, LINEAR)
+    tuning = reading.form.reading_alike(larger)
     settings = replace(
         lesson.training,
         learning_rate=config.probe_learning_rate,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 UNKNOWN = "–"
-MINUS = "\u2212"
+_MINUS = "\u2212"
 
 _SHARES = ("accuracy", "macro_f1", "stance_f1")
 _HUNDREDTHS = ("bleu", "chrf")
@@ -31,14 +31,14 @@ class Unit:
     factor: float
     suffix: str
 
-    def score(self, value: float | None) -> str:
-        """A score to one decimal place, without its suffix."""
-        return UNKNOWN if value is None else _signless(f"{value * self.factor:.1f}")
+    def score(self, value: float | None, places: int = 1) -> str:
+        """A score to some decimal places, without its suffix."""
+        return UNKNOWN if value is None else _signless(f"{value * self.factor:.{places}f}")
 
-    def change(self, value: float | None) -> str:
+    def change(self, value: float | None, places: int = 1) -> str:
         """A difference of scores, with its sign."""
-        text = self.score(value)
-        return text if value is None or text.startswith(MINUS) or text == "0.0" else f"+{text}"
+        text = self.score(value, places)
+        return text if value is None or text.startswith(_MINUS) or float(text) == 0 else f"+{text}"
 
     @property
     def axis(self) -> str:
@@ -98,5 +98,5 @@ def decimals(value: float | None, places: int = 2) -> str:
 def _signless(text: str) -> str:
     """A typographic minus, and none in front of a zero."""
     if text.startswith("-"):
-        return text[1:] if float(text) == 0 else MINUS + text[1:]
+        return text[1:] if float(text) == 0 else _MINUS + text[1:]
     return text
