@@ -1,6 +1,6 @@
 """Measures the pool on the tests of a stream of classifications: one row of the accuracy matrix after each task."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -170,6 +170,19 @@ def evaluate_task(learner: Learner, task: "Task", told: bool) -> Evaluation | Tr
 
     assessor = TranslationAssessor(learner) if task.kind == TRANSLATION else Assessor(learner)
     return (assessor.aware(task) if told else assessor.routed(task)).evaluation
+
+
+def dev_accuracies(learner: Learner, task: "Task", prompts: Sequence[PromptRecord]) -> list[float]:
+    """How well each of some prompts answers a task's dev texts, the task told."""
+    true = np.array(task.dev["label"], dtype=np.int64)
+    view = learner.views.of(texts_of(task.dev, learner.encoder), keep=False)
+    found = []
+    for record in prompts:
+        places, numbers = _choices(task, record, told=True)
+        logits = learner.predictor.logits(view, range(len(view)), [record.id] * len(view))
+        answers = np.array([numbers[int(item[places].argmax())] for item in logits])
+        found.append(accuracy(true, answers, len(task.labels)))
+    return found
 
 
 def _choices(task: "Task", record: PromptRecord, told: bool) -> tuple[list[int], list[int]]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from continual.assessment import Assessor
+from continual.assessment import Assessor, dev_accuracies
 from continual.assessment import TaskScore as PoolScore
 from continual.backbone.encoder import Encoder
 from continual.errors import RunError
@@ -93,7 +93,7 @@ class PooledParticipant:
             if decision is not None and decision.grow and GROWN not in record.provenance:
                 return None
             self._growing.remember(task, position)
-        return self._told(self._better(record), position)
+        return self._told(self._better(record, task), position)
 
     def learn(self, task: "Task", position: int, checkpoints: Checkpoints, watcher: Watcher) -> LearnedTask:
         """See `Participant.learn`."""
@@ -119,18 +119,20 @@ class PooledParticipant:
             self._open()
         again = Named(checkpoints, "again-")  # its trainings are named as those of the first time
         facts = {GROWN: record.id, "position": position, "run": self._run}
-        return self._better(self._learner.learn(task, again, watcher, **facts))
+        return self._better(self._learner.learn(task, again, watcher, **facts), task)
 
-    def _better(self, record: PromptRecord) -> PromptRecord:
-        """The prompt that answers: one learned again on a grown backbone, or the first where that did better on dev.
+    def _better(self, record: PromptRecord, task: "Task") -> PromptRecord:
+        """The prompt that answers: one learned again on a grown backbone, or the first where that does better on dev.
 
-        The first then becomes the newest version, for nothing stored is ever changed.
+        Both are asked on the grown backbone, which may have moved the first one's answers. If it answers, it becomes
+        the newest version, for nothing stored is ever changed.
         """
         facts, pool = record.provenance, self._learner.pool
         if GROWN not in facts or INSTEAD_OF in facts:
             return record
         first = pool.get(facts[GROWN])
-        if facts[DEV_ACCURACY] >= first.provenance[DEV_ACCURACY]:
+        again, before = dev_accuracies(self._learner, task, (record, first))
+        if again >= before:
             return record
         provenance = without_revisions(first.provenance) | {GROWN: first.id, INSTEAD_OF: record.id}
         tensors, version = without_revisions(first.tensors), pool.next_version(first.task)

@@ -84,7 +84,8 @@ class Learning:
 
     def __post_init__(self) -> None:
         self.encoder = self.distillation.new
-        self.recovery = 0 if self.distillation.plan.identity else self.config.recovery
+        nothing_lost = self.distillation.plan.identity or not self.distillation.known
+        self.recovery = 0 if nothing_lost else self.config.recovery
         self.total = self.recovery + self.config.steps
         self.weights = learning_weights(self.encoder, self.distillation.plan)
         self.head = {

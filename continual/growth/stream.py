@@ -181,7 +181,7 @@ class Growing:
         watcher: Watcher,
     ) -> tuple[dict[str, float], float]:
         """Trains the grown model; the evidence, and the seconds before an interruption."""
-        teaching, judging = self._known(learner, new, plan)
+        teaching, judging = self._known(learner, new, plan, task.name)
         first = min(learning_layers(plan))
         texts = [known.texts for known in judging]
         before = answers(learner.encoder, [known.prompts.old for known in judging], texts)
@@ -214,11 +214,16 @@ class Growing:
         }
         return evidence, before_seconds
 
-    def _known(self, learner: Learner, new: Encoder, plan: GrowthMap) -> tuple[list[Known], list[Known]]:
-        """What teaches the grown model, and what judges it."""
+    def _known(self, learner: Learner, new: Encoder, plan: GrowthMap, task: str) -> tuple[list[Known], list[Known]]:
+        """What teaches the grown model, and what judges it: all tasks but the one that it grows for.
+
+        The prompt of that one answers badly, or nothing would grow; to keep its answers would keep the fault.
+        """
         prober = Prober(new)
         teaching, judging = [], []
         for remembered in self._memory.all():
+            if remembered.task == task:
+                continue
             old = learner.pool.get(learner.directory.prompt_of(remembered.task).id)
             pair = Pair(old, carried_prompt(old, plan, new, prober))
             for known, half in zip((teaching, judging), remembered.halves(), strict=True):

@@ -23,6 +23,7 @@ from continual.pool import PromptPool
 from continual.progress import Progress
 from continual.run import Run
 from continual.settings import LearnerSettings
+from streams import build_stream
 
 SCHEDULE = {"when": "schedule", "at": [2], "steps": 16, "memory": 8}
 
@@ -71,21 +72,56 @@ def test_the_task_is_learned_again_and_old_answers_stay(grown):
 
 
 def test_where_the_first_prompt_stays_the_second_learning_is_paid_for_and_told_of(tmp_path, tiny_folder, monkeypatch):
+    from continual import pooled
     from continual.learner import Learner
 
-    learn = Learner.learn
+    learn, asked = Learner.learn, []
 
     def slow_and_bad(self, *given, **facts):
         return learn(self, *given, **facts, **({"dev_accuracy": 0.0, "seconds": 1000.0} if "grown" in facts else {}))
 
+    def worse(learner, task, prompts):
+        asked.append((learner.encoder.depth, [record.id for record in prompts]))
+        return [0.25, 0.5]
+
     monkeypatch.setattr(Learner, "learn", slow_and_bad)
+    monkeypatch.setattr(pooled, "dev_accuracies", worse)
     run = started(tmp_path, tiny_folder("bert"), SCHEDULE | {"steps": 1})
     run.execute(Progress())
     pool = PromptPool(generations(run.folder)[0].pool, read_only=True)
+    assert asked == [(5, ["harbour-v2", "harbour-v1"])]  # the first one as it answers on the grown model
     assert pool.record("harbour-v3").provenance["instead_of"] == "harbour-v2"
     (entry,) = summary_of(run)["growth"]
     assert entry["evidence"]["dev_accuracy_before"] > entry["evidence"]["dev_accuracy_after"] == 0.0
     assert entry["seconds"] > 1000
+
+
+def test_the_task_that_it_grows_for_neither_teaches_nor_judges(tmp_path, tiny_folder, monkeypatch):
+    from continual.growth import stream
+
+    known, learned = [], stream.Learning.run
+
+    def watched(self):
+        known.append(([item.texts.task for item in self.distillation.known], self.recovery))
+        return learned(self)
+
+    monkeypatch.setattr(stream.Learning, "run", watched)
+    growth = SCHEDULE | {"at": [1, 2], "most": 2, "how": "elle", "layers": 1, "recovery": 4}
+    run = started(tmp_path, tiny_folder("bert"), growth)
+    run.execute(Progress())
+    assert known == [([], 0), (["kitchen"], 4)]  # the first task has nothing before it that could be recovered
+    first, _ = summary_of(run)["growth"]
+    assert first["evidence"]["learned_share"] == first["evidence"]["answers_kept"] == 1.0
+
+
+def test_accuracy_on_dev_is_that_of_the_stored_prompt(grown):
+    from continual.assessment import dev_accuracies
+
+    learner, task = open_learner(grown.folder), build_stream(grown.config.stream, grown.config.seed).task("harbour")
+    record = learner.pool.record("harbour-v2")
+    answers = [item.label for item in learner.predict(list(task.dev["text"]), task="harbour")]
+    right = [answer == task.labels[number] for answer, number in zip(answers, task.dev["label"], strict=True)]
+    assert dev_accuracies(learner, task, [record]) == [sum(right) / len(right)]
 
 
 def test_a_grown_run_predicts_on_its_newest_backbone(grown):
