@@ -1,16 +1,17 @@
 """Growing a model, or the pool of a run, outside a stream: what `continual grow` does."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
 from continual.backbone.kept import keep_opening, kept_opening, opening
 from continual.backbone.saving import save_backbone, save_model
 from continual.errors import BackboneError, PoolError
-from continual.files import new_folder
+from continual.files import new_folder, read_json
 from continual.growth.change import difference
 from continual.growth.expansion import Expansion
 from continual.growth.generations import MODEL, POOL
@@ -177,14 +178,28 @@ def _auto_class(where: str | Path) -> str:
 
 def _has_pooler(where: str | Path) -> bool:
     """Whether a checkpoint holds a trained pooler, the layer on a BERT's first token."""
+    return any("pooler." in name for name in _weight_names(str(where)))
+
+
+def _weight_names(where: str) -> Iterable[str]:
+    """The names of a checkpoint's weights: in one file or in several, as safetensors or as torch once wrote them."""
     from safetensors import safe_open
     from transformers.utils import cached_file
 
-    try:
-        with safe_open(cached_file(str(where), "model.safetensors"), framework="pt") as file:
-            return any("pooler." in name for name in file.keys())  # noqa: SIM118  (not a dict)
-    except (OSError, TypeError):
-        return False
+    def path_of(name: str) -> str | None:
+        try:
+            return cached_file(where, name)
+        except OSError:
+            return None
+
+    for name in ("model.safetensors.index.json", "pytorch_model.bin.index.json"):
+        if index := path_of(name):
+            return read_json(Path(index))["weight_map"]
+    if path := path_of("model.safetensors"):
+        with safe_open(path, framework="pt") as file:
+            return list(file.keys())
+    path = path_of("pytorch_model.bin")
+    return torch.load(path, map_location="meta", weights_only=True) if path else ()
 
 
 def _without_pooler(config: "PretrainedConfig") -> Mapping[str, Any]:

@@ -58,7 +58,7 @@ class Remembered:
         return Remembered(self.task, self.texts[start::2], None if self.pairs is None else self.pairs[start::2])
 
 
-class Memory:
+class KeptTexts:
     """The texts kept of all tasks of a run, one file each.
 
     Args:

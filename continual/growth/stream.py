@@ -30,7 +30,7 @@ from continual.growth.keeping import Distillation, Kept, Known, Pair, answers
 from continual.growth.learning import Learning, Split, as_far_as_kept, learning_layers, learning_weights
 from continual.growth.lineage import BACKBONE, Lineage
 from continual.growth.maps import GrowthMap
-from continual.growth.memory import Memory, Remembered
+from continual.growth.memory import KeptTexts, Remembered
 from continual.growth.method_tensors import ONE_NETWORK
 from continual.growth.models import grown_encoder, load_like
 from continual.growth.pools import carry_pool
@@ -82,7 +82,7 @@ class Growing:
     def __init__(self, folder: Path, root: Encoder, settings: LearnerSettings) -> None:
         self._folder, self._root, self._settings = folder, root, settings
         self.config = settings.growth
-        self._memory = Memory(folder / FOLDER / MEMORY)
+        self._memory = KeptTexts(folder / FOLDER / MEMORY)
         if (folder / FOLDER).is_dir():
             for part in (folder / FOLDER, folder / FOLDER / MEMORY):
                 remove_leftovers(part)

@@ -11,6 +11,7 @@ from continual.backbone.kept import opening
 from continual.backbone.saving import save_model
 from continual.errors import BackboneError
 from continual.growth.change import difference
+from continual.growth.command import grow_model
 from continual.growth.elle import Elle
 from continual.growth.exact import Exact
 from continual.growth.models import grown_encoder, load_like, reopened
@@ -108,6 +109,24 @@ def test_a_grown_model_is_loaded_by_transformers_alone(model_of, family, tmp_pat
     assert again.fingerprint == larger.fingerprint
     assert type(again) is type(encoder)
     assert again.max_length == encoder.max_length
+
+
+@pytest.mark.parametrize("stored", ["one", "shards", "torch", "without"])
+def test_a_trained_pooler_grows_with_its_model_however_it_is_stored(model_of, tmp_path, stored):
+    from safetensors.torch import load_file
+
+    encoder = model_of("bert")
+    model = type(encoder.model)(encoder.model.config, add_pooling_layer=stored != "without")
+    encoder.tokenizer.save_pretrained(tmp_path / "model")
+    model.save_pretrained(tmp_path / "model", max_shard_size="20KB" if stored == "shards" else "1GB")
+    if stored == "torch":
+        (tmp_path / "model" / "model.safetensors").unlink()
+        torch.save(model.state_dict(), tmp_path / "model" / "pytorch_model.bin")
+    grow_model(str(tmp_path / "model"), tmp_path / "larger", Exact(), Amount(layers=1), 0)
+    larger = load_file(tmp_path / "larger" / "model.safetensors")
+    assert ("pooler.dense.weight" in larger) == (stored != "without")
+    if stored != "without":
+        assert torch.equal(larger["pooler.dense.weight"], model.pooler.dense.weight)
 
 
 def test_growing_twice_is_growing(model_of):

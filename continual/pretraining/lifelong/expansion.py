@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Growing:
+class Expanding:
     """An expansion, and by how much.
 
     Attributes:
@@ -24,7 +24,7 @@ class Growing:
     amount: "Amount"
 
     @classmethod
-    def of(cls, strategy: "StrategyConfig") -> "Growing":
+    def of(cls, strategy: "StrategyConfig") -> "Expanding":
         """What a strategy names.
 
         Raises:

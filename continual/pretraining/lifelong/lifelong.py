@@ -18,7 +18,7 @@ from continual.making.recipe import Place
 from continual.pretraining.batches import TokenBatches
 from continual.pretraining.lifelong import OBJECTIVES
 from continual.pretraining.lifelong.evaluation import likelihood
-from continual.pretraining.lifelong.expansion import Growing
+from continual.pretraining.lifelong.expansion import Expanding
 from continual.pretraining.lifelong.learning import DomainLearning, Teacher
 from continual.pretraining.lifelong.material import Material, Reader
 from continual.pretraining.lifelong.metrics import average_increase, average_perplexity, perplexity
@@ -66,7 +66,7 @@ class Lifelong:
         memory = opened.memory
         growths = len(self.domains) - (0 if memory.kept else 1)
         if self.strategy.expansion and growths:
-            Growing.of(self.strategy).check(opened.model, growths)
+            Expanding.of(self.strategy).check(opened.model, growths)
         self._take(
             State(
                 opened.model,
@@ -148,8 +148,8 @@ class Lifelong:
     def _expand(self, stage: str, teacher: Teacher | None) -> None:
         """Grows the model and lets it recover: it learns the memory of the last domain, the earlier ones replayed."""
         started, state = time.monotonic(), self.state
-        growing = Growing.of(self.strategy)
-        state.model = growing.grow(state.model, seed_of(self.recipe.seed, stage, "expansion"))
+        expanding = Expanding.of(self.strategy)
+        state.model = expanding.grow(state.model, seed_of(self.recipe.seed, stage, "expansion"))
         state.model.to(self.device).eval()
         if not self.strategy.recovery:
             return

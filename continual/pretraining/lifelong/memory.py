@@ -40,7 +40,7 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Memory:
+class PastDomains:
     """What is known of past domains.
 
     Attributes:
@@ -54,7 +54,7 @@ class Memory:
     losses: dict[str, float] = field(default_factory=dict)
 
 
-def write_memory(folder: Path, memory: Memory) -> None:
+def write_memory(folder: Path, memory: PastDomains) -> None:
     """Stores a memory in a folder that exists."""
     domains = {
         name: {
@@ -76,7 +76,7 @@ def copy_memory(source: Path, folder: Path) -> None:
         shutil.copyfile(source / MEMORY, folder / MEMORY)
 
 
-def read_memory(folder: Path) -> Memory:
+def read_memory(folder: Path) -> PastDomains:
     """The memory in a folder; an empty one where there is none.
 
     Raises:
@@ -84,7 +84,7 @@ def read_memory(folder: Path) -> Memory:
     """
     path = folder / MEMORY
     if not path.is_file():
-        return Memory()
+        return PastDomains()
     try:
         value = read_json(path)
         if value["schema"] > _SCHEMA:
@@ -93,7 +93,7 @@ def read_memory(folder: Path) -> Memory:
                 "continual-prompts."
             )
         domains: dict[str, Any] = value["domains"]
-        return Memory(
+        return PastDomains(
             {name: Kept(_windows(kept, "windows"), _windows(kept, "watched")) for name, kept in domains.items()},
             {name: tuple(kept["prompt"]) for name, kept in domains.items()},
             {name: float(kept["loss"]) for name, kept in domains.items()},

@@ -12,7 +12,7 @@ from continual._torchvision import declare_missing_operators
 from continual.errors import BackboneError
 from continual.pretraining.byte_pairs import train_byte_pairs
 from continual.pretraining.lifelong.config import CAUSAL, ModelConfig
-from continual.pretraining.lifelong.memory import Memory, read_memory
+from continual.pretraining.lifelong.memory import PastDomains, read_memory
 from continual.seeding import seed_of
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Opened:
     tokenizer: "PreTrainedTokenizerBase"
     is_new: bool
     head: tuple[str, ...] = ()
-    memory: Memory = field(default_factory=Memory)
+    memory: PastDomains = field(default_factory=PastDomains)
 
 
 def auto_class(kind: str) -> str:

@@ -39,7 +39,7 @@ class LifelongRecipe:
     @classmethod
     def parse(cls, settings: Mapping[str, Any]) -> "LifelongRecipe":
         """See `Recipe.parse`."""
-        from continual.pretraining.lifelong.expansion import Growing
+        from continual.pretraining.lifelong.expansion import Expanding
 
         stream = settings.get("stream")
         if not isinstance(stream, Mapping):
@@ -55,7 +55,7 @@ class LifelongRecipe:
         )
         recipe.strategy.objective_for(recipe.model.kind)
         if recipe.strategy.expansion:
-            Growing.of(recipe.strategy)
+            Expanding.of(recipe.strategy)
         return recipe
 
     @cached_property

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from continual._torchvision import declare_missing_operators
 from continual.backbone.saving import save_model
 from continual.files import new_folder, read_json, write_json
-from continual.pretraining.lifelong.memory import Kept, Memory, read_memory, write_memory
+from continual.pretraining.lifelong.memory import Kept, PastDomains, read_memory, write_memory
 from continual.pretraining.lifelong.model import auto_class
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class State:
 
     def write_memory(self, folder: Path) -> None:
         """Stores the memory in a folder that exists."""
-        write_memory(folder, Memory(self.memory, self.prompts, self.losses))
+        write_memory(folder, PastDomains(self.memory, self.prompts, self.losses))
 
 
 class States:
