@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from kills import kill_at_random
-from run_samples import work, write_config
+from run_samples import needs, work, write_config
 
 from continual.config import compose
 from continual.errors import Interrupted
@@ -24,6 +24,18 @@ def growing_work(folder: str) -> None:
 
     learning._SECONDS_BETWEEN_CHECKPOINTS = 0.0
     work(folder)
+
+
+def tested_work(folder: str) -> None:
+    """As `growing_work`, where each test of capacity asks for growth."""
+    import continual.growth.capacity as capacity
+
+    judge = capacity.judge
+    capacity.judge = lambda *given: (True, *judge(*given)[1:])
+    try:
+        growing_work(folder)
+    finally:
+        capacity.judge = judge
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +92,26 @@ def test_killed_twenty_times_at_random_moments_ends_as_if_undisturbed(workers, f
     )
     growing_work(str(killed.folder))
     assert hit >= 8
+    assert numbers(killed.folder) == numbers(run.folder)
+    assert weights(killed.folder) == weights(run.folder)
+    assert nothing_is_left_half_done(killed.folder)
+
+
+def test_killed_in_tests_of_capacity_recovery_and_wider_models_ends_as_if_undisturbed(workers, tmp_path, tiny_folder):
+    growth = _GROWTH | {"when": "capacity", "most": 2, "how": "elle", "layers": 1, "width": 16, "probe_epochs": 2}
+    settings = compose(
+        str(write_config(tmp_path / "small.yaml", tiny_folder("bert"), growth=growth, **needs("cpt_rd")))
+    )
+    run, killed = (Run.create(tmp_path / name, settings) for name in ("run", "killed"))
+    started = time.monotonic()
+    tested_work(str(run.folder))
+    seconds = time.monotonic() - started
+    hit = kill_at_random(
+        lambda: workers.Process(target=tested_work, args=(str(killed.folder),)), 12, (0.2, min(4.0, seconds)), seed=1
+    )
+    tested_work(str(killed.folder))
+    assert hit >= 4
+    assert [entry["to"]["width"] for entry in numbers(run.folder)["growth"]] == [48, 64]
     assert numbers(killed.folder) == numbers(run.folder)
     assert weights(killed.folder) == weights(run.folder)
     assert nothing_is_left_half_done(killed.folder)
