@@ -40,9 +40,12 @@ METHODS = {
     "plain KD": ("kd", ()),
     "CKD": ("ckd", ()),
     "CKD, no negative term": ("ckd", ("ckd.negative=0",)),
-    "CKD, no inheritance": ("ckd", ("ckd.inheritance=none",)),
-    ALONE: ("ckd", ("ckd.positive=0", "ckd.negative=0", "ckd.inheritance=none")),
+    "CKD, learned instead of averted": ("ckd", ("ckd.detection=all", "ckd.negative=0")),
+    "CKD, no inheritance": ("ckd", ("ckd.inherited=0",)),
+    ALONE: ("ckd", ("ckd.positive=0", "ckd.negative=0", "ckd.inherited=0")),
 }
+"""What is compared. The ablations leave all other weights as they are; where nothing is averted, plain distillation has
+CKD's weights."""
 
 
 @dataclass(frozen=True)

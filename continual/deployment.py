@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from continual.backbone.generators import PRETRAIN
 from continual.backbone.opening import changed, check_place, open_backbone
 from continual.config import from_file
 from continual.errors import PoolError
 from continual.learner import Learner
-from continual.places import RUN, pool_folder, sort_of
+from continual.places import INNER, RUN, pool_folder, sort_of
 
 if TYPE_CHECKING:
     from continual.backbone.encoder import Encoder
@@ -49,9 +50,13 @@ def open_learner(path: str | Path, int8: bool = False, backbone: Mapping[str, An
 def _of_run(path: Path, changes: Mapping[str, Any]) -> "tuple[Encoder, LearnerSettings]":
     """The newest backbone of a run, and how its tasks are learned on it."""
     from continual.growth.generations import generations, settings_for
+    from continual.pool import PromptPool
 
     config, grown = from_file(path / "config.yaml"), generations(path)
-    encoder = _opened(config.backbone, changes, path)
+    settings = config.backbone
+    if PRETRAIN in settings:  # its pool knows the folder, and the text that the model was made from need not be here
+        settings = PromptPool(path / INNER, create=False, read_only=True).opening or settings
+    encoder = _opened(settings, changes, path)
     return grown[-1].load(encoder) if grown else encoder, settings_for(config.learner, grown)
 
 

@@ -89,7 +89,7 @@ def _check_new_tasks(folder: Path, config: RunConfig, stream: "StreamManager", r
     backbone = construct_named(BACKBONES, config.backbone, "backbone")
     for name in stream.names[kept:]:
         task = stream.task(name)
-        results.check_kind(task)
+        results.accept(task)
         check_task(config.learner, backbone, task)
 
 

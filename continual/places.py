@@ -12,7 +12,7 @@ from continual.students import STUDENTS
 RUN, POOL, HOLDER, STUDENT, PRETRAINED = "run", "pool", "holder", "student", "pretrained"
 """A run; a pool; a folder with a pool in it, as `continual grow` makes; what `distil` and `pretrain` make."""
 
-_INNER, _CONFIG, _STATE = "pool", "config.yaml", "state.json"
+INNER, _CONFIG, _STATE = "pool", "config.yaml", "state.json"
 _MADE_BY = {STUDENT: "student that `continual distil`", PRETRAINED: "model that `continual pretrain`"}
 
 
@@ -25,7 +25,7 @@ def sort_of(path: Path) -> str | None:
         return STUDENT if kind in STUDENTS else PRETRAINED
     if (path / _CONFIG).is_file() or (path / _STATE).is_file():
         return RUN
-    return HOLDER if (path / _INNER / HEADER_FILE).is_file() else None
+    return HOLDER if (path / INNER / HEADER_FILE).is_file() else None
 
 
 def pool_folder(path: Path) -> Path:
@@ -44,7 +44,7 @@ def pool_folder(path: Path) -> Path:
         )
     if sort == RUN:
         return _pool_of_run(path)
-    return path / _INNER if sort == HOLDER else path
+    return path / INNER if sort == HOLDER else path
 
 
 def _pool_of_run(path: Path) -> Path:
@@ -58,7 +58,7 @@ def _pool_of_run(path: Path) -> Path:
             "one of our methods, such as method=panda."
         )
     grown = generations(path)
-    return grown[-1].pool if grown else path / _INNER
+    return grown[-1].pool if grown else path / INNER
 
 
 def _settings(path: Path) -> dict[str, Any]:

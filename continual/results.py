@@ -58,7 +58,8 @@ class Results:
         digests: For each learned task a digest of its test texts.
         own: What each learned task scored last by its own metric: `aware` and `routed`, by task.
         growth: What was decided after which task about growing the backbone, see `Summary.growth`.
-        language: Code of the language that translations are written in, where that is known.
+        language: Code of the language that translations are written in, where that is known: that of the first task.
+        other_languages: Those of tasks that are translated into others.
         samples: For each learned translation task some of its latest translations, as records of `summary.Sample`.
         tokens_seen: Tokens of the examples seen.
         written_tokens: Tokens of all translations that were written to be scored.
@@ -88,6 +89,7 @@ class Results:
     own: dict[str, dict[str, float]] = field(default_factory=dict)
     growth: list[dict[str, Any]] = field(default_factory=list)
     language: str | None = None
+    other_languages: list[str] = field(default_factory=list)
     samples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     tokens_seen: int = 0
     written_tokens: int = 0
@@ -112,13 +114,16 @@ class Results:
         """What is measured."""
         return MEASURES[self.kind]
 
-    def check_kind(self, task: "Task") -> None:
-        """Refuses a task that cannot stand in one matrix with the others.
+    def accept(self, task: "Task") -> None:
+        """Refuses a task that cannot stand in one matrix with the others, and notes the language of one that can.
 
         Raises:
             LearningError: It is of another kind.
         """
         check_kind(task, self.kind)
+        language = task.info.get("target_language")
+        if language not in (None, self.language, *self.other_languages):
+            self.other_languages.append(language)
 
     @property
     def learned(self) -> int:
@@ -329,7 +334,10 @@ class Results:
             return {}
         from continual.evaluation.text_metrics import signature
 
-        return {name: signature(name, self.language) for name in (self.measures.main, self.measures.second)}
+        names = (self.measures.main, self.measures.second)
+        found = {name: signature(name, self.language) for name in names}
+        others = {f"{name} ({code})": signature(name, code) for code in self.other_languages for name in names}
+        return found | {key: value for key, value in others.items() if value != found[key.partition(" ")[0]]}
 
     def _tokens_per_second(self, train: float) -> TokensPerSecond:
         if self.kind != TRANSLATION:

@@ -184,7 +184,7 @@ class _Execution:
 
         position = self.results.learned
         self.progress.check()
-        self.results.check_kind(task)
+        self.results.accept(task)
         check_task(self.config.learner, self.backbone, task)
         if not self.results.has_met(task.name):
             self._meet(task)

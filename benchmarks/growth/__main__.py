@@ -28,11 +28,12 @@ def main() -> None:
     parser.add_argument("what", choices=("exactness", *_STREAMS))
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--runs-dir", type=Path, default=None, help="keeps the run folders here")
+    parser.add_argument("--folders", type=Path, nargs="*", default=[], help="exactness: further encoders to measure")
     parser.add_argument("--quick", action="store_true", help="few texts and one seed, to see that it runs")
     given = parser.parse_args()
     started = time.perf_counter()
     if given.what == "exactness":
-        value: dict[str, Any] = {"rows": exactness()}
+        value: dict[str, Any] = {"rows": exactness(given.folders)}
     else:
         seeds = [int(seed) for seed in given.seeds.split(",")][: 1 if given.quick else None]
         with tempfile.TemporaryDirectory() as temporary:

@@ -1,5 +1,8 @@
 """How much an expansion changes what a model computes: families x {depth, width, both} x {exact, elle}."""
 
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 _AMOUNTS = {"depth": {"layers": 2}, "width": {"width": 1}, "both": {"layers": 2, "width": 1}}
@@ -30,10 +33,18 @@ _GENERATORS = {
 }
 
 
-def exactness() -> list[dict[str, Any]]:
-    """The largest change of any output, on models with random weights and on real ones."""
+REAL = ("minilm", "flan-t5-small", "smollm2-135m")
+"""Backbones that come in packages; one that is not installed is left out."""
+
+
+def exactness(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """The largest change of any output, on models with random weights and on real ones.
+
+    Args:
+        folders: Encoders besides those that come in packages.
+    """
     rows = []
-    for name, model, tokenizer in _models():
+    for name, model, tokenizer in (*_random_models(), *_real_models(folders)):
         for grown, amount in _AMOUNTS.items():
             row = {"model": name, "grown": grown} | {how: _change(model, tokenizer, how, amount) for how in _hows()}
             rows.append(row)
@@ -60,16 +71,14 @@ def _change(model: Any, tokenizer: Any, how: str, amount: dict[str, int]) -> dic
     return vars(difference(model, grown(model, chosen, expansion.noise), tokenizer, chosen))
 
 
-def _models() -> list[tuple[str, Any, Any]]:
-    """Random models of every family with MiniLM's vocabulary, and the real ones that are installed."""
+def _random_models() -> Iterator[tuple[str, Any, Any]]:
+    """One of every family, with MiniLM's vocabulary."""
     import torch
     import transformers
 
     from continual.backbone import BACKBONES
-    from continual.errors import BackboneError
 
     words = BACKBONES.load("minilm")().tokenizer
-    found = []
     for family, sizes in {**_ENCODERS, **_GENERATORS}.items():
         shared = {"vocab_size": len(words), "pad_token_id": 0, "bos_token_id": 101, "eos_token_id": 102}
         base = _ENCODERS["bert"] if family in _ENCODERS else {}
@@ -79,12 +88,20 @@ def _models() -> list[tuple[str, Any, Any]]:
             auto = "AutoModel" if family in _ENCODERS else "AutoModelForCausalLM"
             auto = "AutoModelForSeq2SeqLM" if family in ("marian", "t5") else auto
             model = getattr(transformers, auto).from_config(config).eval()
-        found.append((f"{family}, random", model, words))
-    for name in ("minilm", "flan-t5-small", "smollm2-135m"):
+        yield f"{family}, random", model, words
+
+
+def _real_models(folders: Sequence[Path]) -> Iterator[tuple[str, Any, Any]]:
+    """Those that are installed, and those in folders, by the names of these."""
+    from continual.backbone import BACKBONES
+    from continual.backbone.catalog import hub
+    from continual.errors import BackboneError
+
+    makers = [*((name, BACKBONES.load(name)) for name in REAL), *((it.name, partial(hub, str(it))) for it in folders)]
+    for name, make in makers:
         try:
-            encoder = BACKBONES.load(name)()
+            encoder = make()
         except BackboneError as error:
             print(f"left out: {error}")
             continue
-        found.append((name, encoder.model, encoder.tokenizer))
-    return found
+        yield name, encoder.model, encoder.tokenizer

@@ -4,12 +4,12 @@
         [--contestants scratch,panda,naive,ewc,replay,per_task,joint] [--runs-dir FOLDER] [key=value ...]
     python -m benchmarks.translation --quick      # a minute on the toy model, written nowhere
 
-Each run is `continual run STREAM method=M seed=0 stream.order=[...]` with the settings of the experiment. First the
-rates of every contestant, and EWC's weight, are chosen on two domains that are in no table, from the space in
-`contestants.py`; what was tried is in the result. `--unsearched` leaves the defaults, as on other streams than those of
-mt6. Settings for one contestant alone are written `M:key=value`, and are not searched. The first order is the stream's
-own, the others are drawn; the seed, and with it every split, is the same in all, so that orders differ in nothing but
-the order. BLEU is that of sacreBLEU; its signature is noted. A finished run in `--runs-dir` is not run again.
+Each run is `continual run STREAM method=M seed=N stream.order=[...]` with the settings of the experiment. First the
+rates of every contestant, and EWC's weight, are chosen on the training files of two domains, of which dev and test are
+taken for that, from the space in `contestants.py`; what was tried is in the result. `--unsearched` leaves the defaults,
+as on other streams than those of mt6. Settings for one contestant alone, `M:key=value`, are not searched either.
+The first order is the stream's own, the others are drawn; the number of an order is the seed of its runs. BLEU is
+that of sacreBLEU; its signature is noted. A finished run in `--runs-dir` is not run again.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks.common import save
 from benchmarks.runs import finished
 from benchmarks.search import Setting, Tried, chosen, search
-from benchmarks.translation.contestants import SEARCHABLE, SEARCHED_IN, SEARCHED_ON, knobs_of
+from benchmarks.translation.contestants import SEARCH_SEED, SEARCHABLE, SEARCHED_ON, knobs_of, training_files
 from continual.config import RunConfig, compose
 from continual.evaluation.intervals import mean_interval
 from continual.evaluation.summary import Summary
@@ -65,7 +65,7 @@ def main() -> None:
         folder = arguments.runs_dir or Path(temporary)
         names = arguments.contestants.split(",")
         searched = stream in SEARCHABLE and not arguments.unsearched
-        tried = {name: searches(folder, name, overrides) for name in names} if searched else {}
+        tried = {name: searches(folder, stream, name, overrides) for name in names} if searched else {}
         best = {name: [f"{name}:{key}={value}" for key, value in chosen(found)] for name, found in tried.items()}
         runs = [
             one_run(folder, stream, name, number, order, [*overrides, *best.get(name, ())])
@@ -82,15 +82,18 @@ def main() -> None:
         save(arguments.name or f"{stream}-{backbone}", value | {"table": table, "search": search_table, "runs": runs})
 
 
-def searches(folder: Path, method: str, overrides: Sequence[str]) -> list[Tried]:
-    """What was found for a contestant on the domains that are kept for that; what the command sets is not searched."""
+def searches(folder: Path, stream: str, method: str, overrides: Sequence[str]) -> list[Tried]:
+    """What was found for a contestant on training text; what the command sets is not searched."""
+    data = Path(settings(stream, method, [], overrides).stream["path"])
+    place = [f"stream.path={training_files(data, folder / 'searched').absolute()}", f"seed={SEARCH_SEED}"]
+    place += [f"stream.tasks=[{','.join(SEARCHED_ON)}]", "stream.order=listed"]
     given = {item.partition("=")[0] for item in overrides}
     knobs = [knob for knob in knobs_of(method) if not {knob.setting, f"{method}:{knob.setting}"} & given]
 
     def score(values: tuple[Setting, ...]) -> float:
         label = ",".join(["search", method, *(f"{key.rpartition('.')[2]}={value:g}" for key, value in values)])
-        settled = [*overrides, *SEARCHED_ON, *(f"{method}:{key}={value}" for key, value in values)]
-        summary = finished(folder / label, settings(SEARCHED_IN, method, [], settled))
+        settled = [*overrides, *place, *(f"{method}:{key}={value}" for key, value in values)]
+        summary = finished(folder / label, settings(stream, method, [], settled))
         print({"method": method, **dict(values), "routed": 100 * summary.routed.average}, flush=True)
         return summary.routed.average
 
@@ -117,7 +120,7 @@ def settings(stream: str, method: str, order: Sequence[str], overrides: Sequence
     own = [item.partition(":")[2] for item in overrides if item.startswith(f"{method}:")]
     common = [item for item in overrides if ":" not in item.partition("=")[0]]
     chosen = [f"stream.order=[{','.join(order)}]"] if order else []
-    return compose(stream, [f"method={method}", "seed=0", "tracking.enabled=false", *chosen, *common, *own])
+    return compose(stream, [f"method={method}", "tracking.enabled=false", *chosen, *common, *own])
 
 
 def one_run(
@@ -125,7 +128,7 @@ def one_run(
 ) -> dict[str, Any]:
     """One cell of the grid; a finished one in `folder` is not run again."""
     path = folder / f"{stream}-{method}-order{number}"
-    config = settings(stream, method, order, overrides)
+    config = settings(stream, method, order, [f"seed={number}", *overrides])
     result = {"method": method, "order": number} | measured(finished(path, config))
     scores = {side: result[side]["average"] for side in ("aware", "routed")}
     print({"method": method, "order": number, **scores, "seconds": result["seconds"]}, flush=True)

@@ -75,18 +75,10 @@ class Causal(TextToText):
         rows = [[*ids, *self._between] for ids in encoded["input_ids"]]
         return EncodedTexts(Ragged.from_lists(rows), None, second is not None)
 
-    def tokenize_targets(self, texts: Sequence[str]) -> Ragged:
-        """See `TextToText.tokenize_targets`."""
-        if not texts:
-            return Ragged.from_lists([])
-        encoded = self.tokenizer(
-            list(texts),
-            add_special_tokens=False,
-            truncation=True,
-            max_length=self.max_target - 1,
-            return_attention_mask=False,
-        )
-        return Ragged.from_lists([[*ids, self.tokenizer.eos_token_id] for ids in encoded["input_ids"]])
+    def _whole_targets(self, texts: Sequence[str]) -> list[list[int]]:
+        options = {"add_special_tokens": False, "return_attention_mask": False, "verbose": False}
+        encoded = self.tokenizer(list(texts), **options)
+        return [[*ids, self.tokenizer.eos_token_id] for ids in encoded["input_ids"]]
 
     def parallel(self, sources: EncodedTexts, targets: Ragged) -> Parallel:
         """See `TextToText.parallel`."""

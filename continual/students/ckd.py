@@ -75,13 +75,14 @@ class CKDConfig:
     inheritance: str = setting(
         "growing", "weight of the previous student in step t: growing (t / (t + 1)), constant (1/2) or none"
     )
+    inherited: float = setting(1.0, "factor of that weight alone, while the teacher keeps its own; 0 inherits nothing")
     earlier: int = setting(0, "teachers that the student has learned from in earlier runs: steps count on from there")
 
     def __post_init__(self) -> None:
         for name, known in (("detection", DETECTIONS), ("inheritance", INHERITANCES)):
             if getattr(self, name) not in known:
                 raise ConfigError(f"ckd.{name} is {getattr(self, name)!r}, expected one of {', '.join(known)}.")
-        for name in ("positive", "negative", "earlier"):
+        for name in ("positive", "negative", "inherited", "earlier"):
             at_least(0, getattr(self, name), f"ckd.{name}")
 
 
@@ -247,7 +248,8 @@ class Lesson:
         reference = torch.nn.functional.cross_entropy(student, batch.said, label_smoothing=self.smoothing)
         parts = terms(student, teacher, previous, batch.said, self.config.detection)
         told = self.config.positive * parts["learned"] + self.config.negative * parts["averted"]
-        loss = reference + (1 - self.weight) * told + self.weight * parts["inherited"]
+        kept = self.config.inherited * self.weight * parts["inherited"]
+        loss = reference + (1 - self.weight) * told + kept
         return loss, {"reference": reference, **parts}
 
     def evaluate(self) -> dict[str, float]:

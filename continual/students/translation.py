@@ -11,7 +11,7 @@ from torch import Tensor
 from continual.backbone.generation import Decoding
 from continual.backbone.likelihood import IGNORED, token_log_probs
 from continual.backbone.parallel import Parallel
-from continual.backbone.text_to_text import TextToText
+from continual.backbone.text_to_text import TextToText, unfreeze
 from continual.backbone.texts import by_length
 from continual.errors import ConfigError
 from continual.evaluation.corpus_scores import bleu_noise, bleu_statistics, corpus_scores
@@ -34,7 +34,7 @@ class TranslatingConfig:
 
     prefix: str = setting("", "what every source begins with, such as `translate English to German: ` for T5")
     beams: int = setting(4, "width of the beam search")
-    max_new_tokens: int = setting(96, "longest translation, in tokens")
+    max_new_tokens: int = setting(128, "longest translation, in tokens")
     test: int | None = setting(None, "test pairs that are translated, the first of them; null for all")
 
     def __post_init__(self) -> None:
@@ -137,10 +137,16 @@ def row(after: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> di
 
 
 def prepared(model: TextToText, config: TranslatingConfig, trained: bool = False) -> TextToText:
-    """The model on the GPU if there is one, behind the prefix of the settings, and unfrozen if it is to be trained."""
+    """The model on the GPU if there is one, behind its prefix, and unfrozen if it is to be trained.
+
+    The prefix of the settings is the student's, and that of a teacher that has none of its own.
+    """
     model.model.to("cuda" if torch.cuda.is_available() else "cpu")
-    model.model.requires_grad_(trained)
-    model.prefix = config.prefix or model.prefix
+    if trained:
+        unfreeze(model.model)
+        model.prefix = config.prefix or model.prefix
+    else:
+        model.prefix = model.prefix or config.prefix
     return model
 
 

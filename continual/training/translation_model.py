@@ -51,7 +51,7 @@ class TokenModel(Trainable):
         for rows in by_length(examples.lengths, _SCORED_AT_ONCE):
             logits, targets = self.answers(examples, rows)
             right += int((logits.argmax(1) == targets).sum())
-            nats += float(F.cross_entropy(logits.double(), targets, reduction="sum"))
+            nats += float(F.cross_entropy(logits.float(), targets, reduction="none").double().sum())
             tokens += len(targets)
         return right / tokens, nats / tokens
 

@@ -163,14 +163,15 @@ def test_the_vector_of_a_text_is_the_mean_of_its_last_states(tiny_generator, fam
 
 
 @each_family
-def test_long_texts_are_cut_and_targets_keep_their_end(tiny_generator, family):
+def test_long_texts_are_cut_and_a_target_that_is_cut_has_no_end(tiny_generator, family):
     backbone = tiny_generator(family)
     long = "police " * 100
     assert backbone.tokenize([long]).ids.lengths.tolist() == [backbone.max_length]
     targets = backbone.tokenize_targets([long, *TARGETS])
     assert targets.lengths[0] == backbone.max_target
     ends = [targets.take(torch.tensor([row])).values.tolist() for row in range(len(targets))]
-    assert all(backbone.tokenizer.eos_token_id in target for target in ends)
+    assert [backbone.tokenizer.eos_token_id in target for target in ends] == [family == "mbart", *[True] * len(TARGETS)]
+    assert [backbone.fits_target(text) for text in (long, *TARGETS)] == [False, *[True] * len(TARGETS)]
     assert len(backbone.tokenize_targets([])) == len(backbone.tokenize([])) == 0
 
 

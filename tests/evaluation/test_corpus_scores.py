@@ -23,6 +23,12 @@ def test_chinese_is_cut_into_characters_for_scores_and_statistics():
     assert bleu_statistics(written, references).tolist()[0][:2] == [0, 0]  # a single word, and another one
 
 
+@pytest.mark.parametrize("language", ["zho", "cmn-Hans", "yue", "jpn", "kor", "tha", "km", "lo", "my", "mya"])
+def test_languages_that_write_no_spaces_are_known_by_every_code(language):
+    signature = corpus_scores(["x"], ["x"], language)["signatures"]["bleu"]
+    assert "tok:13a" not in signature
+
+
 def test_scores_and_signatures():
     scores = corpus_scores(REFERENCES, REFERENCES)
     assert scores["bleu"] == pytest.approx(100)

@@ -244,6 +244,37 @@ def test_other_parts_ask_for_the_folder_by_name(finished):
         pretrained("translation-tiny", ["seed=5"], finished.cache)
 
 
+def test_runs_and_pools_on_it_open_where_the_text_is_not_that_it_was_made_from(tmp_path, monkeypatch, one_thread):
+    from run_samples import work as run_to_the_end
+    from translation_samples import write_translation_config
+
+    from continual.backbone import generators
+    from continual.config import compose as compose_run
+    from continual.deployment import open_learner
+    from continual.run import Run
+
+    monkeypatch.setenv("CONTINUAL_CACHE", str(tmp_path))
+    made = small(cache_folder())
+    made.execute(Progress())
+    backbone = {"name": "translation-tiny", "pretrain": list(SMALL), "max_length": 24, "max_target": 20}
+    config = write_translation_config(tmp_path / "small.yaml", tmp_path, tuning={"name": "input"}, backbone=backbone)
+    run = Run.create(tmp_path / "run", compose_run(str(config)))
+    run_to_the_end(str(run.folder))
+    texts = ["the old man sees a red house"]
+    before = open_learner(run.folder).translate(texts)
+
+    def not_at_hand(*given):
+        raise AssertionError("the settings are composed, and with them the text is looked for")
+
+    monkeypatch.setattr("continual.pretraining.session.compose", not_at_hand)
+    assert open_learner(run.folder).translate(texts) == before
+    alone, whole = open_learner(run.folder / "pool"), open_learner(run.folder)
+    assert alone.encoder.fingerprint == whole.encoder.fingerprint
+    assert open_learner(run.folder, backbone={"path": str(made.folder)}).translate(texts) == before
+    with pytest.raises(AssertionError, match="looked for"):
+        generators.translation_tiny(list(SMALL))
+
+
 def test_the_command_prints_where_the_model_is(finished):
     arguments = ["translation-tiny", "--cache", str(finished.cache), *SMALL, *ALL_OBJECTIVES]
     code, out, _ = call("pretrain", *arguments)

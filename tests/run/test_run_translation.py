@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tiny_generators import CAUSAL
 from translation_samples import DOMAINS, write_translation_config
 
 from continual.backbone.generation import Decoding
+from continual.backbone.generators import seq2seq
 from continual.config import compose, from_file
 from continual.deployment import open_learner
 from continual.errors import BackboneError, ConfigError, Interrupted, LearningError, RunError
@@ -22,6 +24,8 @@ from continual.evaluation.summary import load_summary
 from continual.methods import METHODS
 from continual.participant import check_task, open_participant
 from continual.progress import Progress
+from continual.reading_notes import reading_counts, reading_notes
+from continual.results import Results
 from continual.run import Run
 from continual.training.checkpoint import NoCheckpoints
 from continual.training.watch import Silent
@@ -91,6 +95,35 @@ def test_the_summary_tells_how_it_was_scored_and_how_fast(finished):
     assert summary.tokens_per_second.generate > 0
     assert 0 <= summary.routed.routing_accuracy <= 1
     assert sum(map(sum, summary.routed.confusion.counts)) == 24
+
+
+def test_each_language_has_its_signature(finished):
+    state = json.loads((finished.folder / "state.json").read_text())
+    results = Results.from_json(state["results"])
+    task = stream_of(finished).task("kitchen")
+    results.accept(replace(task, info={**task.info, "target_language": "zh"}))
+    found = results.summary(True, {}, []).signatures
+    assert list(found) == ["bleu", "chrf", "bleu (zh)"]  # chrF is computed alike
+    assert ("tok:13a" in found["bleu"], "tok:zh" in found["bleu (zh)"]) == (True, True)
+    assert Results.from_json(results.to_json()).other_languages == ["zh"]
+
+
+def test_pairs_that_are_cut_are_counted(finished, tiny_generator_folder):
+    task = stream_of(finished).task("kitchen")
+    pairs = [pair for split in (task.train, task.dev) for pair in zip(split["text"], split["target"], strict=True)]
+    for limits in ({"max_length": 8}, {"max_target": 8}, {}):
+        backbone = seq2seq(str(tiny_generator_folder("marian")), **limits)
+        whole = (backbone.tokenizer([text])["input_ids"][0] for text, _ in pairs)
+        written = (backbone.tokenizer(text_target=[target])["input_ids"][0] for _, target in pairs)
+        longer = [
+            len(one) > backbone.max_length or len(other) > backbone.max_target
+            for one, other in zip(whole, written, strict=True)
+        ]
+        counts = reading_counts(task, backbone)
+        assert counts["cut"] == sum(longer)
+        notes = [note for note in reading_notes(task, counts) if "to learn from are cut" in note]
+        assert len(notes) == bool(sum(longer)) == bool(limits)
+    assert notes == []
 
 
 def test_the_report_shows_samples_and_names_the_metric(finished):

@@ -59,7 +59,7 @@ def test_a_teacher_reads_sources_behind_its_own_prefix(tiny_generator):
 def test_without_any_weight_no_teacher_is_heard(tiny_generator):
     student, teacher = copied(tiny_generator("t5")), tiny_generator("t5")
     pairs = encode(student, split("the red house", "a dog"))
-    silent = {"positive": 0.0, "negative": 0.0, "inheritance": "none"}
+    silent = {"positive": 0.0, "negative": 0.0, "inherited": 0.0}
     loss, parts = lesson(student, teacher, 0.0, pairs, pairs, **silent).loss(0, torch.arange(2))
     assert torch.equal(loss, parts["reference"])
 
@@ -79,3 +79,28 @@ def test_the_prefix_of_the_settings_stands_before_every_source(tiny_generator):
     assert told.tokenize([SHORT]).ids.values.tolist() == texts.ids.values.tolist()
     # A prefix that the model was opened with stays where the settings name none.
     assert prepared(told, TranslatingConfig()).prefix == "tell: "
+
+
+def test_the_prefix_of_the_settings_is_the_students_and_a_teacher_keeps_its_own(tiny_generator):
+    student, teacher = copied(tiny_generator("t5")), copied(tiny_generator("t5"))
+    student.prefix = teacher.prefix = "own: "
+    told = TranslatingConfig(prefix="tell: ")
+    assert prepared(student, told, trained=True).prefix == "tell: "
+    assert prepared(teacher, told).prefix == "own: "
+
+
+def test_positions_that_are_computed_are_not_trained(tiny_generator):
+    student = prepared(copied(tiny_generator("marian")), TranslatingConfig(), trained=True)
+    frozen = {name for name, value in student.model.named_parameters() if not value.requires_grad}
+    assert frozen == {f"model.{side}.embed_positions.weight" for side in ("encoder", "decoder")}
+
+
+def test_without_inheritance_the_teacher_keeps_its_weight(tiny_generator):
+    student, teacher = copied(tiny_generator("t5")), copied(tiny_generator("t5"))
+    with torch.no_grad():
+        teacher.model.shared.weight.mul_(1.5)
+    pairs = encode(student, split("the red house", "a dog"))
+    loss, parts = lesson(student, teacher, 0.75, pairs, pairs, inherited=0.0).loss(0, torch.arange(2))
+    told = parts["learned"] + parts["averted"]
+    assert told > 0
+    torch.testing.assert_close(loss, parts["reference"] + 0.25 * told)

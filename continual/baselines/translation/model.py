@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from continual.backbone.body import Perturbation
-from continual.backbone.text_to_text import TextToText
+from continual.backbone.text_to_text import TextToText, unfreeze
 from continual.training.translation_model import TokenModel, real_tokens
 
 if TYPE_CHECKING:
@@ -28,10 +28,7 @@ class WholeModel(TokenModel):
         super().__init__()
         twin = backbone.copied()
         self._twin = (twin,)  # in a tuple: the backbone is no module, its model is
-        self.model = twin.model.requires_grad_(True)
-        for module in self.model.modules():
-            if "Sinusoidal" in type(module).__name__:  # positions that are computed are no weights
-                module.requires_grad_(False)
+        self.model = unfreeze(twin.model)
 
     @property
     def backbone(self) -> TextToText:

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 _BATCH = 32
 _LONGEST = 256
-"""Tokens of a held-out text, far below the model's positions: likelihood is of the beginning of longer ones, and these
-are translated in pieces."""
+"""Tokens of a held-out text, far below the model's positions: likelihood is of the beginning of longer ones."""
+
+_READ = 128
+"""Tokens that are translated at once, as many as backbones read by default: longer texts are translated in pieces."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def translate(
     config: EvaluationConfig,
     tag: str = "",
 ) -> list[str]:
-    """Translations by beam search in the order of the texts, as prompts and students on the finished model make them.
+    """Translations by beam search in the order of the texts.
 
     Args:
         model: The model; it stays as it is.
@@ -150,7 +152,7 @@ def translate(
         tag: The token that says which language to write; empty where there is one direction.
     """
     # Of a copy, since a backbone freezes its model and puts hooks into it, and this one is stored afterwards.
-    backbone = Seq2Seq(deepcopy(model), tokenizer, "the model", _LONGEST, _LONGEST, tag)
+    backbone = Seq2Seq(deepcopy(model), tokenizer, "the model", _READ, _READ, tag)
     return plain(backbone, texts, Decoding(beams=config.beams, max_new_tokens=config.max_new_tokens))
 
 

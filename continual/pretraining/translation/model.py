@@ -1,10 +1,9 @@
 """The model that is trained from scratch: a small Marian.
 
 Of the encoder-decoders that `AutoModelForSeq2SeqLM` loads, Marian needs least: decoding starts from the padding token,
-so there is no token of its own to begin with; positions are fixed sines, so none is left untrained where training texts
-are short, and nothing of them is stored; one matrix embeds both languages and gives the logits. BART learns its
-positions and reserves two of them, T5 counts relative buckets and scales its logits in its own way, and both keep
-special tokens that would have no use here.
+so there is no token of its own to begin with; positions are fixed sines, so there is nothing of them to learn; one
+matrix embeds both languages and gives the logits. BART learns its positions and reserves two of them, T5 counts
+relative buckets and scales its logits in its own way, and both keep special tokens that would have no use here.
 """
 
 from typing import TYPE_CHECKING
