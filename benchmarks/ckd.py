@@ -30,6 +30,7 @@ from rich.console import Console
 from benchmarks.common import save
 from continual.cli.output import print_table
 from continual.evaluation.corpus_scores import accumulative_degradation
+from continual.files import read_json
 from continual.pretraining.config import compose as pretraining
 from continual.pretraining.session import Pretraining
 from continual.progress import Progress
@@ -138,6 +139,13 @@ class Bench:
         name, *settings = self.scale.base
         return Pretraining(pretraining(name, [*settings, *shape])).execute(self.progress)
 
+    def models(self) -> Iterator[dict[str, Any]]:
+        """What is told of the models that all students and teachers begin with."""
+        for shape in ((), *self.scale.shapes):
+            summary = read_json(self.base(shape) / Pretraining.about)
+            told = {key: summary[key] for key in ("steps", "parameters", "seconds")}
+            yield {"name": self.scale.base[0], "settings": [*self.scale.base[1:], *shape]} | told
+
     def made(self, recipe: str, *settings: str) -> Student:
         """A finished student or teacher."""
         one = Student(compose(recipe, [*settings, "tracking.enabled=false"]), self.runs)
@@ -229,12 +237,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         bench = Bench(scale, arguments.runs_dir or Path(temporary), arguments.overrides)
         rows = list(measure(bench, [int(seed) for seed in arguments.seeds.split(",")]))
+        models = list(bench.models())
     steps = [f"step {number}" for number in range(1, len(scale.domains) + 1)]
     columns = ["teachers", "method", "before", *steps, "mean", "AD", "worse"]
     print_table(columns, table(rows), numbers=columns[2:])
     about = {"own": scale.own, "domains": list(scale.domains), "pairs": scale.pairs, "overrides": arguments.overrides}
     result = arguments.result or ("ckd-quick" if arguments.quick else "ckd")
-    save(result, {"base": " ".join(scale.base), **about, "rows": rows})
+    save(result, {"base": " ".join(scale.base), "models": models, **about, "rows": rows})
 
 
 if __name__ == "__main__":

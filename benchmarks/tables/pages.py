@@ -3,11 +3,22 @@
 import functools
 from pathlib import Path
 
-from benchmarks.tables import grid, growth, lifelong, methods, performance, routing, rumours, scaling
+from benchmarks.tables import (
+    grid,
+    growth,
+    lifelong,
+    methods,
+    performance,
+    routing,
+    rumours,
+    scaling,
+    students,
+    translation,
+)
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-NAMES = ("comparison", "grid", "growth", "methods", "performance", "pretraining", "scaling")
+NAMES = ("comparison", "grid", "growth", "methods", "performance", "pretraining", "scaling", "students", "translation")
 PAGES = [ROOT / "README.md", *(DOCS / f"{name}.md" for name in NAMES)]
 FIGURE = DOCS / "figures" / "performance.svg"
 
@@ -26,6 +37,10 @@ TABLES = {
     "needed": growth.needed,
     "unneeded": growth.unneeded,
     "lifelong": lifelong.table,
+    **{name: functools.partial(translation.table, name) for name in ("mt6-translation-base", "mt6-flan-t5-small")},
+    "ckd": students.ckd,
+    "students": students.smaller,
+    "students-causal": students.in_context,
     **{name: functools.partial(performance.table, name) for name in ("speed", "peft", "pool", "scaling")},
     "savings": performance.savings,
     "prompts": performance.prompts,

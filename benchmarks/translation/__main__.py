@@ -170,6 +170,8 @@ def row_of(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
         averages = [run[side]["average"] for run in runs]
         if len(averages) > 1 and None not in averages:
             row[f"{side}_interval"] = list(vars(mean_interval(averages)).values())
+    shares = [run["routing_accuracy"] for run in runs if run["routing_accuracy"] is not None]
+    row["routing_accuracy"] = float(np.mean(shares)) if shares else None
     row["untaught"] = float(np.mean([value for run in runs for value in run["untaught"].values()]))
     row["seconds"] = float(np.mean([run["seconds"] for run in runs]))
     row["trained_parameters"] = runs[0]["trained_parameters"]

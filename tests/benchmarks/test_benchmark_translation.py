@@ -75,6 +75,7 @@ def test_a_row_by_hand():
             "aware": scores,
             "routed": scores | {"average": average - 1},
             "untaught": {"a": 2.0, "b": 4.0},
+            "routing_accuracy": None if bwt is None else average / 100,
             "seconds": average,
             "trained_parameters": 7,
         }
@@ -83,4 +84,5 @@ def test_a_row_by_hand():
     assert (row["aware_average"], row["routed_average"], row["aware_bwt"]) == (12.0, 11.0, -2.0)
     low, high = row["aware_interval"][1:3]
     assert (low + high) / 2 == pytest.approx(12.0)
+    assert row["routing_accuracy"] == pytest.approx(0.12)
     assert (row["untaught"], row["seconds"], row["trained_parameters"], row["orders"]) == (3.0, 12.0, 7, 3)
