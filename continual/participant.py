@@ -182,7 +182,7 @@ def check_settings(settings: "LearnerSettings", encoder: "Encoder") -> None:
     """
     from continual.baselines import BASELINES
     from continual.construction import construct_named
-    from continual.growth.stream import check_growth
+    from continual.growth.refusals import check_growth
     from continual.methods import METHODS
     from continual.transfer import TRANSFERABILITY
     from continual.tuning import build_tuning
@@ -207,7 +207,7 @@ def check_length(settings: "LearnerSettings", tasks: int) -> None:
     """
     from continual.baselines import BASELINES
     from continual.construction import construct_named
-    from continual.growth.stream import check_schedule
+    from continual.growth.refusals import check_schedule
 
     check_schedule(settings, tasks)
     if is_baseline(settings.method.get("name", "")):
@@ -267,7 +267,7 @@ def open_participant(
         settings: How tasks are learned.
         stream: All tasks of the run.
     """
-    from continual.growth.stream import check_growth, check_schedule
+    from continual.growth.refusals import check_growth, check_schedule
     from continual.team import current_team
 
     name = settings.method.get("name", "")

@@ -21,21 +21,17 @@ import torch
 from continual.backbone.encoder import Encoder
 from continual.backbone.kept import opening
 from continual.backbone.saving import save_backbone
-from continual.errors import ConfigError, RunError
 from continual.files import new_folder
-from continual.growth.carrying import CARRIERS, LAST_NORM, trains_last_norm
-from continual.growth.families import FAMILIES
 from continual.growth.generations import FOLDER, MEMORY, MODEL, POOL, Generation, generations, settings_for
 from continual.growth.keeping import Distillation, Kept, Known, Pair, answers
 from continual.growth.learning import Learning, Split, as_far_as_kept, learning_layers, learning_weights
 from continual.growth.lineage import BACKBONE, Lineage
 from continual.growth.maps import GrowthMap
 from continual.growth.memory import KeptTexts, Remembered
-from continual.growth.method_tensors import ONE_NETWORK
 from continual.growth.models import grown_encoder, load_like
 from continual.growth.pools import carry_pool
 from continual.growth.prompts import carried_prompt
-from continual.growth.weights import check_growable, sizes_of
+from continual.growth.weights import sizes_of
 from continual.learner import CAPACITY, Learner
 from continual.pool.layout import remove_leftovers
 from continual.pool.prompt import PromptRecord
@@ -44,7 +40,6 @@ from continual.settings import LearnerSettings
 from continual.training.checkpoint import Checkpoints
 from continual.training.watch import Watcher
 from continual.transfer.signature import Prober
-from continual.tuning import build_tuning
 
 if TYPE_CHECKING:
     from streams import Task
@@ -234,74 +229,6 @@ class Growing:
     def _earlier(self, position: int) -> int:
         """How often the backbone grew for tasks before this place of the stream."""
         return sum(_position(item) < position for item in generations(self._folder))
-
-
-def check_growth(settings: LearnerSettings, encoder: Encoder) -> None:
-    """Refuses a run that could not grow when it has to.
-
-    Raises:
-        BackboneError: Models of the backbone's family cannot grow.
-        ConfigError: The backbone cannot grow by so much.
-        RunError: The method has no pool, its prompts cannot be carried over, or several processes learn together.
-    """
-    from continual.participant import is_baseline
-    from continual.team import current_team
-
-    if not settings.growth.active:
-        return
-    name = settings.method.get("name", "")
-    if is_baseline(name):
-        raise RunError(
-            f"method={name} is a baseline, which has no pool, so its backbone cannot grow; use another method, or "
-            "growth.when=never."
-        )
-    if current_team().size > 1:
-        raise RunError(
-            "Several processes learn together, and a backbone grows in one alone; start the run without a launcher, or "
-            "with growth.when=never."
-        )
-    tuning = settings.tuning["name"]
-    if tuning not in CARRIERS:
-        raise RunError(
-            f"Prompts of tuning={tuning} cannot be carried over to a grown backbone; use another tuning, or "
-            "growth.when=never."
-        )
-    spec = build_tuning(settings.tuning).spec()
-    wider = settings.growth.width and encoder.family in FAMILIES  # of other families more is said below
-    if "decoder" in spec and wider and trains_last_norm(spec["decoder"], encoder.family):
-        raise RunError(LAST_NORM)
-    even = {tuning, *(spec[part]["name"] for part in ("base", "decoder") if part in spec)} & {*_EVEN_TUNINGS}
-    if settings.growth.how == "elle" and settings.growth.width and (even or name in _EVEN_METHODS):
-        raise RunError(
-            f"Prompts of method={name} tuning={tuning} keep their meaning only where every unit is copied equally "
-            "often; use growth.how=exact or growth.width=0."
-        )
-    if name == "cpt_rd" and tuning == "deep" and settings.growth.how == "elle" and settings.growth.width:
-        raise RunError(ONE_NETWORK)
-    if name == "attempt" and tuning == "deep" and settings.growth.width:
-        raise RunError("ATTEMPT over prefixes grows in depth alone; use tuning=late or growth.width=0.")
-    check_growable(encoder.model, settings.growth.expansion(), settings.growth.amount, settings.growth.most)
-
-
-def check_schedule(settings: LearnerSettings, tasks: int) -> None:
-    """Refuses a schedule that grows after a task that never comes.
-
-    Args:
-        settings: How tasks are learned.
-        tasks: Tasks of the stream.
-
-    Raises:
-        ConfigError: The stream is too short.
-    """
-    growth = settings.growth
-    if growth.when == "schedule" and max(growth.at) > tasks:
-        raise ConfigError(
-            f"growth.at names task {max(growth.at)}, but the stream has {tasks} tasks; name one from 1 to {tasks}."
-        )
-
-
-_EVEN_TUNINGS, _EVEN_METHODS = ("compacter", "compacter_pp"), ("l2p", "coda", "attempt")
-"""Whose prompts need copies in equal numbers."""
 
 
 def _position(generation: Generation) -> int:

@@ -16,7 +16,7 @@ from continual.growth import capacity
 from continual.growth.config import GrowthConfig
 from continual.growth.generations import generations
 from continual.growth.lineage import read_lineage
-from continual.growth.stream import check_growth
+from continual.growth.refusals import check_growth
 from continual.methods.cpt_rd import Domain
 from continual.methods.tapd import TEMPLATES
 from continual.pool import PromptPool
