@@ -144,7 +144,8 @@ def _linear_hook(site: Site, group: list[tuple[str, Linear]]) -> Callable[..., T
         for name, start, width in columns:
             if name in change.low_rank:
                 added = change.low_rank[name](inputs[0])
-                output = output + F.pad(added, (start, output.shape[-1] - start - width))
+                rest = output.shape[-1] - start - width
+                output = output + (F.pad(added, (start, rest)) if start or rest else added)
         behind = None if adapter is None else getattr(change, adapter)
         return output if behind is None else behind(output)
 
