@@ -10,7 +10,7 @@ from continual.evaluation.intervals import mean_interval
 
 _KINDS = {
     "own": "something of its own for each task",
-    "shared": "one model for all tasks, never told the task",
+    "shared": "one model for all tasks (told: it chooses among the task's labels only)",
     "bound": "all texts of all tasks kept",
 }
 

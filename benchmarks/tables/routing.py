@@ -19,4 +19,4 @@ def table() -> str:
         rows = [row for row in value["rows"] if (row["stream"], row["texts"]) == (stream, size)]
         means = [f"{statistics.fmean(row[rule] for row in rows):.3f}" for rule in _RULES]
         lines.append([f"`{stream}`", str(size), *means])
-    return markdown(heads, lines, "`python -m benchmarks.routing`, [result](../benchmarks/results/routing.json).")
+    return markdown(heads, lines, "`CONTINUAL_DATA=... python -m benchmarks.routing`, [result](../benchmarks/results/routing.json).")

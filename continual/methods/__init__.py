@@ -48,13 +48,13 @@ METHODS.add(
 METHODS.add(
     "l2p",
     "continual.methods.l2p:L2P",
-    "one pool of prompts with learned keys for all tasks; the task is never told",
+    "one pool of prompts with learned keys for all tasks; told the task, it chooses among its labels only",
     "Wang et al. 2022, L2P (arXiv 2112.08654)",
 )
 METHODS.add(
     "coda",
     "continual.methods.coda:Coda",
-    "one sum of prompt components for all tasks, to which each task adds; the task is never told",
+    "one sum of prompt components for all tasks, to which each task adds; told the task, it chooses among its labels only",
     "Smith et al. 2023, CODA-Prompt (arXiv 2211.13218)",
 )
 METHODS.add(
