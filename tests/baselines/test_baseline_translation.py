@@ -164,6 +164,17 @@ def test_every_batch_is_joined_by_as_many_remembered_pairs(tiny_generator, text)
     assert both.tokens == 2 * text.tokens
 
 
+def test_a_batch_with_remembered_pairs_has_the_loss_of_all_at_once(tiny_generator, text, monkeypatch):
+    import continual.baselines.translation.model as model_room
+
+    monkeypatch.setattr(model_room, "_ALIKE", 2)
+    model, pairs = WholeModel(tiny_generator("marian")), joined([text.pairs, text.pairs])
+    rows = torch.tensor([2, 0, 1, len(text), len(text) + 2])
+    apart, at_once = (model.answers(ParallelText(pairs, remembered=count), rows) for count in (len(text), 0))
+    assert sorted(apart[1].tolist()) == sorted(at_once[1].tolist())
+    torch.testing.assert_close(F.cross_entropy(*apart), F.cross_entropy(*at_once))
+
+
 def test_rows_of_a_split(tiny_generator):
     from datasets import Dataset
 

@@ -2,11 +2,16 @@
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from continual.backbone.body import Perturbation
 from continual.backbone.text_to_text import TextToText, unfreeze
+from continual.backbone.texts import by_length
 from continual.training.translation_model import TokenModel, real_tokens
+
+_ALIKE = 16
+"""Pairs of like length that are read at once, where a batch has pairs of any."""
 
 if TYPE_CHECKING:
     from continual.baselines.translation.material import ParallelText
@@ -52,7 +57,20 @@ class WholeModel(TokenModel):
         perturb: Perturbation | None = None,
         factors: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """See `Trainable.answers`: logits [target tokens, vocabulary] and token ids [target tokens]."""
-        backbone = self.backbone if perturb is None else self.backbone.perturbed(perturb)
-        ids, mask, targets = examples.pairs.batch(rows, backbone.pad_token)
-        return real_tokens(backbone.logits(backbone.embed(ids, mask), mask, targets), targets)
+        """See `Trainable.answers`: logits [target tokens, vocabulary] and token ids [target tokens].
+
+        Those of pairs of like length stand together where remembered ones, which are of any length, are among them:
+        all at once, most of a batch would be padding.
+        """
+        if perturb is not None:
+            return _answers(self.backbone.perturbed(perturb), examples, rows)
+        if not examples.remembered:
+            return _answers(self.backbone, examples, rows)
+        alike = by_length(examples.lengths[rows], _ALIKE)
+        logits, targets = zip(*(_answers(self.backbone, examples, rows[some]) for some in alike), strict=True)
+        return torch.cat(logits), torch.cat(targets)
+
+
+def _answers(backbone: TextToText, examples: "ParallelText", rows: Tensor) -> tuple[Tensor, Tensor]:
+    ids, mask, targets = examples.pairs.batch(rows, backbone.pad_token)
+    return real_tokens(backbone.logits(backbone.embed(ids, mask), mask, targets), targets)
