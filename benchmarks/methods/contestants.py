@@ -50,7 +50,7 @@ class Contestant:
     Attributes:
         settings: What is set for it.
         kind: `own` (something of its own for each task; texts are routed when the task is not told), `shared` (one
-            model for all tasks, which is never told the task) or `bound` (all texts of all tasks are kept).
+            model for all tasks, which does not use the name of the task) or `bound` (all texts of all tasks are kept).
         knobs: What is searched, one after the other.
         streams: Where it takes part.
     """

@@ -19,4 +19,5 @@ def table() -> str:
         rows = [row for row in value["rows"] if (row["stream"], row["texts"]) == (stream, size)]
         means = [f"{statistics.fmean(row[rule] for row in rows):.3f}" for rule in _RULES]
         lines.append([f"`{stream}`", str(size), *means])
-    return markdown(heads, lines, "`CONTINUAL_DATA=... python -m benchmarks.routing`, [result](../benchmarks/results/routing.json).")
+    command = "`CONTINUAL_DATA=... python -m benchmarks.routing`"
+    return markdown(heads, lines, f"{command}, [result](../benchmarks/results/routing.json).")

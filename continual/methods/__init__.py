@@ -48,13 +48,13 @@ METHODS.add(
 METHODS.add(
     "l2p",
     "continual.methods.l2p:L2P",
-    "one pool of prompts with learned keys for all tasks; told the task, it chooses among its labels only",
+    "one pool of prompts with learned keys for all tasks; told the task, it chooses among its labels",
     "Wang et al. 2022, L2P (arXiv 2112.08654)",
 )
 METHODS.add(
     "coda",
     "continual.methods.coda:Coda",
-    "one sum of prompt components for all tasks, to which each task adds; told the task, it chooses among its labels only",
+    "one sum of prompt components for all tasks; each task adds some; told the task, it chooses among its labels",
     "Smith et al. 2023, CODA-Prompt (arXiv 2211.13218)",
 )
 METHODS.add(
@@ -66,6 +66,6 @@ METHODS.add(
 METHODS.add(
     "olora",
     "continual.methods.olora:OLora",
-    "low-rank additions of all tasks summed, each orthogonal to those before; the task is never told",
+    "low-rank additions of all tasks summed, each orthogonal to earlier ones; told the task, it chooses among its labels",
     "Wang et al. 2023, O-LoRA (arXiv 2310.14152)",
 )
