@@ -66,6 +66,6 @@ METHODS.add(
 METHODS.add(
     "olora",
     "continual.methods.olora:OLora",
-    "low-rank additions of all tasks summed, each orthogonal to earlier ones; told the task, it chooses among its labels",
+    "low-rank additions of all tasks summed, each orthogonal to others; told the task, it chooses among its labels",
     "Wang et al. 2023, O-LoRA (arXiv 2310.14152)",
 )
