@@ -26,7 +26,7 @@ def growing_work(folder: str) -> None:
     work(folder)
 
 
-def tested_work(folder: str) -> None:
+def examined_work(folder: str) -> None:
     """As `growing_work`, where each test of capacity asks for growth."""
     import continual.growth.capacity as capacity
 
@@ -104,12 +104,12 @@ def test_killed_in_tests_of_capacity_recovery_and_wider_models_ends_as_if_undist
     )
     run, killed = (Run.create(tmp_path / name, settings) for name in ("run", "killed"))
     started = time.monotonic()
-    tested_work(str(run.folder))
+    examined_work(str(run.folder))
     seconds = time.monotonic() - started
     hit = kill_at_random(
-        lambda: workers.Process(target=tested_work, args=(str(killed.folder),)), 12, (0.2, min(4.0, seconds)), seed=1
+        lambda: workers.Process(target=examined_work, args=(str(killed.folder),)), 12, (0.2, min(4.0, seconds)), seed=1
     )
-    tested_work(str(killed.folder))
+    examined_work(str(killed.folder))
     assert hit >= 4
     assert [entry["to"]["width"] for entry in numbers(run.folder)["growth"]] == [48, 64]
     assert numbers(killed.folder) == numbers(run.folder)
