@@ -75,8 +75,8 @@ def _group(name: str) -> dict[str, Any] | None:
 
 def _about(value: dict[str, Any]) -> str:
     seeds = len({run["seed"] for run in value["runs"]})
-    settings = ", ".join(coded(value["settings"]))
-    return f"{seeds} seeds; {settings}; {value['machine']['cpus']} cores; [result](../benchmarks/results/growth.json)."
+    told = f"{seeds} seed{'' if seeds == 1 else 's'}; {', '.join(coded(value['settings']))}"
+    return f"{told}; {value['machine']['cpus']} cores; [result](../benchmarks/results/growth.json)."
 
 
 def _change(value: float) -> str:
