@@ -28,9 +28,9 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.common import save
+from benchmarks.tables.students import by_method, ckd_means
 from continual.cli.output import print_table
 from continual.evaluation.corpus_scores import accumulative_degradation
-from continual.files import read_json
 from continual.pretraining.config import compose as pretraining
 from continual.pretraining.session import Pretraining
 from continual.progress import Progress
@@ -136,15 +136,18 @@ class Bench:
 
     def base(self, shape: Sequence[str] = ()) -> Path:
         """The base model, or one of another shape with its vocabulary."""
-        name, *settings = self.scale.base
-        return Pretraining(pretraining(name, [*settings, *shape])).execute(self.progress)
+        return self._pretraining(shape).execute(self.progress)
 
     def models(self) -> Iterator[dict[str, Any]]:
         """What is told of the models that all students and teachers begin with."""
         for shape in ((), *self.scale.shapes):
-            summary = read_json(self.base(shape) / Pretraining.about)
+            summary = self._pretraining(shape).summary()
             told = {key: summary[key] for key in ("steps", "parameters", "seconds")}
             yield {"name": self.scale.base[0], "settings": [*self.scale.base[1:], *shape]} | told
+
+    def _pretraining(self, shape: Sequence[str]) -> Pretraining:
+        name, *settings = self.scale.base
+        return Pretraining(pretraining(name, [*settings, *shape]))
 
     def made(self, recipe: str, *settings: str) -> Student:
         """A finished student or teacher."""
@@ -212,14 +215,9 @@ def row(teachers: str, method: str, seed: int, scores: Sequence[dict[str, Any]])
 def table(rows: Sequence[dict[str, Any]]) -> list[list[Any]]:
     """Means over seeds: teachers, method, BLEU before and after each step, mean BLEU, AD, steps worse beyond noise."""
     lines = []
-    for teachers, method in dict.fromkeys((one["teachers"], one["method"]) for one in rows):
-        same = [one for one in rows if (one["teachers"], one["method"]) == (teachers, method)]
-        steps = [statistics.fmean(values) for values in zip(*(one["bleu"] for one in same), strict=True)]
-        sums = [
-            statistics.fmean(one[name] for one in same)
-            for name in ("mean_bleu", "accumulative_degradation", "worse_steps")
-        ]
-        lines.append([teachers, method, *(f"{value:.2f}" for value in [*steps, *sums])])
+    for teachers, method, same in by_method(rows):
+        worse = statistics.fmean(one["worse_steps"] for one in same)
+        lines.append([teachers, method, *(f"{value:.2f}" for value in [*ckd_means(same), worse])])
     return lines
 
 

@@ -334,10 +334,14 @@ class Results:
             return {}
         from continual.evaluation.text_metrics import signature
 
-        names = (self.measures.main, self.measures.second)
-        found = {name: signature(name, self.language) for name in names}
-        others = {f"{name} ({code})": signature(name, code) for code in self.other_languages for name in names}
-        return found | {key: value for key, value in others.items() if value != found[key.partition(" ")[0]]}
+        first = {name: signature(name, self.language) for name in (self.measures.main, self.measures.second)}
+        others = {
+            f"{name} ({code})": other
+            for code in self.other_languages
+            for name, own in first.items()
+            if (other := signature(name, code)) != own
+        }
+        return first | others
 
     def _tokens_per_second(self, train: float) -> TokensPerSecond:
         if self.kind != TRANSLATION:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import astuple
 from typing import Any
 
-from benchmarks.tables.markdown import coded, markdown
+from benchmarks.tables.markdown import coded, counted, markdown
 from benchmarks.tables.results import NOT_YET, result, with_interval
 from continual.evaluation.intervals import mean_interval
 
@@ -75,7 +75,7 @@ def _group(name: str) -> dict[str, Any] | None:
 
 def _about(value: dict[str, Any]) -> str:
     seeds = len({run["seed"] for run in value["runs"]})
-    told = f"{seeds} seed{'' if seeds == 1 else 's'}; {', '.join(coded(value['settings']))}"
+    told = f"{counted(seeds, 'seed')}; {', '.join(coded(value['settings']))}"
     return f"{told}; {value['machine']['cpus']} cores; [result](../benchmarks/results/growth.json)."
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchmarks.tables.markdown import coded, markdown
+from benchmarks.tables.markdown import coded, counted, markdown
 from benchmarks.tables.results import NOT_YET, result, with_interval
 
 
@@ -35,7 +35,7 @@ def table() -> str:
     seeds = dict.fromkeys(str(row["seed"]) for row in value["rows"])
     training = sum(row.get("seconds", 0.0) for row in value["rows"]) / 60
     about = (
-        f"{len(seeds)} seed{'' if len(seeds) == 1 else 's'}, {training:.0f} minutes of training on "
+        f"{counted(len(seeds), 'seed')}, {training:.0f} minutes of training on "
         f"{value['machine']['cpus']} cores; "
         f"`CONTINUAL_DATA=... python -m benchmarks.lifelong --cache DIR --seeds {','.join(seeds)}`, "
         "[result](../benchmarks/results/lifelong.json)."

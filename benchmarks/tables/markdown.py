@@ -20,5 +20,10 @@ def coded(words: Iterable[str]) -> list[str]:
     return [f"`{word}`" for word in words]
 
 
+def counted(number: int, noun: str) -> str:
+    """How many there are of something."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"

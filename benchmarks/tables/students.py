@@ -1,9 +1,10 @@
 """Tables of docs/students.md: continual distillation of translators, and smaller backbones."""
 
+from collections.abc import Iterator, Sequence
 from statistics import fmean
 from typing import Any
 
-from benchmarks.tables.markdown import coded, markdown
+from benchmarks.tables.markdown import coded, counted, markdown
 from benchmarks.tables.results import NOT_YET, result, with_interval
 
 
@@ -16,22 +17,31 @@ def ckd() -> str:
     steps = [f"step {number}" for number in range(1, len(value["domains"]) + 1)]
     heads = ("teachers", "method", "before", *steps, "mean", "AD", "worse")
     cells = []
-    for teachers, method in dict.fromkeys((one["teachers"], one["method"]) for one in rows):
-        same = [one for one in rows if (one["teachers"], one["method"]) == (teachers, method)]
-        bleu = [fmean(values) for values in zip(*(one["bleu"] for one in same), strict=True)]
-        sums = [fmean(one[name] for one in same) for name in ("mean_bleu", "accumulative_degradation")]
+    for teachers, method, same in by_method(rows):
         worse = sum(one["worse_steps"] for one in same)
-        cells.append([teachers, method, *(f"{number:.1f}" for number in [*bleu, *sums]), f"{worse:g}"])
+        cells.append([teachers, method, *(f"{number:.1f}" for number in ckd_means(same)), f"{worse:g}"])
     seeds = dict.fromkeys(one["seed"] for one in rows)
     noise = fmean(number for one in rows for number in one["noise"])
     about = (
-        f"Means over {len(seeds)} seeds; `worse` counts the steps of all seeds, {len(seeds) * len(steps)}, after which "
-        f"BLEU was lower by more than noise, which is {noise:.1f} in the mean. Teachers, in this order, of "
+        f"Means over {counted(len(seeds), 'seed')}; `worse` counts the steps of all seeds, {len(seeds) * len(steps)}, "
+        f"after which BLEU was lower by more than noise, which is {noise:.1f} in the mean. Teachers, in this order, of "
         f"{', '.join(coded(value['domains']))}; the student's domain is `{value['own']}`, with {value['pairs']:,} "
         f"pairs. Models: {_models(value['models'])}. {value['machine']['cpus']} cores; "
         "[result](../benchmarks/results/ckd.json)."
     )
     return markdown(heads, cells, about)
+
+
+def by_method(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
+    """Each kind of teachers with each method, and the rows of its seeds."""
+    for teachers, method in dict.fromkeys((one["teachers"], one["method"]) for one in rows):
+        yield teachers, method, [one for one in rows if (one["teachers"], one["method"]) == (teachers, method)]
+
+
+def ckd_means(same: Sequence[dict[str, Any]]) -> list[float]:
+    """Means over seeds: BLEU before the first teacher and after each, their mean after, and AD."""
+    steps = [fmean(values) for values in zip(*(one["bleu"] for one in same), strict=True)]
+    return [*steps, *(fmean(one[name] for one in same) for name in ("mean_bleu", "accumulative_degradation"))]
 
 
 def _models(models: list[dict[str, Any]]) -> str:
@@ -69,8 +79,8 @@ def _recipes(name: str, baseline: str) -> str:
     ]
     seeds = len({row["seed"] for row in value["rows"]})
     about = (
-        f"{seeds} seeds; tasks {', '.join(coded(value['tasks']))}, {value['layers']} layers, {value['steps']} steps of "
-        f"a student and {value['teacher_steps']} of its teacher. "
+        f"{counted(seeds, 'seed')}; tasks {', '.join(coded(value['tasks']))}, {value['layers']} layers, "
+        f"{value['steps']} steps of a student and {value['teacher_steps']} of its teacher. "
         f"{', '.join(coded(value['overrides'])) + '; ' if value['overrides'] else ''}{value['machine']['cpus']} cores, "
         f"{value['seconds'] / 60:.0f} minutes; [result](../benchmarks/results/{name}.json)."
     )

@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks.ckd import BASE, METHODS, QUICK, TINY, row, table
+from benchmarks.tables.students import ckd as ckd_page
 from continual.pretraining.config import compose as pretraining
 from continual.students.session import compose
 
@@ -45,3 +46,14 @@ def test_all_settings_exist(scale, monkeypatch, tmp_path):
         compose("fine_tuning", ["student=x", *scale.stream, "stream.max_train=9", "task=x", *given])
     for recipe, options in METHODS.values():
         compose(recipe, ["student=x", "teachers=[x]", *scale.stream, *scale.steps, *options])
+
+
+def test_the_page_has_the_same_means_and_counts_the_worse_steps(monkeypatch):
+    rows = [row("malicious", "CKD", seed, SCORES) for seed in (0, 1)]
+    models = [{"name": "translation-base", "settings": ["model.width=128"], "steps": 3000, "parameters": 2_500_000}]
+    about = {"domains": list("abc"), "own": "a", "pairs": 1000, "models": models, "machine": {"cpus": 2}}
+    monkeypatch.setattr("benchmarks.tables.students.result", lambda name: {**about, "rows": rows})
+    page = ckd_page()
+    assert "| malicious | CKD | 10.0 | 12.0 | 11.0 | 10.8 | 11.3 | 1.2 | 2 |" in page
+    assert "Means over 2 seeds; `worse` counts the steps of all seeds, 6," in page
+    assert "`translation-base` `model.width=128` (3,000 steps, 2.5 M weights)" in page

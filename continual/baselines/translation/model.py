@@ -10,11 +10,11 @@ from continual.backbone.text_to_text import TextToText, unfreeze
 from continual.backbone.texts import by_length
 from continual.training.translation_model import TokenModel, real_tokens
 
-_ALIKE = 16
-"""Pairs of like length that are read at once, where a batch has pairs of any."""
-
 if TYPE_CHECKING:
     from continual.baselines.translation.material import ParallelText
+
+_ALIKE = 16
+"""Pairs of like length that are read at once, where a batch has pairs of any."""
 
 
 class WholeModel(TokenModel):
