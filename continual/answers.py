@@ -7,7 +7,7 @@ from torch import Tensor
 
 from continual.pool.prompt import PromptRecord
 from continual.router import Route
-from continual.storing import labels_for
+from continual.storing import labels_for, own_task
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Prediction:
     Attributes:
         label: The most probable label.
         confidence: Its probability, in [0, 1].
-        task: The task whose prompt was used.
+        task: The task whose prompt was used; None where none was told and one model answers for all tasks.
         prompt: The id of that prompt.
         known: False when the task was not told and the text resembles no known task.
         similarity: Cosine of the text with the prompt's nearest key.
@@ -26,7 +26,7 @@ class Prediction:
 
     label: str
     confidence: float
-    task: str
+    task: str | None
     prompt: str
     known: bool
     similarity: float
@@ -106,7 +106,7 @@ def prediction(item: Route, record: PromptRecord, logits: Tensor, task: str | No
     return Prediction(
         label=labels[best],
         confidence=shares[best],
-        task=task or record.task,
+        task=task or own_task(record),
         prompt=record.id,
         known=item.known,
         similarity=item.similarity,

@@ -10,13 +10,13 @@ from continual.backbone.frozen import embedding_of
 from continual.backbone.text_to_text import TextToText
 from continual.errors import LearningError, PoolError
 from continual.evaluation.kinds import CLASSIFICATION
-from continual.methods import METHODS
+from continual.methods.base import TASKS
 from continual.pool.keys import nearest_key
 from continual.pool.prompt import PromptRecord
 from continual.pool.store import PromptPool
 from continual.registry import suggestion
 from continual.router import Route, Router
-from continual.storing import kind_of, pairs_of, serves, shared_name
+from continual.storing import kind_of, may_be_shared, pairs_of, serves
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,13 @@ class Directory:
         own = self.pool.latest(task)
         if own is not None:
             return own
-        shared = [self.pool.latest(shared_name(method)) for method in METHODS.names()]
-        serving = [record for record in shared if record is not None and serves(record, task)]
+        serving = [record for record in self._shared() if serves(record, task)]
         return max(serving, key=lambda record: record.created, default=None)
+
+    def tasks(self) -> list[str]:
+        """The tasks that prompts answer for, in the order of their first prompts."""
+        served = {record.task: list(record.provenance.get(TASKS, [record.task])) for record in self._shared()}
+        return list(dict.fromkeys(task for name in self.pool.tasks() for task in served.get(name, [name])))
 
     def prompt_of(self, task: str) -> PromptRecord:
         """The newest prompt that answers for a task.
@@ -54,7 +58,7 @@ class Directory:
         """
         record = self.find(task)
         if record is None:
-            tasks = self.pool.tasks()
+            tasks = self.tasks()
             raise PoolError(
                 f"The pool {self.pool.path} has no prompt for the task {task!r}{suggestion(task, tasks)}; "
                 f"it knows: {', '.join(tasks)}."
@@ -140,6 +144,11 @@ class Directory:
             else ("pairs of texts", "give each text its second text")
         )
         raise LearningError(f"All prompts of {self.pool.path} were learned on {learned}; {advice}.")
+
+    def _shared(self) -> list[PromptRecord]:
+        """The newest state of each model for all tasks."""
+        found = [self.pool.latest(name) for name in self.pool.tasks() if may_be_shared(name)]
+        return [record for record in found if record is not None]
 
     def _known(self) -> dict[str, tuple[str, bool | None]]:
         """Of each prompt its kind and whether it answers pairs; read once: prompts never change."""

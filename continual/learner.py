@@ -1,7 +1,8 @@
 """The learner: takes tasks one after another, keeps what it learned in a pool, and predicts."""
 
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from continual.pool.prompt import PromptRecord
 from continual.pool.store import PromptPool
 from continual.predictor import Predictor
 from continual.settings import LearnerSettings, checked_settings
-from continual.storing import DIRECTION, RECORDED, Storing
+from continual.storing import DIRECTION, RECORDED, Storing, own_task
 from continual.training.checkpoint import Checkpoints
 from continual.training.watch import Watcher
 from continual.transfer import TRANSFERABILITY
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 
 CAPACITY = "capacity"
 """Where a prompt's provenance keeps the verdict of the test of capacity."""
+
+NOTES = "notes"
+"""Where a prompt's provenance keeps what the caller has noted."""
 
 PREDICTED_AT_ONCE = 2048
 """Texts whose features are held together while predicting, so that memory does not grow with the number of texts."""
@@ -92,6 +96,7 @@ class Learner:
         if self.settings.training.perturbs:
             self.encoder.check_perturbed()
         if isinstance(pool, PromptPool):
+            pool.check_backbone(self.encoder.fingerprint)
             self.pool = pool
         else:
             about = {"backbone_name": self.encoder.name, "opening": self.encoder.opening}
@@ -99,6 +104,7 @@ class Learner:
         self.views = self._views()
         self.lessons = Lessons(self.views, self.pool, self.settings, self.method, self.tuning)
         self.directory = Directory(self.pool, self.encoder)
+        self._turn = threading.Lock()
         self.use(self.pool)
 
     def use(self, pool: PromptPool) -> None:
@@ -115,7 +121,8 @@ class Learner:
         checkpoints: Checkpoints | None = None,
         watcher: Watcher | None = None,
         examine: bool = False,
-        **provenance: Any,
+        run: Mapping[str, Any] | None = None,
+        **notes: Any,
     ) -> PromptRecord:
         """Learns one task and stores it in the pool; what the pool held before is not touched.
 
@@ -124,7 +131,8 @@ class Learner:
             checkpoints: Where trainings keep their state, so that a second call goes on after a crash.
             watcher: Who is told of the progress.
             examine: Test whether the task needs a larger backbone; the verdict is stored with the prompt.
-            **provenance: Further JSON-able facts to be stored with the prompt.
+            run: What a run has to find again in the prompt's provenance; only a run needs it.
+            **notes: Anything of your own that JSON can hold; it is stored as `provenance["notes"]`.
 
         Returns:
             The record of the stored prompt. Its provenance tells how it was learned.
@@ -151,16 +159,18 @@ class Learner:
         lesson = self.lessons.lesson(task, train, dev, keys, hits, checkpoints, watcher)
         learned = self.method.learn(lesson)  # ranks its sources and adapts them
         earlier = sum(stage.earlier_seconds for stage in lesson.stages)
+        facts = {"recalled": [asdict(hit) for hit in hits[:RECORDED]]} | dict(run or {})
+        if notes:
+            facts[NOTES] = notes
         if examine:
             verdict = self.capacity(lesson, learned)
             earlier += verdict.earlier_seconds
-            provenance |= {CAPACITY: verdict.to_json()}
-        facts = {"seconds": time.monotonic() - started + earlier, "recalled": [asdict(hit) for hit in hits[:RECORDED]]}
+            facts[CAPACITY] = verdict.to_json()
         if "direction" in task.info:
             facts[DIRECTION] = task.info["direction"]
-        record = self.store(
-            lesson, learned, None if ground is None else ground.final(self.settings.training.refit), facts | provenance
-        )
+        facts["seconds"] = time.monotonic() - started + earlier
+        final = None if ground is None else ground.final(self.settings.training.refit)
+        record = self.store(lesson, learned, final, facts)
         for view in (*train.views, *dev.views):
             self.views.cache.drop(view.texts)
         return record
@@ -194,7 +204,7 @@ class Learner:
     def predict(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, task: str | None = None
     ) -> list[Prediction]:
-        """The label of every text.
+        """The label of every text. Threads may ask at the same time; they take turns.
 
         Args:
             texts: The texts.
@@ -215,14 +225,15 @@ class Learner:
         predictions: list[Prediction] = []
         for start in range(0, len(texts), PREDICTED_AT_ONCE):
             some = slice(start, start + PREDICTED_AT_ONCE)
-            predictions += self._predict(texts[some], None if pairs is None else pairs[some], told, task)
+            with self._turn:
+                predictions += self._predict(texts[some], None if pairs is None else pairs[some], told, task)
         return predictions
 
     def translate(self, texts: Sequence[str], task: str | None = None) -> list[Translation]:
         """The translation of every text.
 
         Blank texts stay blank. What is longer than the backbone reads is translated piece by piece, of whole sentences
-        where these fit.
+        where these fit. Threads may ask at the same time; they take turns.
 
         Args:
             texts: The sources.
@@ -238,7 +249,9 @@ class Learner:
         filled = [place for place, text in enumerate(texts) if text.strip()]
         for start in range(0, len(filled), PREDICTED_AT_ONCE):
             some = filled[start : start + PREDICTED_AT_ONCE]
-            for place, item in zip(some, self._translate([texts[place] for place in some], told, task), strict=True):
+            with self._turn:
+                written = self._translate([texts[place] for place in some], told, task)
+            for place, item in zip(some, written, strict=True):
                 translations[place] = item
         return translations
 
@@ -280,7 +293,7 @@ class Learner:
         view = self.views.of(sources.pieces, keep=False, readout=NO_READOUT)
         routes = self.directory.routes(sources.profile(view), told, TRANSLATION)
         written = self.translator.translate(sources, range(len(texts)), [item.prompt for item in routes], view)
-        tasks = {prompt: self.pool.record(prompt).task for prompt in {item.prompt for item in routes}}
+        tasks = {prompt: own_task(self.pool.record(prompt)) for prompt in {item.prompt for item in routes}}
         return [
             Translation(text, task or tasks[item.prompt], item.prompt, item.known, item.similarity)
             for text, item in zip(written.texts, routes, strict=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from continual.assessment import Assessor, dev_accuracies
 from continual.assessment import TaskScore as PoolScore
@@ -100,7 +100,7 @@ class PooledParticipant:
         record = self._own(task, position)  # there already where a growth was cut off
         if record is None:
             examine = self._growing.examines(position)
-            record = self._learner.learn(task, checkpoints, watcher, examine, position=position, run=self._run)
+            record = self._learner.learn(task, checkpoints, watcher, examine, self._place(position))
         if self._growing.config.active:
             record = self._grow(task, position, record, checkpoints, watcher)
         return self._told(record, position)
@@ -118,8 +118,8 @@ class PooledParticipant:
             generation = self._growing.grow(self._learner, task, position, checkpoints, watcher)
             self._open()
         again = Named(checkpoints, "again-")  # its trainings are named as those of the first time
-        facts = {GROWN: record.id, "position": position, "run": self._run}
-        return self._better(self._learner.learn(task, again, watcher, **facts), task)
+        facts = {GROWN: record.id} | self._place(position)
+        return self._better(self._learner.learn(task, again, watcher, run=facts), task)
 
     def _better(self, record: PromptRecord, task: "Task") -> PromptRecord:
         """The prompt that answers: one learned again on a grown backbone, or the first where that does better on dev.
@@ -205,6 +205,10 @@ class PooledParticipant:
 
     def _assessor_of(self, task: "Task") -> Assessor | TranslationAssessor:
         return self._translations if task.kind == TRANSLATION else self._assessor
+
+    def _place(self, position: int) -> dict[str, Any]:
+        """What a prompt's provenance keeps of where this run has learned it."""
+        return {"position": position, "run": self._run}
 
     def _own_position(self, record: PromptRecord) -> int | None:
         """The place in the stream of a prompt that this run learned; None for one that was imported."""

@@ -94,10 +94,10 @@ class Progress:
             ]
             parts = [f"{label} {printed(metric, scores[key])}" for label, key in shown if scores.get(key) is not None]
             self._said = time.monotonic()
-            self._console.print(
-                f"learned [bold]{task}[/] in {scores[_SECONDS]:.0f} s: {', '.join(parts)}",
-                highlight=False,
-            )
+            from rich.markup import escape
+
+            done = f"learned [bold]{escape(task)}[/] in {scores[_SECONDS]:.0f} s: {', '.join(parts)}"
+            self._console.print(done, highlight=False)
 
     def say(self, line: str) -> None:
         """Shows a line that counts nothing."""
@@ -124,7 +124,12 @@ class Progress:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
         with Bars(*columns, console=self._console, transient=True) as bars:
             self._bars = bars
             self._task_bar = bars.add_task(f"{stream}: tasks", total=total, completed=done)

@@ -232,6 +232,9 @@ class Results:
         aware, routed = self._scores()
         flat = {f"aware/{key}": getattr(aware, key) for key in ("average", "forgetting", self.measures.second)}
         flat |= {f"routed/{key}": getattr(routed, key) for key in ("average", "forgetting", "routing_accuracy")}
+        flat |= {
+            f"{side}/{key}": it for side, own in (("aware", aware), ("routed", routed)) for key, it in own.extra.items()
+        }
         latest = self.matrices["aware"].values[self.learned, self.learned - 1].item()
         flat[f"task/{self.measures.main}"] = None if math.isnan(latest) else latest
         flat["task/seconds"] = self.per_task[-1]["seconds"]

@@ -20,7 +20,7 @@ CANDIDATES = 32
 """Prompts that a text may go to: those of the nearest keys."""
 
 _SHAPED_BY = 256
-"""Prompts, first by their ids, whose clouds decide the shape of all: so many that more would hardly change it."""
+"""Prompts, oldest first, whose clouds decide the shape of all: so many that more would hardly change it."""
 
 _KEPT = 4096
 """Clouds that stay in memory, of MiniLM 215 MB; those that were not asked for longest leave first."""

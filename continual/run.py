@@ -166,7 +166,7 @@ class _Execution:
             self._report(finished=False)  # it may have been, before tasks were added
         try:
             with self.progress.running(self.stream.name, list(self.stream.names), self.results.learned):
-                for task in self.stream:
+                for task in self.stream.remaining():
                     self._one_task(task)
             self._finish()
             status = "finished"

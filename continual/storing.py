@@ -50,9 +50,22 @@ REVISION = "revision."
 """How the names of the tensors begin that a prompt holds for new versions of others."""
 
 
+_SHARED = "shared "
+
+
 def shared_name(method: str) -> str:
     """The name under which a method that has one model for all tasks stores it, version after version."""
-    return f"shared {method}"
+    return f"{_SHARED}{method}"
+
+
+def may_be_shared(name: str) -> bool:
+    """Whether prompts of this name may be a model for all tasks; their provenance tells."""
+    return name.startswith(_SHARED)
+
+
+def own_task(record: PromptRecord) -> str | None:
+    """The task of a prompt, None of a model for all tasks."""
+    return None if TASKS in record.provenance else record.task
 
 
 def serves(record: PromptRecord, task: str) -> bool:

@@ -20,14 +20,15 @@ _CACHED_TASKS = 16
 class StreamManager:
     """Feeds the tasks of a source one after another and remembers how far it got.
 
-    Iterating yields the tasks from the cursor on. The cursor moves when the consumer comes back for the next
-    task, not when a task is handed out, so a crash while learning a task leaves the cursor on that task.
+    Iterating yields all tasks, as often as one likes. `remaining()` yields those from the cursor on and moves it
+    when the consumer comes back for the next task, not when a task is handed out: a crash while learning a task
+    leaves the cursor on that task, and `state_dict` and `load_state_dict` take it across processes.
 
     Args:
         source: where the tasks come from.
         order: `listed` (as the source lists them), `shuffle` (drawn from the seed), or the names of the tasks
             to feed, which may leave some out.
-        seed: decides the shuffled order and the sampling of capped splits.
+        seed: decides the shuffled order and the sampling of capped splits; the source has a seed of its own.
         max_train: largest number of training rows of a task; larger splits are sampled by class.
         max_dev: the same for dev.
         max_test: the same for test.
@@ -44,8 +45,8 @@ class StreamManager:
         >>> stream = StreamManager(SimulatedSource(), order=["office", "kitchen"], max_train=50)
         >>> [(task.name, len(task.train)) for task in stream]
         [('office', 50), ('kitchen', 50)]
-        >>> stream.cursor
-        2
+        >>> [task.name for task in stream.remaining()], stream.cursor
+        (['office', 'kitchen'], 2)
     """
 
     def __init__(
@@ -86,6 +87,11 @@ class StreamManager:
         return len(self.names)
 
     def __iter__(self) -> Iterator[Task]:
+        """All tasks in their order, learned or not; the cursor stays in place."""
+        return map(self.task, self.names)
+
+    def remaining(self) -> Iterator[Task]:
+        """The tasks from the cursor on, which moves past a task when the next one is asked for."""
         while self._cursor < len(self.names):
             yield self.task(self.names[self._cursor])
             self._cursor += 1

@@ -39,3 +39,9 @@ def test_a_training_that_says_something_itself_is_left_alone(told):
         shown.say("loss")
         watcher.step("01-news", number, 0.5)
     assert written.getvalue().splitlines() == ["loss"] * 5
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are(told):
+    _, written, shown, _ = told
+    shown.task_done("[neg] a[/b]", {"task/accuracy": 0.5, "task/seconds": 2.0})
+    assert written.getvalue().startswith("learned [neg] a[/b] in 2 s: accuracy ")

@@ -120,7 +120,7 @@ def _print_means(result: "Comparison") -> None:
     from continual.evaluation.formats import cell_text, flat_rows, for_people
 
     rows = flat_rows(for_people(result.groups))
-    measures = worth_showing(_COMPARED, rows)
+    measures = worth_showing([*_COMPARED, *result.extra], rows)
     columns = [*_telling(result, rows), *measures]
     cells = [[cell_text(row, key) for key in columns] for row in rows]
     streams = ", ".join(sorted({row["stream"] for row in rows}))
@@ -134,7 +134,7 @@ def _print_runs(result: "Comparison") -> None:
     from continual.evaluation.formats import cell_text, flat_rows, for_people
 
     rows = flat_rows(for_people(result.runs))
-    measures = worth_showing([name for name in _COMPARED if name != "n"], rows)
+    measures = worth_showing([name for name in (*_COMPARED, *result.extra) if name != "n"], rows)
     cells = [[cell_text(row, key) for key in ("run", "seed", *measures)] for row in rows]
     heads = [_HEADS.get(name, name) for name in measures]
     print_table(["run", "seed", *heads], cells, "each run", numbers=["seed", *heads])
@@ -178,7 +178,10 @@ def _print_markdown(result: "Comparison", each_run: bool) -> None:
     if each_run:
         click.echo(to_markdown(for_people(result.runs)))
     else:
-        columns = [*_telling(result, flat_rows(result.groups)), *worth_showing(_MARKDOWN, result.groups)]
+        columns = [
+            *_telling(result, flat_rows(result.groups)),
+            *worth_showing([*_MARKDOWN, *result.extra], result.groups),
+        ]
         click.echo(to_markdown(for_people(result.groups), columns))
         if result.tests:
             click.echo(to_markdown(for_people(result.tests, _metrics(result)), _TESTED, digits=4))

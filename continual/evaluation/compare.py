@@ -1,6 +1,6 @@
 """Several runs side by side: one row for each run, means over seeds, and paired tests between settings."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -47,6 +47,25 @@ MEASURES: dict[str, Reading] = {
     "peak_memory_mb": lambda summary: summary.peak_memory_mb,
 }
 """Column name -> how to read it from a summary. Without a prefix, the task is told (`aware`)."""
+
+
+def extra_measures(summaries: Iterable[Summary]) -> dict[str, Reading]:
+    """The same for stream metrics that were registered from outside, of all that any of the summaries has."""
+    names = dict.fromkeys(name for summary in summaries for name in summary.aware.extra)
+    return {
+        f"{prefix}{name}": _extra(side, name)
+        for name in names
+        for prefix, side in (("", "aware"), ("routed_", "routed"))
+    }
+
+
+def _extra(side: str, name: str) -> Reading:
+    def read(summary: Summary) -> float | None:
+        scores = getattr(summary, side)
+        return None if scores is None else scores.extra.get(name)
+
+    return read
+
 
 _OF_ONE_KIND = ("macro_f1", "chrf")
 """What is measured of one kind of task only."""
@@ -96,12 +115,14 @@ class Comparison:
         tests: One row for each pair of groups that share two seeds or more; see `paired.paired_row`. With a
             reference, it is the second of each pair.
         notes: Sentences about what was left out or should be read with care.
+        extra: Names of the columns of metrics that were registered from outside.
     """
 
     runs: list[Row]
     groups: list[Row]
     tests: list[Row]
     notes: list[str] = field(default_factory=list)
+    extra: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison as one JSON object."""
@@ -125,10 +146,12 @@ def compare(runs: Iterable[Measured], reference: str | None = None, missing: Seq
     pairs, lonely = (all_pairs(groups), []) if reference is None else pairs_with(groups, reference)
     notes += [*doubts_about(groups, pairs), *lonely]
     tests = [row for pair in pairs if (row := paired_row(*pair)) is not None]
-    rows = [_run_row(run.summary, own) for run, own in zip(ordered, settings_of(ordered), strict=True)]
+    extra = extra_measures(run.summary for run in ordered)
+    measures = MEASURES | extra
+    rows = [_run_row(run.summary, own, measures) for run, own in zip(ordered, settings_of(ordered), strict=True)]
     named = zip(groups, short_labels(groups), strict=True)
-    shown = [_group_row(group, name) for group, name in named]
-    return Comparison(rows, _with_bound(shown, groups), tests, notes)
+    shown = [_group_row(group, name, measures) for group, name in named]
+    return Comparison(rows, _with_bound(shown, groups), tests, notes, list(extra))
 
 
 def _unfinished(summaries: Iterable[Summary]) -> list[str]:
@@ -140,18 +163,18 @@ def _order(run: Measured) -> tuple[Any, ...]:
     return *(value or "" for value in shared_of(summary).values()), summary.seed, summary.run
 
 
-def _run_row(summary: Summary, settings: dict[str, Any]) -> Row:
+def _run_row(summary: Summary, settings: dict[str, Any], measures: Mapping[str, Reading]) -> Row:
     head = {"run": summary.run, **shared_of(summary), "settings": settings, "seed": summary.seed}
     head["metric"] = summary.metric
-    measures = {name: read(summary) for name, read in MEASURES.items()}
-    return {**head, "tasks": len(summary.tasks), "finished": summary.finished, **measures}
+    values = {name: read(summary) for name, read in measures.items()}
+    return {**head, "tasks": len(summary.tasks), "finished": summary.finished, **values}
 
 
-def _group_row(group: Group, name: str) -> Row:
+def _group_row(group: Group, name: str, measures: Mapping[str, Reading]) -> Row:
     seeds = [member.seed for member in group.members]
     row: Row = {"name": name, "label": group.label, **group.shared, "settings": dict(group.settings)}
     row |= {"metric": group.members[0].metric, "seeds": seeds, "n": len(seeds)}
-    for name, read in MEASURES.items():
+    for name, read in measures.items():
         row |= _mean(name, [read(member) for member in group.members])
     return row
 

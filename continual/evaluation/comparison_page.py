@@ -77,7 +77,7 @@ def _page(comparison: Comparison, drawing: Drawing) -> str:
     )
     score = score_name(comparison.groups)
     names = {row["label"]: row["name"] for row in comparison.groups}
-    measures = worth_showing(_MEASURES, comparison.groups)
+    measures = worth_showing([*_MEASURES, *comparison.extra], comparison.groups)
     groups = [
         (row["name"], [cell_text(row, key) for key in measures]) for row in flat_rows(for_people(comparison.groups))
     ]
@@ -91,7 +91,7 @@ def _page(comparison: Comparison, drawing: Drawing) -> str:
         runs=len(comparison.runs),
         drawing=to_svg(drawing),
         dark=DARK,
-        measures=[_MEASURES[key].replace("accuracy", score) for key in measures],
+        measures=[_MEASURES.get(key, key).replace("accuracy", score) for key in measures],
         score=capital(score),
         groups=groups,
         test_heads=list(_TESTS.values()),

@@ -21,6 +21,7 @@ class Metric:
         formula: The definition in one line of text.
         better: Which direction is good.
         function: The pure function that computes it.
+        needs_bound: Whether it needs the scores of joint training as well, which a run by itself does not have.
     """
 
     name: str
@@ -28,10 +29,11 @@ class Metric:
     formula: str
     better: Better
     function: Callable[..., Any]
+    needs_bound: bool = False
 
 
 def registered(
-    registry: dict[str, Metric], name: str, *, help: str, formula: str, better: Better
+    registry: dict[str, Metric], name: str, *, help: str, formula: str, better: Better, needs_bound: bool = False
 ) -> Callable[[_Function], _Function]:
     """A decorator that enters a function into `registry` as `name` and returns it unchanged.
 
@@ -42,7 +44,7 @@ def registered(
     def enter(function: _Function) -> _Function:
         if name in registry:
             raise ValueError(f"a metric named {name!r} is registered already")
-        registry[name] = Metric(name, help, formula, better, function)
+        registry[name] = Metric(name, help, formula, better, function, needs_bound)
         return function
 
     return enter

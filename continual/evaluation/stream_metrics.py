@@ -9,7 +9,7 @@ steps, or a cell that its formula needs was not evaluated. Missing cells are nev
 out of a mean, because both turn into a number that looks like a result.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -107,6 +107,7 @@ def fwt(matrix: ScoreMatrix) -> float | None:
     help="mean lag of a task just after it was learned behind one model trained on all tasks at once",
     formula="mean_j ( joint[j] - R[j][j] )",
     better="lower",
+    needs_bound=True,
 )
 def intransigence(matrix: ScoreMatrix, joint: Mapping[str, float] | Sequence[float] | None = None) -> float | None:
     """Mean lag behind joint training (Chaudhry et al., ECCV 2018).
@@ -130,10 +131,7 @@ def intransigence(matrix: ScoreMatrix, joint: Mapping[str, float] | Sequence[flo
 
 def stream_scores(matrix: ScoreMatrix) -> dict[str, float | None]:
     """All metrics that need nothing but the matrix, by name."""
-    functions: dict[str, Callable[[ScoreMatrix], float | None]] = {
-        name: metric.function for name, metric in STREAM_METRICS.items() if name != "intransigence"
-    }
-    return {name: function(matrix) for name, function in functions.items()}
+    return {name: metric.function(matrix) for name, metric in STREAM_METRICS.items() if not metric.needs_bound}
 
 
 def _final(scores: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ The file is a contract with other people's tools. Fields are only ever added, ne
 not known (yet) is null.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -100,8 +100,8 @@ class Scores:
 
     The metric of `matrix` is `Summary.metric`. Beside it stands a second one: `macro_f1` is the mean final macro-F1 of
     a classification and `macro_f1_matrix` has the shape of `matrix`; of a translation these are null and there are
-    `chrf` and `chrf_matrix`. `own_metric` is the mean over
-    the learned tasks of what each scores at last by its own metric (`per_task[].metric`).
+    `chrf` and `chrf_matrix`. `own_metric` is the mean over the learned tasks of what each scores at last by its own
+    metric (`per_task[].metric`). `extra` has the values of stream metrics that were registered from outside, by name.
     """
 
     matrix: Rows
@@ -116,6 +116,7 @@ class Scores:
     own_metric: float | None = None
     chrf: float | None = None
     chrf_matrix: Rows | None = None
+    extra: dict[str, float | None] = field(default_factory=dict)
 
     @classmethod
     def measured(
@@ -130,7 +131,11 @@ class Scores:
             **more: The further fields of a subclass.
         """
         beside = {} if second is None else {name: average(second), f"{name}_matrix": second.to_json()}
-        return cls(matrix=matrix.to_json(), **stream_scores(matrix), **beside, **more)
+        named = {item.name for item in fields(Scores)}
+        found = stream_scores(matrix)
+        own = {key: value for key, value in found.items() if key in named}
+        extra = {key: value for key, value in found.items() if key not in named}
+        return cls(matrix=matrix.to_json(), extra=extra, **own, **beside, **more)
 
 
 @dataclass

@@ -70,7 +70,8 @@ class PromptPool:
         self._lock = layout.WriteLock(self.path)
         wanted = layout.Header(backbone, backbone_name, None if opening is None else dict(opening))
         self._header = self._open_header(wanted, create and not read_only)
-        layout.check_backbone(self.path / layout.HEADER_FILE, self._header, backbone)
+        if backbone is not None:
+            self.check_backbone(backbone)
         self._shelf = Shelf(self.path, self._header.backbone)
         self._index = KeptIndex(self.path, self._shelf, self._lock, self.notes, read_only, exact_limit)
         self._cache: OrderedDict[str, Prompt] = OrderedDict()
@@ -92,6 +93,14 @@ class PromptPool:
     def opening(self) -> dict[str, Any] | None:
         """How that backbone is opened, see `continual.backbone.opening`; None where that was not told."""
         return self._header.opening
+
+    def check_backbone(self, fingerprint: str) -> None:
+        """Refuses the prompts for another backbone than theirs.
+
+        Raises:
+            PoolError: They belong to another one than that of `fingerprint`.
+        """
+        layout.check_backbone(self.path / layout.HEADER_FILE, self._header, fingerprint)
 
     def __len__(self) -> int:
         return self._index.read(lambda index: index.catalogue.count())
@@ -156,7 +165,9 @@ class PromptPool:
             PoolError: There is no such prompt, or its files are damaged, missing or of another backbone.
         """
         with self._cache_lock:
-            prompt = self._cache.get(prompt_id) or self._read(prompt_id)
+            prompt = self._cache.get(prompt_id)
+        prompt = prompt or self._read(prompt_id)  # without the lock: others need not wait for the disk
+        with self._cache_lock:
             self._cache[prompt_id] = prompt
             self._cache.move_to_end(prompt_id)
             if len(self._cache) > _CACHED_PROMPTS:
@@ -227,7 +238,7 @@ class PromptPool:
                         f"store it as '{self.next_id(encoded.record.task)}'."
                     )
                 encoded = encoded.renumbered(self.next_version(encoded.record.task))
-            self._check_backbone(encoded.record)
+            self._accept_backbone(encoded.record)
             self._index.insert(encoded)
         # Others may add meanwhile: in a pool of a million keys this takes seconds, once in a thousand prompts.
         self._index.extend_graphs()
@@ -373,7 +384,7 @@ class PromptPool:
     def _is_taken(self, prompt_id: str) -> bool:
         return self.folder(prompt_id).exists() or self._find(prompt_id) is not None
 
-    def _check_backbone(self, record: PromptRecord) -> None:
+    def _accept_backbone(self, record: PromptRecord) -> None:
         """Refuses a foreign prompt; the first one decides for a new pool. The lock must be held."""
         if self._header.backbone is None:
             # Another process may have decided.
@@ -382,7 +393,7 @@ class PromptPool:
             self._header = replace(self._header, backbone=record.backbone)
             self._header.write(self.path)
         self._shelf.backbone = self._header.backbone
-        layout.check_backbone(self.path / layout.HEADER_FILE, self._header, record.backbone)
+        self.check_backbone(record.backbone)
 
 
 def _content(record: PromptRecord) -> tuple[object, ...]:

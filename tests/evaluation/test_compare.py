@@ -136,7 +136,7 @@ def test_doubtful_groups_are_pointed_out() -> None:
 
 
 def test_nothing_to_compare() -> None:
-    assert compare([]).to_dict() == {"runs": [], "groups": [], "tests": [], "notes": []}
+    assert compare([]).to_dict() == {"runs": [], "groups": [], "tests": [], "notes": [], "extra": []}
     assert to_csv([]) == "\n"
 
 
@@ -498,3 +498,12 @@ def test_processor_seconds_stand_in_the_place_of_wall_seconds_where_all_runs_hav
     assert worth_showing(columns, compare([*measured, old]).groups) == ["total_seconds"]
     assert "processor time" in " ".join(words.text for words in cost_drawing(compare(measured).groups).words)
     assert "time to train" in " ".join(words.text for words in cost_drawing(compare([*measured, old]).groups).words)
+
+
+def test_metrics_registered_from_outside_are_compared_as_well(six: list[Summary]) -> None:
+    for summary in six[:3]:
+        summary.aware.extra["worst"] = 0.5
+    panda, scratch = compare(six).groups
+    assert (panda["worst"], panda["routed_worst"], scratch["worst"]) == (0.5, None, None)
+    assert compare(six).extra == ["worst", "routed_worst"]
+    assert "worst" in to_markdown([panda])

@@ -9,7 +9,10 @@ import pytest
 from made_up_runs import make_summary
 
 from continual.errors import RunError
+from continual.evaluation.figures.headline import metric_rows
 from continual.evaluation.matrix import ScoreMatrix
+from continual.evaluation.metric import Metric
+from continual.evaluation.stream_metrics import STREAM_METRICS
 from continual.evaluation.summary import RoutedScores, Scores, Summary, load_summary
 
 
@@ -44,6 +47,7 @@ def test_holds_the_documented_keys() -> None:
             "own_metric",
             "chrf",
             "chrf_matrix",
+            "extra",
         ]
     )
     assert scores == value["aware"].keys()
@@ -163,3 +167,16 @@ def test_summaries_from_before_processor_seconds_are_read() -> None:
     value = make_summary().to_dict()
     del value["seconds"]["cpu"]
     assert Summary.from_dict(value).seconds.cpu is None
+
+
+def test_a_metric_registered_from_outside_has_its_place_on_disk_and_in_the_report(tmp_path, monkeypatch) -> None:
+    worst = Metric(
+        "worst", "the task that is done worst", "min_j R[T][j]", "higher", lambda it: it.block[-1].min().item()
+    )
+    monkeypatch.setitem(STREAM_METRICS, "worst", worst)
+    summary = make_summary()
+    assert summary.aware.extra == {"worst": min(summary.aware.matrix[-1])}
+    assert load_summary(summary.write(tmp_path)) == summary
+    monkeypatch.delitem(STREAM_METRICS, "worst")  # a report is made anew where the metric is not at hand
+    row = next(row for row in metric_rows(load_summary(tmp_path)) if row.name == "worst")
+    assert (row.aware, row.formula) == (f"{min(summary.aware.matrix[-1]):.4g}", "")

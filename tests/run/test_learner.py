@@ -1,9 +1,11 @@
 """The learner as a program uses it: which prompts answer which texts, and what it refuses."""
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import continual.prepared as prepared
 from continual.deployment import open_learner
 from continual.errors import ConfigError, LearningError, PoolError
 from continual.learner import Learner
@@ -80,7 +82,34 @@ def test_a_model_for_all_tasks_answers_both(tasks, tmp_path, tiny_encoder):
         learner.learn(task)
     assert learner.predict(["a text"])
     assert learner.predict(["a text"], ["another"])
-    assert learner.predict(["a text"], task="kitchen")  # although pairs were learned last
+    assert learner.predict(["a text"])[0].task is None
+    assert learner.predict(["a text"], task="kitchen")[0].task == "kitchen"  # although pairs were learned last
+    assert learner.directory.tasks() == ["kitchen", "wind-turbines"]
+    with pytest.raises(PoolError, match=r"'kichen' \(did you mean 'kitchen'\?\); it knows: kitchen, wind-turbines"):
+        learner.predict(["a text"], task="kichen")
+
+
+def test_a_pool_that_is_given_must_belong_to_the_backbone(learned, tiny_encoder):
+    with pytest.raises(PoolError, match=r"belongs to backbone .* choose that backbone or another pool"):
+        Learner(learned.pool, tiny_encoder("roberta"), SETTINGS)
+
+
+def test_threads_take_turns(learned, monkeypatch):
+    monkeypatch.setattr(prepared, "_KEPT_BYTES", 1)  # each prompt pushes the other one out
+    questions = [("kitchen", None), ("wind-turbines", ["wind turbines"])]
+    expected = [learned.predict(["a text"], pairs, task) for task, pairs in questions]
+    with ThreadPoolExecutor(4) as workers:
+        asked = [
+            workers.submit(learned.predict, ["a text"], pairs, task) for _ in range(20) for task, pairs in questions
+        ]
+    assert [one.result() for one in asked] == expected * 20
+
+
+def test_what_a_caller_notes_stands_apart_from_what_learning_notes(tasks, tmp_path, tiny_encoder):
+    learner = Learner(tmp_path / "pool", tiny_encoder("bert"), SETTINGS)
+    facts = learner.learn(tasks[0], seed=99, sources="mine").provenance
+    assert facts["notes"] == {"seed": 99, "sources": "mine"}
+    assert (facts["seed"], facts["sources"]) == (0, [])
 
 
 def test_a_name_stands_for_a_section():

@@ -47,23 +47,31 @@ def test_tasks_come_as_listed_and_nothing_is_loaded_early():
 def test_the_cursor_moves_when_the_next_task_is_asked_for():
     stream = StreamManager(source())
     seen = []
-    for task in stream:
+    for task in stream.remaining():
         assert stream.names[stream.cursor] == task.name == stream.peek().name
         seen.append(stream.cursor)
     assert seen == [0, 1, 2, 3, 4, 5]
     assert stream.cursor == 6
     assert stream.peek() is None
-    assert list(stream) == []
+    assert list(stream.remaining()) == []
+
+
+def test_iterating_yields_all_tasks_each_time_and_moves_nothing():
+    stream = StreamManager(source())
+    next(stream.remaining())
+    for _ in range(2):
+        assert [task.name for task in stream] == NAMES
+    assert stream.cursor == 0
 
 
 def test_a_crash_leaves_the_cursor_on_the_task():
     stream = StreamManager(source())
-    tasks = iter(stream)
+    tasks = stream.remaining()
     names = [next(tasks).name for _ in range(3)]
     tasks.close()
     assert names[-1] == "office"
     assert stream.cursor == 2
-    assert [task.name for task in stream] == NAMES[2:]
+    assert [task.name for task in stream.remaining()] == NAMES[2:]
 
 
 def test_shuffling_is_seeded():
@@ -135,13 +143,13 @@ def test_any_task_can_be_asked_for_and_recent_ones_are_kept():
 @pytest.mark.parametrize("learned", range(7))
 def test_a_saved_position_survives_json(learned):
     stream = StreamManager(source(), order="shuffle", seed=5)
-    for _, task in zip(range(learned + 1), stream, strict=False):
+    for _, task in zip(range(learned + 1), stream.remaining(), strict=False):
         assert task.name == stream.names[stream.cursor]
     saved = json.loads(json.dumps(stream.state_dict()))
     other = StreamManager(source(), order="shuffle", seed=5)
     other.load_state_dict(saved)
     assert other.cursor == stream.cursor
-    assert [task.name for task in other] == list(stream.names[stream.cursor :])
+    assert [task.name for task in other.remaining()] == list(stream.names[stream.cursor :])
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The result in words and in a few large numbers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from continual.evaluation.figures.curves import last_row
@@ -114,17 +115,8 @@ def tiles(summary: Summary) -> list[Tile]:
 def metric_rows(summary: Summary) -> list[MetricRow]:
     """All metrics of the stream, told and not told."""
     unit, aware, routed = unit_of(summary.metric), summary.aware, summary.routed
-    rows = [
-        MetricRow(
-            name,
-            STREAM_METRICS[name].help,
-            STREAM_METRICS[name].formula,
-            STREAM_METRICS[name].better,
-            _value(aware, name, unit),
-            _value(routed, name, unit),
-        )
-        for name in _SHOWN
-    ]
+    rows = [_metric_row(name, [_value(side, name, unit) for side in (aware, routed)]) for name in _SHOWN]
+    rows += [_metric_row(name, [_extra(side, name) for side in (aware, routed)]) for name in aware.extra]
     second = second_of(summary.metric)
     beside = unit_of(second)
     scores = [_value(side, second, beside) for side in (aware, routed)]
@@ -134,6 +126,19 @@ def metric_rows(summary: Summary) -> list[MetricRow]:
         meaning = "share of the test texts of learned tasks that were marked as belonging to no known task"
         rows.append(MetricRow("unknown_rate", meaning, "", "lower", "", share.score(routed.unknown_rate)))
     return rows
+
+
+def _metric_row(name: str, values: Sequence[str]) -> MetricRow:
+    """A metric in words, or by its name alone where it was registered by a program that is not at hand."""
+    metric = STREAM_METRICS.get(name)
+    words = ("", "", "") if metric is None else (metric.help, metric.formula, metric.better)
+    return MetricRow(name, *words, *values)
+
+
+def _extra(scores: Scores | None, name: str) -> str:
+    """What a metric from outside measures is not known, so its value is shown as it is."""
+    value = None if scores is None else scores.extra.get(name)
+    return "–" if value is None else f"{value:.4g}"
 
 
 def resources(summary: Summary) -> list[Cost]:
