@@ -11,11 +11,16 @@ to us: the terms below are ours.**
 of log-probabilities, [positions, vocabulary]. All functions are pure.
 """
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor
 
 DETECTIONS = ("probability", "entropy", "top1", "all")
 """Qualities by which a teacher may be found better; `all` finds it better everywhere."""
+
+TERMS = ("learned", "averted", "inherited")
+"""What the loss of a step is made of beside the likelihood of the references; see `terms`."""
 
 INHERITANCES = ("growing", "constant", "none")
 
@@ -45,12 +50,12 @@ def quality(log_probs: Tensor, references: Tensor, detection: str) -> Tensor:
     raise ValueError(f"expected one of {', '.join(DETECTIONS[:-1])}, found {detection!r}")
 
 
-def beneficial(teacher: Tensor, previous: Tensor, references: Tensor, detection: str) -> Tensor:
+def beneficial(teacher: Tensor, previous: Tensor | None, references: Tensor, detection: str) -> Tensor:
     """Where the teacher is better than the previous student: true at the positions of D+, [positions].
 
     Args:
         teacher: The teacher's prediction, [positions, vocabulary].
-        previous: That of the student as it was before this step, [positions, vocabulary].
+        previous: That of the student as it was before this step, [positions, vocabulary]; not read by `all`.
         references: Ids of the reference tokens, [positions].
         detection: One of `DETECTIONS`; see `quality`. Equal quality does not count as better.
     """
@@ -88,28 +93,42 @@ def aversion(student: Tensor, teacher: Tensor, references: Tensor) -> Tensor:
     return -(wrong * torch.log1p(-student.exp().clamp(max=_SUREST))).sum(1)
 
 
-def terms(student: Tensor, teacher: Tensor, previous: Tensor, references: Tensor, detection: str) -> dict[str, Tensor]:
+def terms(
+    student: Tensor,
+    teacher: Tensor | None,
+    previous: Tensor | None,
+    references: Tensor,
+    detection: str,
+    wanted: Collection[str] = TERMS,
+) -> dict[str, Tensor]:
     """The parts of a step's loss, each a mean over all positions, a scalar.
 
     Args:
         student: What is trained, [positions, vocabulary]; alone it receives gradients.
-        teacher: [positions, vocabulary].
-        previous: The student as it was before this step, [positions, vocabulary].
+        teacher: [positions, vocabulary]; `None` where neither `learned` nor `averted` is wanted.
+        previous: The student as it was before this step, [positions, vocabulary]; `None` where `inherited` is not
+            wanted and nothing has to be detected (`detection` is `all`, or there is no teacher).
         references: Ids of the reference tokens, [positions].
         detection: One of `DETECTIONS`.
+        wanted: Which of `TERMS` are computed: each costs as much as a softmax over all positions.
 
     Returns:
-        `learned`: the divergence from the teacher where it is beneficial. `averted`: the aversion elsewhere.
-        `inherited`: the divergence from the previous student, everywhere. `beneficial`: the share of D+.
+        Those of `wanted`. `learned`: the divergence from the teacher where it is beneficial. `averted`: the aversion
+        elsewhere. `inherited`: the divergence from the previous student, everywhere. And, where there is a teacher,
+        `beneficial`: the share of D+.
     """
-    teacher, previous = teacher.detach(), previous.detach()
-    knows = beneficial(teacher, previous, references, detection)
-    return {
-        "learned": (divergence(student, teacher) * knows).mean(),
-        "averted": (aversion(student, teacher, references) * ~knows).mean(),
-        "inherited": divergence(student, previous).mean(),
-        "beneficial": knows.to(student.dtype).mean(),
-    }
+    teacher, previous = (None if one is None else one.detach() for one in (teacher, previous))
+    parts = {}
+    if teacher is not None:
+        knows = beneficial(teacher, previous, references, detection)
+        if "learned" in wanted:
+            parts["learned"] = (divergence(student, teacher) * knows).mean()
+        if "averted" in wanted:
+            parts["averted"] = (aversion(student, teacher, references) * ~knows).mean()
+        parts["beneficial"] = knows.to(student.dtype).mean()
+    if "inherited" in wanted:
+        parts["inherited"] = divergence(student, previous).mean()
+    return parts
 
 
 def inheritance_weight(step: int, inheritance: str) -> float:

@@ -15,7 +15,7 @@ over the N target positions of a batch: learn from the teacher where it knows be
 `detection: all` the teacher is not heard, and the student is trained on alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from continual.construction import coerced, typed
 from continual.distillation.continual_translation import (
     DETECTIONS,
     INHERITANCES,
+    TERMS,
     inheritance_weight,
     terms,
 )
@@ -154,9 +155,10 @@ class CKD:
             # A method of its own makes the lesson, so that a teacher that is done with is not kept in memory.
             lesson = partial(self._lesson, student, spec, step, task.train, pairs, dev)
             after = stages.train(f"teacher-{step}", student.model, lesson, lengths(pairs), measure)
-            share = stages.mean(f"teacher-{step}", "train_beneficial")
-            scores.append({"step": step, "teacher": spec.label, **row(after, before), "beneficial": share})
-            place.done(f"step {step}, {spec.label}: {shown(after)}, beneficial {share:.2f}")
+            share = self._share(stages, f"teacher-{step}")
+            scores.append({"step": step, "teacher": spec.label, **row(after, before), **share})
+            told = "".join(f", {name} {value:.2f}" for name, value in share.items())
+            place.done(f"step {step}, {spec.label}: {shown(after)}{told}")
             before = after
 
         def save(folder: Path) -> None:
@@ -179,6 +181,11 @@ class CKD:
                 **stages.summary(),
             },
         )
+
+    def _share(self, stages: Stages, stage: str) -> dict[str, float]:
+        """The share of positions at which the teacher of a finished stage was beneficial, if it was heard at all."""
+        heard = self.ckd.positive or self.ckd.negative
+        return {"beneficial": stages.mean(stage, "train_beneficial")} if heard else {}
 
     def _lesson(
         self,
@@ -242,16 +249,36 @@ class Lesson:
         """See `Objective.loss`."""
         batch = Batch.of(self.pairs, rows, self.student)
         student = batch.log_probs(self.student)
+        weights = self._weights
+        heard, compared = asked(weights, self.config.detection)
         with torch.no_grad():
-            teacher = Batch.of(self.read, rows, self.teacher).log_probs(self.teacher)
-            previous = batch.log_probs(self.previous)
+            teacher = Batch.of(self.read, rows, self.teacher).log_probs(self.teacher) if heard else None
+            previous = batch.log_probs(self.previous) if compared else None
         reference = torch.nn.functional.cross_entropy(student, batch.said, label_smoothing=self.smoothing)
-        parts = terms(student, teacher, previous, batch.said, self.config.detection)
-        told = self.config.positive * parts["learned"] + self.config.negative * parts["averted"]
-        kept = self.config.inherited * self.weight * parts["inherited"]
+        parts = terms(student, teacher, previous, batch.said, self.config.detection, weights)
+        told = sum(weights[name] * parts[name] for name in ("learned", "averted") if name in weights)
+        kept = weights["inherited"] * parts["inherited"] if "inherited" in weights else 0
         loss = reference + (1 - self.weight) * told + kept
         return loss, {"reference": reference, **parts}
+
+    @property
+    def _weights(self) -> dict[str, float]:
+        """Of the terms that have one; the others are not computed, which saves whole passes of frozen models."""
+        config = self.config
+        given = (config.positive, config.negative, config.inherited * self.weight)
+        return {name: weight for name, weight in zip(TERMS, given, strict=True) if weight}
 
     def evaluate(self) -> dict[str, float]:
         """See `Objective.evaluate`: the loss on dev, without smoothing."""
         return {"dev_loss": held_out_loss(self.student, self.dev)}
+
+
+def asked(weights: Collection[str], detection: str) -> tuple[bool, bool]:
+    """Whether a step asks the teacher, and whether it asks the previous student.
+
+    Args:
+        weights: The terms that have a weight; see `continual.distillation.continual_translation.terms`.
+        detection: The quality by which a teacher is found better.
+    """
+    heard = "learned" in weights or "averted" in weights
+    return heard, "inherited" in weights or (heard and detection != "all")

@@ -4,11 +4,12 @@ import pytest
 import torch
 from datasets import Dataset
 
+from continual.distillation.continual_translation import terms
 from continual.errors import ConfigError
 from continual.long_texts import pieces
 from continual.students.ckd import CKDConfig, Lesson
 from continual.students.models import copied
-from continual.students.translation import TranslatingConfig, check_targets, encode, prepared
+from continual.students.translation import Batch, TranslatingConfig, check_targets, encode, prepared
 from continual.translator import plain
 
 SHORT = "the red house"
@@ -62,6 +63,60 @@ def test_without_any_weight_no_teacher_is_heard(tiny_generator):
     silent = {"positive": 0.0, "negative": 0.0, "inherited": 0.0}
     loss, parts = lesson(student, teacher, 0.0, pairs, pairs, **silent).loss(0, torch.arange(2))
     assert torch.equal(loss, parts["reference"])
+
+
+SILENT = {"positive": 0.0, "negative": 0.0, "inherited": 0.0}
+PLAIN = {"detection": "all", "negative": 0.0, "inherited": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("config", "weight", "asked"),
+    [
+        (PLAIN, 0.0, ["student", "teacher"]),
+        (SILENT, 0.5, ["student"]),
+        (SILENT | {"inherited": 1.0}, 0.5, ["student", "previous"]),
+        ({"inherited": 0.0}, 0.5, ["student", "teacher", "previous"]),
+        ({"negative": 0.0}, 0.5, ["student", "teacher", "previous"]),
+        ({"positive": 0.0}, 0.5, ["student", "teacher", "previous"]),
+        ({}, 0.0, ["student", "teacher", "previous"]),
+        ({}, 0.5, ["student", "teacher", "previous"]),
+    ],
+)
+def test_models_are_asked_where_something_depends_on_them_and_the_numbers_stay(
+    tiny_generator, monkeypatch, config, weight, asked
+):
+    frozen = tiny_generator("t5")
+    student, teacher = prepared(copied(frozen), TranslatingConfig(), trained=True), copied(frozen)
+    with torch.no_grad():
+        teacher.model.shared.weight.mul_(1.5)
+    pairs, rows = encode(student, split("the red house", "a dog")), torch.arange(2)
+    one = lesson(student, teacher, weight, pairs, pairs, **config)
+    with torch.no_grad():
+        one.previous.model.shared.weight.mul_(1.1)
+    expected, gradient = everything_computed(one, rows)
+    calls = []
+    for name in ("student", "teacher", "previous"):
+        model = getattr(one, name)
+        logits = model.logits
+        monkeypatch.setattr(model, "logits", lambda *given, n=name, f=logits: calls.append(n) or f(*given))
+    loss, parts = one.loss(0, rows)
+    (found,) = torch.autograd.grad(loss, [student.model.shared.weight])
+    assert calls == asked
+    assert torch.equal(loss, expected)
+    assert torch.equal(found, gradient)
+    assert ("averted" in parts) == (one.config.negative != 0)
+
+
+def everything_computed(one: Lesson, rows) -> tuple[torch.Tensor, torch.Tensor]:
+    """The loss with every term, those of weight 0 too, and its gradient by the student's embeddings."""
+    batch = Batch.of(one.pairs, rows, one.student)
+    said = [batch.log_probs(model) for model in (one.student, one.teacher, one.previous)]
+    reference = torch.nn.functional.cross_entropy(said[0], batch.said)
+    parts = terms(*said, batch.said, one.config.detection)
+    told = one.config.positive * parts["learned"] + one.config.negative * parts["averted"]
+    kept = one.config.inherited * one.weight * parts["inherited"]
+    loss = reference + (1 - one.weight) * told + kept
+    return loss.detach(), torch.autograd.grad(loss, [one.student.model.shared.weight])[0]
 
 
 def test_a_teacher_that_cuts_targets_elsewhere_is_refused(tiny_generator):
