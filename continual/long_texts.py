@@ -9,17 +9,26 @@ Fits = Callable[[str], bool]
 _WIDE_ENDS = "。！？；"
 """Ends of sentences of Chinese and Japanese, behind which the next one stands without a space."""
 
-_SENTENCE_END = re.compile(rf"(?<=[.!?…;:])\s+|(?<=[{_WIDE_ENDS}])(?![」』”’）])\s*")
+_SENTENCE_END = re.compile(rf"(?<=[.!?…])(?<!\b[^\W\d_]\.)\s+|(?<=[{_WIDE_ENDS}])(?![」』”’）])\s*")
+"""Behind a letter and a full stop (z. B., J. Smith) no sentence ends."""
+
+_CLAUSE_END = re.compile(r"(?<=[,;:])\s+")
+
 _DIVIDERS: tuple[Callable[[str], list[str]], ...] = (
     _SENTENCE_END.split,
+    _CLAUSE_END.split,
     str.split,
     lambda text: [text[: len(text) // 2], text[len(text) // 2 :]],
 )
-"""From coarse to fine: sentences, words, halves of a word."""
+"""From coarse to fine: sentences, clauses, words, halves of a word."""
+
+_JOINED = (1, 2)
+"""Clauses and words that fit together are put together again. Sentences are not: models of translation learn from
+single sentences, and leave much out of several at once."""
 
 
 def pieces(text: str, fits: Fits) -> list[str]:
-    """A text in pieces that fit, as few as possible: of whole sentences, where a sentence is too long of whole words.
+    """A text that fits as it is, any other in sentences; one that is too long in as few parts as possible.
 
     Args:
         text: The text, not blank.
@@ -36,7 +45,7 @@ def _divided(text: str, fits: Fits, fineness: int) -> list[str]:
     if len(parts) == 1:
         return _divided(text, fits, finer)
     whole = [piece for part in parts for piece in ([part] if fits(part) else _divided(part, fits, finer))]
-    return whole if fineness == len(_DIVIDERS) - 1 else _joined(whole, fits)
+    return _joined(whole, fits) if fineness in _JOINED else whole
 
 
 def _joined(parts: Sequence[str], fits: Fits) -> list[str]:

@@ -72,6 +72,7 @@ class TranslationAssessor:
         self._learner, self._memory = learner, memory
         self._written: dict[str, list[str | None]] = _load(memory)
         self._tests: dict[str, _Test] = {}
+        self._scored: dict[tuple[str, ...], CorpusScores] = {}
 
     def untaught(self, task: "Task") -> TranslationScore:
         """The backbone answers as it is, without any prompt."""
@@ -128,8 +129,15 @@ class TranslationAssessor:
     ) -> TranslationScore:
         test = self._test(task)
         hypotheses, tokens, seconds = self._hypotheses(task.name, test, prompts)
-        evaluation = evaluated(task, hypotheses, right, unknown)
+        evaluation = evaluation_of(self._scores(task, hypotheses), right, unknown)
         return TranslationScore(evaluation, prompts, samples(task, hypotheses), tokens, seconds)
+
+    def _scores(self, task: "Task", hypotheses: Sequence[str]) -> "CorpusScores":
+        """Scored once: a task that is told keeps its translations however many are learned after it."""
+        key = (task.name, *hypotheses)
+        if key not in self._scored:
+            self._scored[key] = corpus_scores(task, hypotheses)
+        return self._scored[key]
 
     def _hypotheses(self, task: str, test: _Test, prompts: Sequence[str | None]) -> tuple[list[str], int, float]:
         """For each sentence what its prompt makes of it; the tokens written for that now, and the seconds."""
@@ -158,21 +166,38 @@ class TranslationAssessor:
         return self._tests[task.name]
 
 
-def evaluated(
-    task: "Task", hypotheses: Sequence[str], right: float = 0.0, unknown: float = 0.0
-) -> TranslationEvaluation:
-    """The scores of translations of a task's test split.
+@dataclass(frozen=True)
+class CorpusScores:
+    """Translations of a whole test split against its references, from 0 to 1.
+
+    Attributes:
+        bleu: BLEU.
+        chrf: chrF.
+        own: The task's own metric.
+    """
+
+    bleu: float
+    chrf: float
+    own: float
+
+
+def corpus_scores(task: "Task", hypotheses: Sequence[str]) -> CorpusScores:
+    """The scores of translations of a task's test split, in the order of its sentences."""
+    references, language = list(task.test["target"]), task.info.get("target_language")
+    found = {metric: metric(references, hypotheses, language) for metric in (bleu, chrf)}
+    own = metric_of(TRANSLATION, task.metric).function
+    return CorpusScores(*found.values(), found[own] if own in found else own(references, hypotheses, language))
+
+
+def evaluation_of(scores: CorpusScores, right: float = 0.0, unknown: float = 0.0) -> TranslationEvaluation:
+    """The same with what was found of the routing.
 
     Args:
-        task: The task.
-        hypotheses: The translations, in the order of its sentences.
+        scores: Of the translations.
         right: The share of sentences that went to what the task has learned.
         unknown: The share that was marked as belonging to no known task.
     """
-    references, language = list(task.test["target"]), task.info.get("target_language")
-    own = metric_of(TRANSLATION, task.metric).function(references, hypotheses, language)
-    scores = (metric(references, hypotheses, language) for metric in (bleu, chrf))
-    return TranslationEvaluation(*scores, routed_right=right, unknown=unknown, score=own)
+    return TranslationEvaluation(scores.bleu, scores.chrf, routed_right=right, unknown=unknown, score=scores.own)
 
 
 def samples(task: "Task", hypotheses: Sequence[str]) -> list[tuple[str, str, str]]:

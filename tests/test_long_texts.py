@@ -17,16 +17,22 @@ def test_what_fits_is_left_alone():
     assert pieces("  One.  Two. ", fits(20)) == ["  One.  Two. "]
 
 
-def test_whole_sentences_first_then_words_then_characters():
+def test_single_sentences_first_then_clauses_then_words_then_characters():
     text = "One two. Three four? Five six seven eight nine. Unbelievabilities!"
-    assert pieces(text, fits(20)) == ["One two. Three four?", "Five six seven eight", "nine. Unbelievabilities!"[:5], "Unbelievabilities!"]  # fmt: skip  # noqa: E501
+    assert pieces(text, fits(20)) == ["One two.", "Three four?", "Five six seven eight", "nine.", "Unbelievabilities!"]
+    clauses = "As it is, one two, three: four five six."
+    assert pieces(clauses, fits(20)) == ["As it is, one two,", "three:", "four five six."]
     assert pieces("Unbelievabilities!", fits(9)) == ["Unbelieva", "bilities!"]
 
 
 def test_sentences_without_space_between_them_stay_whole():
     text = "你好吗？我很好。今天天气不错！他说「好。」我走了。"
-    assert pieces(text, fits(10)) == ["你好吗？我很好。", "今天天气不错！", "他说「好。」我走了。"]
-    assert pieces("一二。 三四。五六。", fits(6)) == ["一二。三四。", "五六。"]
+    assert pieces(text, fits(10)) == ["你好吗？", "我很好。", "今天天气不错！", "他说「好。」我走了。"]
+
+
+def test_no_sentence_ends_behind_a_single_letter():
+    text = "Wir kaufen z. B. bei J. Smith ein. Das ist gut."
+    assert pieces(text, fits(40)) == ["Wir kaufen z. B. bei J. Smith ein.", "Das ist gut."]
 
 
 @given(st.text(alphabet="ab .!?\n", min_size=1, max_size=120), st.integers(1, 30))

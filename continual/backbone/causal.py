@@ -82,18 +82,27 @@ class Causal(TextToText):
 
     def parallel(self, sources: EncodedTexts, targets: Ragged) -> Parallel:
         """See `TextToText.parallel`."""
-        return Parallel(EncodedTexts(appended(sources.ids, targets), None, sources.pairs), targets)
+        texts = EncodedTexts(appended(sources.ids, targets), None, sources.pairs)
+        return Parallel(texts, targets, texts.ids.lengths)
 
     def logits(self, hidden: Tensor, mask: Tensor, targets: Tensor, steering: Steering = UNSTEERED) -> Tensor:
         """See `TextToText.logits`; the padding of what is read may be on either side."""
+        return self.model.get_output_embeddings()(self._before_targets(hidden, mask, targets, steering))
+
+    def token_logits(self, hidden: Tensor, mask: Tensor, targets: Tensor, steering: Steering = UNSTEERED) -> Tensor:
+        """See `TextToText.token_logits`; the padding of what is read may be on either side."""
+        states = self._before_targets(hidden, mask, targets, steering)
+        return self.model.get_output_embeddings()(states[targets != IGNORED])
+
+    def _before_targets(self, hidden: Tensor, mask: Tensor, targets: Tensor, steering: Steering) -> Tensor:
+        """The last state before each target token, [batch, target length, width]; any behind a target's end."""
         self._refuse_decoder(steering)
         states, _, soft = self.read_steered(hidden, mask, steering)
         ends = mask.long().argmax(1) + mask.sum(1)  # one past the last real position
         first = ends - (targets != IGNORED).sum(1) - 1
         places = first[:, None] + torch.arange(targets.shape[1], device=targets.device)
         places = soft + torch.minimum(places, ends[:, None] - 1)
-        chosen = states.gather(1, places[..., None].expand(-1, -1, states.shape[2]))
-        return self.model.get_output_embeddings()(chosen)
+        return states.gather(1, places[..., None].expand(-1, -1, states.shape[2]))
 
     def label_log_probs(
         self, ids: Tensor, mask: Tensor, labels: Ragged, steering: Steering = UNSTEERED, normalised: bool = True

@@ -129,14 +129,14 @@ def smollm2_135m(max_length: int = 128, max_target: int = 128, between: str = "\
 
 
 def translation_tiny(
-    pretrain: list[str] | None = None, max_length: int = 128, max_target: int = 128, prefix: str = ""
+    pretrain: list[str] | None = None, max_length: int | None = None, max_target: int | None = None, prefix: str = ""
 ) -> "Seq2Seq":
     """The toy that `continual pretrain translation-tiny` makes; it has to be made before.
 
     Args:
         pretrain: The settings that it was made with, such as `["direction=de-en"]`.
-        max_length: Sources are cut after this many tokens.
-        max_target: Targets are cut after this many tokens, end token included.
+        max_length: Sources are cut after this many tokens; by default after as many as it has learned from.
+        max_target: Targets are cut after this many tokens, end token included; likewise.
         prefix: What stands before every source; `>>de<<` or another token where it was made for both directions.
 
     Raises:
@@ -146,14 +146,14 @@ def translation_tiny(
 
 
 def translation_base(
-    pretrain: list[str] | None = None, max_length: int = 128, max_target: int = 128, prefix: str = ""
+    pretrain: list[str] | None = None, max_length: int | None = None, max_target: int | None = None, prefix: str = ""
 ) -> "Seq2Seq":
     """The model that `continual pretrain translation-base` makes; it has to be made before.
 
     Args:
         pretrain: The settings that it was made with, such as `["direction=both", "training.minutes=90"]`.
-        max_length: Sources are cut after this many tokens.
-        max_target: Targets are cut after this many tokens, end token included.
+        max_length: Sources are cut after this many tokens; by default after as many as it has learned from.
+        max_target: Targets are cut after this many tokens, end token included; likewise.
         prefix: What stands before every source; `>>de<<` or another token where it was made for both directions.
 
     Raises:
@@ -162,13 +162,16 @@ def translation_base(
     return _pretrained("translation-base", pretrain or (), max_length, max_target, prefix)
 
 
-def _pretrained(name: str, settings: Sequence[str], max_length: int, max_target: int, prefix: str) -> "Seq2Seq":
+def _pretrained(
+    name: str, settings: Sequence[str], max_length: int | None, max_target: int | None, prefix: str
+) -> "Seq2Seq":
     from continual.backbone.seq2seq import Seq2Seq
+    from continual.pretraining.config import compose
     from continual.pretraining.session import pretrained
 
-    folder = pretrained(name, settings)
+    folder, learned = pretrained(name, settings), compose(name, settings).model.max_length
     model, tokenizer = load(folder, "AutoModelForSeq2SeqLM", lambda config: {})
-    backbone = Seq2Seq(model, tokenizer, name, max_length, max_target, prefix)
+    backbone = Seq2Seq(model, tokenizer, name, max_length or learned, max_target or learned, prefix)
     # By its folder it opens where the text is not at hand that it was made from, which is part of what it is found by.
     options = opening(backbone)
     backbone.opening = {"name": options.pop("kind"), "path": str(folder), **options}

@@ -16,10 +16,12 @@ class Parallel:
     Attributes:
         texts: What the model reads: the source, or for a causal model source and target as one text.
         targets: The targets' token ids, end token included.
+        lengths: Tokens of each pair, those read and those written, each counted once, [pairs].
     """
 
     texts: EncodedTexts
     targets: Ragged
+    lengths: Tensor
 
     def __len__(self) -> int:
         return len(self.texts)

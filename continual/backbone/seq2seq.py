@@ -1,6 +1,7 @@
 """A frozen encoder-decoder: sources in, targets out, with prompts in the encoder and in the decoder."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import torch
@@ -53,7 +54,7 @@ class Seq2Seq(TextToText):
 
     def parallel(self, sources: EncodedTexts, targets: Ragged) -> Parallel:
         """See `TextToText.parallel`."""
-        return Parallel(sources, targets)
+        return Parallel(sources, targets, sources.ids.lengths + targets.lengths)
 
     def encode(self, hidden: Tensor, mask: Tensor, steering: Steering = UNSTEERED) -> tuple[Tensor, Tensor]:
         """What the decoder attends to.
@@ -84,6 +85,11 @@ class Seq2Seq(TextToText):
     def logits(self, hidden: Tensor, mask: Tensor, targets: Tensor, steering: Steering = UNSTEERED) -> Tensor:
         """See `TextToText.logits`."""
         return self.decode(*self.encode(hidden, mask, steering), targets, steering)
+
+    def token_logits(self, hidden: Tensor, mask: Tensor, targets: Tensor, steering: Steering = UNSTEERED) -> Tensor:
+        """See `TextToText.token_logits`: states behind the end of a target never meet the head."""
+        with _only(self.model.get_output_embeddings(), targets != IGNORED):
+            return self.logits(hidden, mask, targets, steering)
 
     def label_log_probs(
         self, ids: Tensor, mask: Tensor, labels: Ragged, steering: Steering = UNSTEERED, normalised: bool = True
@@ -125,6 +131,16 @@ class Seq2Seq(TextToText):
         return {"decoder_start_token_id": start} | (
             {} if first == self.tokenizer.eos_token_id else {"forced_bos_token_id": first}
         )
+
+
+@contextlib.contextmanager
+def _only(head: nn.Module, real: Tensor) -> Iterator[None]:
+    """Meanwhile a head is given the states of real positions alone, one row's behind the other's."""
+    hook = head.register_forward_pre_hook(lambda module, states: (states[0][real],))
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 class DecoderView:

@@ -181,6 +181,17 @@ class TextToText(Encoder, ABC):
         """
 
     @abstractmethod
+    def token_logits(self, hidden: Tensor, mask: Tensor, targets: Tensor, steering: Steering = UNSTEERED) -> Tensor:
+        """The logits of the real target tokens of a batch, one pair's behind the other's; see `logits`.
+
+        Over a large vocabulary logits are most of the memory and of a small model's time, so none are computed for the
+        padding.
+
+        Returns:
+            [target tokens, vocabulary].
+        """
+
+    @abstractmethod
     def label_log_probs(
         self, ids: Tensor, mask: Tensor, labels: Ragged, steering: Steering = UNSTEERED, normalised: bool = True
     ) -> Tensor:

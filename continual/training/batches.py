@@ -18,7 +18,7 @@ class Batches(ABC):
     @property
     @abstractmethod
     def lengths(self) -> Tensor:
-        """Tokens that the model reads of each example, [examples]."""
+        """Tokens that the model reads and writes of each example, [examples]."""
 
     @abstractmethod
     def weight(self, rows: Tensor) -> int:

@@ -56,14 +56,9 @@ class Pairs(Material):
 
     @property
     def lengths(self) -> Tensor:
-        """See `Batches.lengths`."""
-        return self.read.states.lengths
-
-    @property
-    def tokens(self) -> int:
-        """See `Batches.tokens`: those read and those written; a causal model reads what it writes."""
-        written = 0 if self.read is not self.view else len(self.targets.values)
-        return super().tokens + written
+        """See `Batches.lengths`: tokens read and tokens written; a causal model reads what it writes."""
+        read = self.read.states.lengths
+        return read + self.targets.lengths if self.read is self.view else read
 
     def weight(self, rows: Tensor) -> int:
         """See `Batches.weight`: one answer for each target token."""

@@ -22,20 +22,6 @@ _SCORED_AT_ONCE = 32
 """Pairs in a batch without gradients: logits over a whole vocabulary are large."""
 
 
-def real_tokens(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """The logits and ids of the real target tokens of a batch, one pair's behind the other's.
-
-    Args:
-        logits: [batch, target length, vocabulary].
-        targets: [batch, target length], `IGNORED` behind.
-
-    Returns:
-        [target tokens, vocabulary] and [target tokens].
-    """
-    real = targets != IGNORED
-    return logits[real], targets[real]
-
-
 class TokenModel(Trainable):
     """A model whose answers are tokens.
 
@@ -67,7 +53,8 @@ class TranslationModel(TokenModel, SteeredModel):
         backbone = self.backbone if perturb is None else self.backbone.perturbed(perturb)
         tensors = self.tuning.compose(self.tensors, batch.seen)
         steering = self.tuning.base.steering(backbone, tensors)
-        return real_tokens(backbone.logits(batch.hidden, batch.mask, batch.targets, steering), batch.targets)
+        logits = backbone.token_logits(batch.hidden, batch.mask, batch.targets, steering)
+        return logits, batch.targets[batch.targets != IGNORED]
 
     def logits(self, examples: "Pairs") -> "ComputedLogits":
         """See `SteeredModel.logits`; computed when they are asked for, since those of all pairs fit in no memory."""

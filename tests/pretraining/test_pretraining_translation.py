@@ -347,8 +347,8 @@ def test_held_out_texts_are_translated_in_order_whole_and_by_a_model_that_stays_
     config, trained = EvaluationConfig(beams=1, max_new_tokens=5), [it.requires_grad for it in model.parameters()]
     sentence = "The old man sees the small dog in the garden."
     texts = [" ".join([sentence] * 40), "The cat."]
-    long, short = translate(model, tokenizer, texts, config, ">>de<<")
-    assert short == translate(model, tokenizer, texts[1:], config, ">>de<<")[0]
+    long, short = translate(model, tokenizer, texts, config, 64, ">>de<<")
+    assert short == translate(model, tokenizer, texts[1:], config, 64, ">>de<<")[0]
     ids = model.generate(**tokenizer([f">>de<<{texts[1]}"], return_tensors="pt"), num_beams=1, max_new_tokens=5)
     assert short == tokenizer.batch_decode(ids, skip_special_tokens=True)[0].strip()
     assert len(tokenizer(texts[0])["input_ids"]) > 256

@@ -36,12 +36,12 @@ class ParallelText(Batches):
     @property
     def lengths(self) -> Tensor:
         """See `Batches.lengths`: of all pairs, remembered ones included."""
-        return self.pairs.texts.ids.lengths
+        return self.pairs.lengths
 
     @property
     def tokens(self) -> int:
         """See `Batches.tokens`; what is remembered doubles a step."""
-        every = self.pairs.texts.ids.values.numel() + self.pairs.targets.values.numel()
+        every = int(self.pairs.lengths.sum())
         return every if not self.remembered else round(2 * every * len(self) / len(self.pairs))
 
     def weight(self, rows: Tensor) -> int:
@@ -66,4 +66,5 @@ def parallel_of(backbone: TextToText, split: "Dataset", rows: Sequence[int] | No
 def joined(parts: Sequence[Parallel]) -> Parallel:
     """The pairs of several parts, one after the other; at least one part."""
     texts = EncodedTexts.joined([part.texts for part in parts])
-    return Parallel(texts, join([part.targets for part in parts]))
+    lengths = torch.cat([part.lengths for part in parts])
+    return Parallel(texts, join([part.targets for part in parts]), lengths)

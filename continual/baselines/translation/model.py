@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from continual.backbone.body import Perturbation
+from continual.backbone.likelihood import IGNORED
 from continual.backbone.text_to_text import TextToText, unfreeze
 from continual.backbone.texts import by_length
-from continual.training.translation_model import TokenModel, real_tokens
+from continual.training.translation_model import TokenModel
 
 if TYPE_CHECKING:
     from continual.baselines.translation.material import ParallelText
@@ -73,4 +74,4 @@ class WholeModel(TokenModel):
 
 def _answers(backbone: TextToText, examples: "ParallelText", rows: Tensor) -> tuple[Tensor, Tensor]:
     ids, mask, targets = examples.pairs.batch(rows, backbone.pad_token)
-    return real_tokens(backbone.logits(backbone.embed(ids, mask), mask, targets), targets)
+    return backbone.token_logits(backbone.embed(ids, mask), mask, targets), targets[targets != IGNORED]

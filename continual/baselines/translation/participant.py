@@ -17,7 +17,7 @@ from continual.seeding import seed_of
 from continual.training.checkpoint import Checkpoints
 from continual.training.loop import FitResult, Penalty, fit
 from continual.training.watch import Watcher
-from continual.translation_assessment import evaluated, samples
+from continual.translation_assessment import corpus_scores, evaluation_of, samples
 from continual.translator import UNTUNED, Sources, Translator, Written
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class TranslationBaseline(ABC):
 
 def score_of(task: "Task", written: Written, **routing: object) -> SplitScore:
     """The score of translations of a task's test split; `routing` are the further fields."""
-    found = evaluated(task, written.texts)
+    found = evaluation_of(corpus_scores(task, written.texts))
     return SplitScore(
         found.bleu,
         found.chrf,

@@ -25,9 +25,6 @@ _BATCH = 32
 _LONGEST = 256
 """Tokens of a held-out text, far below the model's positions: likelihood is of the beginning of longer ones."""
 
-_READ = 128
-"""Tokens that are translated at once, as many as backbones read by default: longer texts are translated in pieces."""
-
 
 @dataclass(frozen=True)
 class HeldOut:
@@ -96,6 +93,7 @@ def score(
     pairs: dict[str, Pairs],
     direction: Direction,
     config: EvaluationConfig,
+    length: int,
 ) -> Iterator[dict[str, Any]]:
     """For each domain and way: loss, perplexity, and BLEU with sacreBLEU's signature where it is asked for.
 
@@ -106,11 +104,12 @@ def score(
         pairs: The same pairs as text.
         direction: Which languages these are.
         config: How many are translated, and how.
+        length: Tokens that are translated at once, as many as the model has learned from.
     """
     for (domain, way), encoded in held_out.parts.items():
         row = {"domain": domain, "way": way, "pairs": len(encoded), **likelihood(model, encoded).scores()}
         if config.bleu:
-            row |= _bleu(model, tokenizer, pairs[domain][: config.pairs], direction, way, config)
+            row |= _bleu(model, tokenizer, pairs[domain][: config.pairs], direction, way, config, length)
         yield row
 
 
@@ -121,6 +120,7 @@ def _bleu(
     direction: Direction,
     way: str,
     config: EvaluationConfig,
+    length: int,
 ) -> dict[str, Any]:
     from continual.evaluation.text_metrics import bleu_scorer
 
@@ -128,7 +128,8 @@ def _bleu(
     forward = way == f"{first}-{second}"
     sources, references = zip(*(pair if forward else pair[::-1] for pair in pairs), strict=True)
     target = second if forward else first
-    written = translate(model, tokenizer, list(sources), config, language_token(target) if direction.is_told else "")
+    tag = language_token(target) if direction.is_told else ""
+    written = translate(model, tokenizer, list(sources), config, length, tag)
     metric = bleu_scorer(target)
     bleu = metric.corpus_score(written, [list(references)]).score
     samples = [list(sample) for sample in zip(sources[:3], written[:3], references[:3], strict=True)]
@@ -140,6 +141,7 @@ def translate(
     tokenizer: "PreTrainedTokenizerFast",
     texts: Sequence[str],
     config: EvaluationConfig,
+    length: int,
     tag: str = "",
 ) -> list[str]:
     """Translations by beam search in the order of the texts.
@@ -149,10 +151,11 @@ def translate(
         tokenizer: Its tokenizer.
         texts: The sources.
         config: How they are translated.
+        length: Tokens that are translated at once.
         tag: The token that says which language to write; empty where there is one direction.
     """
     # Of a copy, since a backbone freezes its model and puts hooks into it, and this one is stored afterwards.
-    backbone = Seq2Seq(deepcopy(model), tokenizer, "the model", _READ, _READ, tag)
+    backbone = Seq2Seq(deepcopy(model), tokenizer, "the model", length, length, tag)
     return plain(backbone, texts, Decoding(beams=config.beams, max_new_tokens=config.max_new_tokens))
 
 

@@ -99,7 +99,8 @@ class TranslationRecipe:
         place.done(f"training: {outcome.steps} steps in {outcome.seconds:.0f} s")
         # Scores of a domain are kept in the summary alone, so a kill in between costs only their computation.
         scores = []
-        for row in score(model, tokenizer, held_out, pool.held_out, self.direction, self.evaluation):
+        length = self.model.max_length
+        for row in score(model, tokenizer, held_out, pool.held_out, self.direction, self.evaluation, length):
             scores.append(row)
             place.say(_line(row))
         seconds = training.earlier + time.monotonic() - place.started
