@@ -169,7 +169,7 @@ def _pretrained(
     from continual.pretraining.config import compose
     from continual.pretraining.session import pretrained
 
-    folder, learned = pretrained(name, settings), compose(name, settings).model.max_length
+    folder, learned = pretrained(name, settings), compose(name, settings).resolved["model"]["max_length"]
     model, tokenizer = load(folder, "AutoModelForSeq2SeqLM", lambda config: {})
     backbone = Seq2Seq(model, tokenizer, name, max_length or learned, max_target or learned, prefix)
     # By its folder it opens where the text is not at hand that it was made from, which is part of what it is found by.
