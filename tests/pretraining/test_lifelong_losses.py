@@ -16,7 +16,7 @@ from continual.pretraining.lifelong.losses import (
     token_smoothed_sum,
 )
 from continual.pretraining.lifelong.masking import corrupted, hard_places, hidden, random_places
-from continual.pretraining.lifelong.replay import Replay, memory_rows, proportions, replaced
+from continual.pretraining.lifelong.replay import Replay, Shelf, memory_rows, proportions, up_to
 
 THIRDS = torch.log(torch.tensor([[1.0, 2.0, 3.0]]) / 6)
 """Logits of the probabilities 1/6, 1/3, 1/2."""
@@ -104,17 +104,29 @@ def test_a_limit_keeps_the_hardest_and_the_first_among_equals():
     assert hard_places(losses, ordinary, 0.1, 1.0).tolist() == [[True, True, True, True, False]]
 
 
-@pytest.mark.parametrize(
-    ("size", "share", "chance", "expected"),
-    [(20, 0.1, 0.0, 2), (20, 0.1, 0.99, 2), (24, 0.1, 0.5, 2), (24, 0.1, 0.7, 3), (3, 0.9, 0.9, 2), (1, 0.1, 0.95, 1)],
-)
-def test_how_many_texts_the_memory_takes(size, share, chance, expected):
-    assert replaced(size, share, chance) == expected
+def test_texts_are_drawn_up_to_their_tokens_and_the_last_one_by_chance():
+    texts = iter(["aaa", "bb", "cccc", "d"])
+    assert up_to(5, lambda: next(texts), len, random.Random(0)) == ["aaa", "bb"]
+    taken = [up_to(1, lambda: "cccc", len, random.Random(seed)) for seed in range(2000)]
+    assert sum(map(len, taken)) / 2000 == pytest.approx(0.25, abs=0.03)
+    assert up_to(9, lambda: None, len, random.Random(0)) == []
 
 
-def test_the_share_is_right_in_the_mean():
+@pytest.mark.parametrize("lengths", [(10,), (3, 40), (60, 128)])
+def test_the_tokens_are_right_in_the_mean_whatever_the_lengths(lengths):
+    rng = random.Random(1)
+    found = [sum(up_to(70, lambda: rng.choice(lengths), lambda it: it, rng)) for _ in range(4000)]
+    assert sum(found) / len(found) == pytest.approx(70, abs=2)
+
+
+def test_a_shelf_gives_texts_of_like_length_and_each_of_them():
+    shelf = Shelf([*range(1, 101)], lambda it: it)
     rng = random.Random(0)
-    assert sum(replaced(7, 0.1, rng.random()) for _ in range(5000)) / 5000 == pytest.approx(0.7, abs=0.03)
+    assert {shelf.near(50, rng) for _ in range(500)} == {*range(42, 58)}
+    assert {shelf.near(1, rng) for _ in range(500)} == {*range(1, 17)}
+    assert {shelf.near(999, rng) for _ in range(500)} == {*range(85, 101)}
+    assert len({shelf.near(None, rng) for _ in range(2000)}) == 100
+    assert Shelf([7], lambda it: it).near(3, rng) == 7
 
 
 def test_what_replay_helps_is_replayed():
@@ -146,9 +158,13 @@ def test_proportions_are_probabilities(pairs, progress):
     assert all(chance > 0 for chance in found)
 
 
+SHELVES = {name: Shelf([name * 10], len) for name in "ab"}
+
+
 def test_replay_notes_what_it_drew_and_what_came_of_it():
     replay = Replay(["a", "b"], {"a": 3.0, "b": 3.0}, 0.5)
-    drawn = [name for _ in range(40) for name in replay.draw(4, random.Random(f"{_}"))]
+    drawn = [text[0] for _ in range(40) for text in replay.draw(40, SHELVES, len, random.Random(f"{_}"))]
+    assert len(drawn) == 80, "half of 40 tokens are two texts of ten"
     assert replay.replayed == {"a": drawn.count("a"), "b": drawn.count("b")}
     assert replay.chances == [0.5, 0.5]
     kept = replay.state()
@@ -162,8 +178,8 @@ def test_replay_notes_what_it_drew_and_what_came_of_it():
 
 
 def test_nothing_is_replayed_without_a_past_or_a_share():
-    assert Replay([], {}, 0.5).draw(10, random.Random(0)) == []
-    assert Replay(["a"], {"a": 1.0}, 0.0).draw(10, random.Random(0)) == []
+    assert Replay([], {}, 0.5).draw(10, {}, len, random.Random(0)) == []
+    assert Replay(["a"], {"a": 1.0}, 0.0).draw(10, SHELVES, len, random.Random(0)) == []
 
 
 def test_a_memory_holds_about_its_tokens():

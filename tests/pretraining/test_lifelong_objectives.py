@@ -1,5 +1,7 @@
 """What every objective of lifelong pretraining must do, on tiny models of several families."""
 
+import random
+from array import array
 from dataclasses import replace
 
 import pytest
@@ -173,6 +175,13 @@ def test_only_the_last_piece_ends_its_text(opened):
     assert [window.ends for window in found] == [*[False] * (len(found) - 2), True, True]
 
 
+def test_windows_hold_four_bytes_for_each_token(opened):
+    found = windows(opened("bert").tokenizer, TEXTS, 16, "news")
+    assert all(isinstance(window.ids, array) and window.ids.itemsize == 4 for window in found)
+    assert replace(found[0], asked=(0,)).ids is found[0].ids
+    assert Window((3, 4)) == Window([3, 4])
+
+
 def test_windows_cut_long_texts_into_pieces_of_like_length(opened):
     tokenizer = opened("bert").tokenizer
     whole = tokenizer(TEXTS[2], add_special_tokens=False)["input_ids"]
@@ -241,6 +250,37 @@ def test_distillation_is_where_the_strategy_says(setting):
     assert everywhere["new"] == pytest.approx(0.4 * plain["new"], rel=1e-4)
 
 
+@pytest.mark.parametrize(("new", "old"), [(10, 60), (60, 10), (30, 50), (40, 40)])
+def test_replayed_texts_have_their_share_of_the_tokens_whatever_the_lengths(setting, new, old):
+    model, objective, frame, _ = setting("masked", "bert")
+    rows = 900 // (new + frame.size)
+    current, memory = [Window([30] * new)] * rows, [Window([31] * old)] * 50
+    material = Material(current, {"old": memory}, {})
+    learning = DomainLearning(
+        model, objective, frame, material, Replay(["old"], {"old": 1.0}, 0.2), StrategyConfig(), None, 1, seed=0
+    )
+    tokens = {"new": 0, "memory": 0}
+    for step in range(400):
+        for group, texts in learning._groups([*range(rows)], random.Random(step)).items():
+            tokens[group] += sum(map(frame.length, texts))
+    assert tokens["memory"] / sum(tokens.values()) == pytest.approx(0.2, abs=0.02)
+    assert sum(tokens.values()) / 400 == pytest.approx(rows * (new + frame.size), rel=0.02)
+
+
+def test_the_replayed_texts_of_a_step_are_of_like_length(setting):
+    model, objective, frame, _ = setting("masked", "bert")
+    material = Material([Window([30] * 20)] * 40, {"old": [Window([31] * size) for size in range(1, 100)]}, {})
+    learning = DomainLearning(
+        model, objective, frame, material, Replay(["old"], {"old": 1.0}, 0.5), StrategyConfig(), None, 1, seed=0
+    )
+    seen = set()
+    for step in range(300):
+        sizes = {len(text.ids) for text in learning._groups([*range(40)], random.Random(step)).get("memory", ())}
+        assert max(sizes) - min(sizes) <= 16
+        seen |= sizes
+    assert len(seen) > 90, "all of the memory is read in the end"
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -251,6 +291,9 @@ def test_distillation_is_where_the_strategy_says(setting):
         (lambda: StrategyConfig(distillation="memory"), "strategy.replay above 0"),
         (lambda: StrategyConfig(replay=1.0), "strategy.replay is 1.0"),
         (lambda: StrategyConfig(recovery=5), "strategy.expansion=NAME"),
+        (lambda: StrategyConfig(added_layers=2), "strategy.expansion=NAME or strategy.added_layers=1"),
+        (lambda: StrategyConfig(added_width=64), "strategy.expansion=NAME or strategy.added_width=0"),
+        (lambda: StrategyConfig(added_inner=8), "strategy.expansion=NAME or strategy.added_inner=0"),
         (lambda: StrategyConfig(temperature=0.0), "above 0"),
         (lambda: StrategyConfig(smoothing=2.0), "strategy.smoothing is 2.0"),
         (lambda: StrategyConfig(objective="causal").objective_for(MASKED), "model.kind=causal"),

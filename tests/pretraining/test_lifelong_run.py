@@ -271,14 +271,7 @@ def test_a_damaged_memory_is_refused(finished, tmp_path):
 def test_a_model_grows_before_each_domain_and_recovers_on_the_memory(tmp_path, one_thread):
     from transformers import AutoModelForMaskedLM
 
-    grows = (
-        "strategy=elle",
-        "strategy.expansion=elle",
-        "strategy.added_width=8",
-        "strategy.recovery=3",
-        "strategy.distillation=memory",
-    )
-    whole = small(tmp_path / "whole", *grows)
+    whole = small(tmp_path / "whole", *GROWS)
     whole.execute(Progress())
     config = AutoModelForMaskedLM.from_pretrained(whole.folder).config
     assert (config.num_hidden_layers, config.hidden_size) == (3, 32)
@@ -290,7 +283,7 @@ def test_a_model_grows_before_each_domain_and_recovers_on_the_memory(tmp_path, o
         ("03-office-recovery", "harbour", 3),
         ("03-office", "office", 6),
     ]
-    cut = small(tmp_path / "cut", *grows)
+    cut = small(tmp_path / "cut", *GROWS)
     for steps in (8, 4, 7):  # in a recovery, behind it, in the next domain
         with pytest.raises(Interrupted):
             cut.execute(StopAfter(steps))
@@ -298,12 +291,46 @@ def test_a_model_grows_before_each_domain_and_recovers_on_the_memory(tmp_path, o
     expect_same(cut, whole)
 
 
-def test_an_exact_growth_leaves_perplexities_as_they_were(tmp_path, one_thread):
+@pytest.mark.parametrize("kind", [(), CAUSAL])
+@pytest.mark.parametrize("added", [(), ("strategy.added_layers=0", "strategy.added_width=16")])
+def test_an_exact_growth_leaves_perplexities_as_they_were(tmp_path, one_thread, kind, added):
     learns_nothing = ("training.learning_rate=1e-12", "training.weight_decay=0", "+stream.order=[kitchen,harbour]")
-    made = small(tmp_path, "strategy=replay", "strategy.expansion=exact", *learns_nothing)
+    made = small(tmp_path, *kind, "strategy=replay", "strategy.expansion=exact", *added, *learns_nothing)
     made.execute(Progress())
     matrix = made.summary()["perplexity"]
     assert matrix[2] == pytest.approx(matrix[0], rel=1e-4)
+
+
+GROWS = (
+    "strategy=elle",
+    "strategy.expansion=elle",
+    "strategy.added_width=8",
+    "strategy.recovery=3",
+    "strategy.distillation=memory",
+)
+"""Everything at once, with an expansion."""
+
+
+def test_killed_while_it_grows_ends_with_the_same_bits(workers, tmp_path):
+    work(str(tmp_path / "whole"), GROWS)
+    folder = str(tmp_path / "killed")
+    hit = kill_at_random(lambda: workers.Process(target=work, args=(folder, GROWS)), 7, (0.1, 1.5), seed=2)
+    work(folder, GROWS)
+    assert hit >= 2
+    expect_same(small(tmp_path / "killed", *GROWS), small(tmp_path / "whole", *GROWS))
+
+
+def test_layers_that_are_multiplied_by_another_library_resume_to_the_same_bits(tmp_path, one_thread):
+    """A teacher is a copy of the model, and one that was read from disk must compute as one that has just learned."""
+    large = ("model.width=128", "model.inner=256", "training.steps=4", "+stream.order=[kitchen,harbour]")
+    settings = (*EVERYTHING, *large)
+    whole, cut = (small(tmp_path / name, *settings) for name in ("whole", "cut"))
+    whole.execute(Progress())
+    for steps in (5, 2):  # behind the first domain, and within the second
+        with pytest.raises(Interrupted):
+            cut.execute(StopAfter(steps))
+    cut.execute(Progress())
+    expect_same(cut, whole)
 
 
 @pytest.mark.parametrize(

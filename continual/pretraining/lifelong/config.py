@@ -60,7 +60,7 @@ class StrategyConfig:
     smoothing: float = setting(0.1, "self_evolution: weight of the model's own prediction in the target")
     prompt: str = setting("none", "token: a learned symbol for each domain (ELLE); text: the domain's name; or none")
     prompt_length: int = setting(1, "symbols of a prompt of tokens")
-    replay: float = setting(0.0, "share of the texts of a step that the memory of past domains takes (ELLE: 0.1)")
+    replay: float = setting(0.0, "share of the tokens of a step that the memory of past domains takes (ELLE: 0.1)")
     memory: int = setting(20000, "tokens that are kept of each domain")
     distillation: str = setting("none", "on which texts the model before the domain teaches: memory, all or none")
     temperature: float = setting(2.0, "by which the logits of teacher and student are divided")
@@ -89,10 +89,18 @@ class StrategyConfig:
                 "strategy.distillation=memory teaches on replayed texts, but there are none; set strategy.replay above "
                 "0 or strategy.distillation=all."
             )
-        if not self.expansion and self.recovery:
-            raise ConfigError(
-                "strategy.recovery belongs to an expansion; set strategy.expansion=NAME or strategy.recovery=0."
-            )
+        if not self.expansion:
+            self._check_no_growth()
+
+    def _check_no_growth(self) -> None:
+        """Refuses what an expansion would read where there is none."""
+        for name in ("added_layers", "added_width", "added_inner", "recovery"):
+            default = type(self).__dataclass_fields__[name].default
+            if getattr(self, name) != default:
+                raise ConfigError(
+                    f"strategy.{name} belongs to an expansion; set strategy.expansion=NAME or "
+                    f"strategy.{name}={default}."
+                )
 
     def objective_for(self, kind: str) -> str:
         """The name of the objective for a model of this kind.

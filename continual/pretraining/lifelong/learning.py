@@ -15,7 +15,7 @@ from continual.pretraining.lifelong.material import Material
 from continual.pretraining.lifelong.metrics import perplexity
 from continual.pretraining.lifelong.objectives import Objective, Question
 from continual.pretraining.lifelong.reading import answers
-from continual.pretraining.lifelong.replay import Replay
+from continual.pretraining.lifelong.replay import Replay, Shelf, up_to
 from continual.pretraining.lifelong.texts import Frame, Window
 from continual.seeding import seed_of
 
@@ -69,6 +69,7 @@ class DomainLearning:
         self.module, self.objective, self.frame, self.material = model, objective, frame, material
         self.replay, self.strategy, self.teacher = replay, strategy, teacher
         self.total, self.seed, self.step = total, seed, 0
+        self._memory = {name: Shelf(windows, frame.length) for name, windows in material.memory.items()}
 
     def loss(self, step: int, rows: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
         """See `continual.pretraining.loop.Objective.loss`."""
@@ -106,12 +107,14 @@ class DomainLearning:
         self.replay.restore(state["replay"])
 
     def _groups(self, rows: list[int], rng: random.Random) -> dict[str, list[Window]]:
-        """The windows of a step: new ones, and those of the memory that took the places of some."""
-        drawn = self.replay.draw(len(rows), rng)
-        replayed = [rng.choice(self.material.memory[name]) for name in drawn]
-        kept = sorted(rng.sample(rows, len(rows) - len(drawn))) if drawn else rows
-        groups = {"new": [self.material.current[row] for row in kept], "memory": replayed}
-        return {name: windows for name, windows in groups.items() if windows}
+        """The windows of a step: new ones, and those of the memory in the place of as many tokens of new ones."""
+        length = self.frame.length
+        sizes = {row: length(self.material.current[row]) for row in rows}
+        replayed = self.replay.draw(sum(sizes.values()), self._memory, length, rng)
+        order = iter(rng.sample(rows, len(rows)))
+        left_out = set(up_to(sum(map(length, replayed)), lambda: next(order, None), sizes.__getitem__, rng))
+        new = [self.material.current[row] for row in rows if row not in left_out]
+        return {name: windows for name, windows in (("new", new), ("memory", replayed)) if windows}
 
     def _group_loss(self, group: str, question: Question, step: int) -> Tensor:
         """Summed over the asked places."""

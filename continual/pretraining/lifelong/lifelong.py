@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from continual.backbone.products import quicken
 from continual.backbone.saving import save_model
 from continual.making.recipe import Place
 from continual.pretraining.batches import TokenBatches
@@ -32,6 +33,8 @@ from continual.seeding import seed_of
 from continual.training.checkpoint import FolderCheckpoints
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from continual.pretraining.lifelong.recipe import LifelongRecipe
 
 HEAD = "head"
@@ -121,8 +124,16 @@ class Lifelong:
         return summary(self.state, self.domains, sizes, {"training": seconds, "total": total})
 
     def _take(self, state: State) -> None:
-        state.model.to(self.device).eval()
+        state.model = self._placed(state.model)
         self.state, self.reader = state, Reader(self.recipe, state)
+
+    def _placed(self, model: "PreTrainedModel") -> "PreTrainedModel":
+        """The model on the device, in evaluation mode, with the linear layers that its training gives it.
+
+        A teacher, or what finds hard tokens, then computes with the same ones whether the model has just learned or was
+        read from disk; the last bits would differ otherwise.
+        """
+        return quicken(model).to(self.device).eval()
 
     def _measure(self, domains: Iterable[str]) -> None:
         """Measures the held-out losses of remembered domains on what is at hand of them now.
@@ -149,8 +160,7 @@ class Lifelong:
         """Grows the model and lets it recover: it learns the memory of the last domain, the earlier ones replayed."""
         started, state = time.monotonic(), self.state
         expanding = Expanding.of(self.strategy)
-        state.model = expanding.grow(state.model, seed_of(self.recipe.seed, stage, "expansion"))
-        state.model.to(self.device).eval()
+        state.model = self._placed(expanding.grow(state.model, seed_of(self.recipe.seed, stage, "expansion")))
         if not self.strategy.recovery:
             return
         *earlier, last = state.past

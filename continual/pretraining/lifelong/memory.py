@@ -60,9 +60,9 @@ def write_memory(folder: Path, memory: PastDomains) -> None:
         name: {
             "prompt": memory.prompts[name],
             "loss": memory.losses[name],
-            "windows": [window.ids for window in kept.windows],
+            "windows": [list(window.ids) for window in kept.windows],
             "windows_cut": _cut(kept.windows),
-            "watched": [window.ids for window in kept.watched],
+            "watched": [list(window.ids) for window in kept.watched],
             "watched_cut": _cut(kept.watched),
         }
         for name, kept in memory.kept.items()
@@ -98,7 +98,7 @@ def read_memory(folder: Path) -> PastDomains:
             {name: tuple(kept["prompt"]) for name, kept in domains.items()},
             {name: float(kept["loss"]) for name, kept in domains.items()},
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise BackboneError(
             f"{path} is damaged ({type(error).__name__}: {error}); restore it from a copy, or remove it to go on "
             "without a memory."
@@ -111,4 +111,4 @@ def _cut(windows: list[Window]) -> list[int]:
 
 def _windows(kept: dict[str, Any], name: str) -> list[Window]:
     cut = set(kept.get(f"{name}_cut", ()))  # missing in memories that were written before cuts were told
-    return [Window(tuple(map(int, ids)), ends=number not in cut) for number, ids in enumerate(kept[name])]
+    return [Window(list(map(int, ids)), ends=number not in cut) for number, ids in enumerate(kept[name])]

@@ -15,6 +15,9 @@ from continual.making.recipe import Made, Place
 from continual.pretraining.lifelong.config import BudgetConfig, ModelConfig, StrategyConfig
 from continual.pretraining.lifelong.domains import Domains
 
+_REVISION = 2
+"""Raised when the same settings come to mean another model: since 2, replay is a share of tokens."""
+
 
 @dataclass(frozen=True)
 class LifelongRecipe:
@@ -75,6 +78,7 @@ class LifelongRecipe:
         if folder is not None and folder.is_dir():
             model["path"] = digest_of(folder)
         return {
+            "revision": _REVISION,
             "domains": [[name, self.domains.digest[name]] for name in self.domains.names],  # their order matters
             "model": model,
             "strategy": asdict(self.strategy),

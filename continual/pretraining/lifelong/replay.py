@@ -1,31 +1,70 @@
 """Replay of a memory in proportion to the recent drop of loss (ELLE, Qin et al. 2022, released code).
 
-In an update of U texts `floor(share * U + u)` of them, u uniform in [0, 1), are replaced by texts of the memory, so an
-update costs the same with and without. A past domain is drawn in proportion to the recent drop of its held-out loss for
-each replayed text: what replay still helps is replayed more.
+In an update of U micro-batches, all of as many tokens, ELLE replaces `floor(share * U + u)` of them, u uniform in
+[0, 1), by texts of the memory. A past domain is drawn in proportion to the recent drop of its held-out loss for each
+replayed text: what replay still helps is replayed more.
 
-Ours: texts are replaced one by one, where ELLE replaces whole micro-batches; a domain of which nothing was replayed
-counts one text; where no domain's loss dropped in the first half, all are alike, as at the beginning.
+Ours: texts are replaced one by one. They are of unlike lengths, so not their number but their tokens are counted: the
+memory takes `share` of the tokens of an update, which costs the same with and without. Both hold in the mean, since no
+text is cut. The texts of the memory in an update are of like length, so that little is padded. A domain of which
+nothing was replayed counts one text; where no domain's loss dropped in the first half, all are alike, as at the
+beginning.
 """
 
+import bisect
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 _FLOOR = 1e-9
+_NEIGHBOURS = 16
+"""A text is drawn from so many whose lengths are nearest."""
+
+Text = TypeVar("Text")
 
 
-def replaced(size: int, share: float, chance: float) -> int:
-    """How many of `size` texts the memory takes: `floor(share * size + chance)`, and never all of them if size > 1.
+def up_to(
+    tokens: float, draw: Callable[[], Text | None], length: Callable[[Text], int], rng: random.Random
+) -> list[Text]:
+    """Draws texts until they have `tokens` tokens, in the mean: the last one is taken with the chance that makes it so.
 
     Args:
-        size: Texts of an update.
-        share: Expected share, in [0, 1).
-        chance: Uniform in [0, 1).
+        tokens: Of all of them together.
+        draw: Gives a text; None where there are no more.
+        length: Tokens of a text.
+        rng: The source of randomness.
     """
-    return min(math.floor(share * size + chance), max(size - 1, 1))
+    found: list[Text] = []
+    while tokens > 0 and (text := draw()) is not None:
+        size = length(text)
+        if size > tokens and rng.random() * size >= tokens:
+            break
+        found.append(text)
+        tokens -= size
+    return found
+
+
+class Shelf(Generic[Text]):
+    """Texts of a domain by their length.
+
+    Args:
+        texts: At least one.
+        length: Tokens of a text.
+    """
+
+    def __init__(self, texts: Sequence[Text], length: Callable[[Text], int]) -> None:
+        self._texts = sorted(texts, key=length)
+        self._lengths = [length(text) for text in self._texts]
+
+    def near(self, tokens: int | None, rng: random.Random) -> Text:
+        """One of the texts whose lengths are about `tokens`; any where that is None."""
+        if tokens is None:
+            return rng.choice(self._texts)
+        first = bisect.bisect_left(self._lengths, tokens) - _NEIGHBOURS // 2
+        first = max(0, min(first, len(self._texts) - _NEIGHBOURS))
+        return rng.choice(self._texts[first : first + _NEIGHBOURS])
 
 
 def proportions(drops: Sequence[float], replayed: Sequence[int], progress: float) -> list[float]:
@@ -77,7 +116,7 @@ class Replay:
     Attributes:
         domains: The names of past domains.
         losses: Their held-out losses when last measured, in nats for each token.
-        share: Expected share of replayed texts.
+        share: Expected share of the tokens of an update that are replayed.
     """
 
     domains: list[str]
@@ -90,14 +129,32 @@ class Replay:
         self.replayed = dict.fromkeys(self.domains, 0)
         self.chances = [1 / len(self.domains)] * len(self.domains) if self.domains else []
 
-    def draw(self, size: int, rng: random.Random) -> list[str]:
-        """For an update of `size` texts the domains of those that the memory takes."""
+    def draw(
+        self, tokens: int, memory: Mapping[str, Shelf[Text]], length: Callable[[Text], int], rng: random.Random
+    ) -> list[Text]:
+        """The texts of the memory for an update; all are about as long as the first, which may be any.
+
+        Args:
+            tokens: Of the update.
+            memory: The texts of each past domain.
+            length: Tokens of a text.
+            rng: The source of randomness.
+        """
         if not self.domains or not self.share:
             return []
-        drawn = rng.choices(self.domains, self.chances, k=replaced(size, self.share, rng.random()))
-        for name in drawn:
+        like: int | None = None
+
+        def one() -> tuple[str, Text]:
+            nonlocal like
+            name = rng.choices(self.domains, self.chances)[0]
+            text = memory[name].near(like, rng)
+            like = length(text) if like is None else like
+            return name, text
+
+        drawn = up_to(self.share * tokens, one, lambda pair: length(pair[1]), rng)
+        for name, _ in drawn:
             self.replayed[name] += 1
-        return drawn
+        return [text for _, text in drawn]
 
     def measured(self, losses: Mapping[str, float], progress: float) -> None:
         """Takes note of new held-out losses."""

@@ -1,6 +1,7 @@
 """Texts as a language model reads them: windows of token ids, framed by special tokens and a domain prompt."""
 
 import itertools
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -21,16 +22,20 @@ class Window:
     """A text, or a piece of one that is too long.
 
     Attributes:
-        ids: Tokens without special ones.
+        ids: Tokens without special ones, held in four bytes each.
         prompt: Tokens of the domain's prompt, which stand before it.
         asked: Places in `ids` that the model is asked for; None where the objective chooses anew each time.
         ends: Whether the text ends with it.
     """
 
-    ids: tuple[int, ...]
+    ids: Sequence[int]
     prompt: tuple[int, ...] = ()
     asked: tuple[int, ...] | None = None
     ends: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.ids, array):  # all texts of all domains are held as windows
+            object.__setattr__(self, "ids", array("i", self.ids))
 
     def prompted(self, prompt: Sequence[int]) -> "Window":
         """The same text under a prompt."""
@@ -142,7 +147,7 @@ def windows(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str], size: in
         for ids in tokenizer(part, add_special_tokens=False, verbose=False)["input_ids"]:
             pieces = -(-len(ids) // size)
             cuts = [len(ids) * piece // pieces for piece in range(pieces + 1)] if pieces else []
-            found += [Window(tuple(ids[low:high]), ends=high == len(ids)) for low, high in itertools.pairwise(cuts)]
+            found += [Window(ids[low:high], ends=high == len(ids)) for low, high in itertools.pairwise(cuts)]
     if not found:
         raise LearningError(f"The texts of the domain {domain!r} hold no token; give others.")
     return found
