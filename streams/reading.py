@@ -125,6 +125,11 @@ def table_suffix(path: Path) -> str | None:
     return suffix.lower() if suffix.lower() in SUFFIXES else None
 
 
+def is_delimited(file: str) -> bool:
+    """Whether a file is a CSV or TSV, whose first line names its columns unless `FileOptions.header` does."""
+    return table_suffix(Path(file)) in _DELIMITERS
+
+
 @contextlib.contextmanager
 def reading_errors(path: Path) -> Iterator[None]:
     """Tells in one sentence why a file, packed by gzip or not, cannot be read.

@@ -5,6 +5,7 @@ Python or of any library: a seed means the same split everywhere. Each stratum d
 adding a domain or a class to a table leaves the splits of the others as they were.
 """
 
+import hashlib
 import random
 import re
 import unicodedata
@@ -36,8 +37,13 @@ def _blank_punctuation(found: re.Match[str]) -> str:
     return " " if unicodedata.category(found[0]).startswith("P") else found[0]
 
 
+def short_key(text: str) -> int:
+    """`text_key` as a number of 8 bytes: of millions of texts, the keys would take more memory than the texts."""
+    return int.from_bytes(hashlib.blake2b(text_key(text).encode(), digest_size=8).digest())
+
+
 def split_by_text(
-    keys: Sequence[str],
+    keys: Sequence[Hashable],
     strata: Sequence[Hashable],
     fractions: Mapping[str, float],
     seed: int | str,
@@ -51,7 +57,7 @@ def split_by_text(
     order of falling fraction as long as it has any, so classes of one or two texts do not fail.
 
     Args:
-        keys: one key for each row, see `text_key`.
+        keys: one key for each row, see `text_key`; which rows share one is all that matters.
         strata: one stratum for each row, for example `(domain, label)`; its `repr` seeds its draw.
         fractions: share of the texts for each split other than `rest`, each in (0, 1), together below 1.
         seed: same seed, same split.
@@ -66,11 +72,11 @@ def split_by_text(
     check_fractions(fractions)
     order = sorted(fractions, key=lambda name: -fractions[name])
     votes = _votes(keys, strata)
-    texts_by_stratum: dict[Hashable, list[str]] = defaultdict(list)
+    texts_by_stratum: dict[Hashable, list[Hashable]] = defaultdict(list)
     for key, counter in votes.items():
         # most_common keeps the order of first occurrence among equals.
         texts_by_stratum[counter.most_common(1)[0][0]].append(key)
-    places: dict[str, str] = {}
+    places: dict[Hashable, str] = {}
     for stratum, texts in texts_by_stratum.items():
         random.Random(f"{seed}/{stratum!r}").shuffle(texts)
         for name, count in _counts(len(texts), fractions, order).items():
@@ -93,17 +99,20 @@ def check_fractions(fractions: Mapping[str, float]) -> None:
         raise StreamError(f"The fractions {total} leave nothing to train on; lower them to a sum below 1.")
 
 
-_Votes = dict[str, Counter[Hashable]]
+_Votes = dict[Hashable, Counter[Hashable]]
 
 
-def _votes(keys: Sequence[str], strata: Sequence[Hashable]) -> _Votes:
-    votes: _Votes = defaultdict(Counter)
+def _votes(keys: Sequence[Hashable], strata: Sequence[Hashable]) -> _Votes:
+    """How many rows of each key every stratum has; keys with a single row, nearly all, share one counter a stratum."""
+    single: _Votes = {}
+    votes: _Votes = {}
     for key, stratum in zip(keys, strata, strict=True):
-        votes[key][stratum] += 1
+        one = single.setdefault(stratum, Counter({stratum: 1}))
+        votes[key] = votes[key] + one if key in votes else one
     return votes
 
 
-def _keep_every_stratum(places: dict[str, str], votes: _Votes) -> None:
+def _keep_every_stratum(places: dict[Hashable, str], votes: _Votes) -> None:
     """Takes back a text for every stratum that has none left because all its texts were placed by others."""
     left = {stratum for key, counter in votes.items() if key not in places for stratum in counter}
     for key, counter in votes.items():
@@ -122,7 +131,7 @@ def _counts(texts: int, fractions: Mapping[str, float], order: Iterable[str]) ->
     return counts
 
 
-def linked_rows(left: Sequence[str], right: Sequence[str]) -> list[int]:
+def linked_rows(left: Sequence[Hashable], right: Sequence[Hashable]) -> list[int]:
     """Groups rows that share their left or their right key, be it by way of other rows.
 
     Whoever splits pairs of texts between groups puts neither a left nor a right text on two sides.
@@ -146,7 +155,7 @@ def linked_rows(left: Sequence[str], right: Sequence[str]) -> list[int]:
         return row
 
     for keys in (left, right):
-        seen: dict[str, int] = {}
+        seen: dict[Hashable, int] = {}
         for row, key in enumerate(keys):
             one, other = sorted((first_of(seen.setdefault(key, row)), first_of(row)))
             parents[other] = one

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,13 +11,13 @@ from typing import Any, ClassVar
 from streams.errors import StreamError
 from streams.folders import SPLIT_NAMES
 from streams.options import option
-from streams.reading import FileOptions, Table, merged_notes
+from streams.reading import FileOptions
 from streams.source import ByDomain, SplitSource, required_path
 from streams.task import SPLITS, Task
 from streams.translation_files import Corpus, find_corpora, find_corpus, read_corpus
 from streams.translation_filters import FilterOptions, filtered
 from streams.translation_languages import Direction
-from streams.translation_pairs import PairColumns, PairSplits, build_translation, complete_pairs, read_pairs
+from streams.translation_pairs import Pair, PairColumns, PairReader, PairSplits, build_translation, complete_pairs
 
 METRIC = "bleu"
 """The metric of translation tasks."""
@@ -59,8 +58,8 @@ class TranslationSource(SplitSource, TranslationOptions, FilterOptions):
     def _columns(self) -> PairColumns:
         return PairColumns(self._direction, self.columns, self.where)
 
-    def _filtered(self, given: PairSplits) -> tuple[PairSplits, dict[str, Any]]:
-        """What the filters leave, and for `info` their settings and by domain what they dropped."""
+    def _filtered(self, given: Mapping[str, Iterable[Pair]]) -> tuple[PairSplits, dict[str, Any]]:
+        """What the filters leave of each split, and for `info` their settings and by domain what they dropped."""
         kept, dropped = filtered(given, self, self._direction)
         return kept, {"filters": self.filter_settings(), "dropped": dropped}
 
@@ -137,19 +136,13 @@ class TranslationFilesSource(TranslationSource, FileOptions):
         return list(self._domains)
 
     def _rows(self, task_name: str) -> tuple[PairSplits, dict[str, Any]]:
-        given: PairSplits = {}
-        counts: Counter[str] = Counter()
-        tables: list[Table] = []
         corpora = self._domains[task_name]
-        for split, corpus in corpora.items():
-            table = read_corpus(corpus, self._direction, self)
-            given[split], left_out = read_pairs(table, self._columns, task_name)
-            tables.append(table)
-            counts += left_out
+        reader = PairReader(task_name)
+        given = {split: _pairs(corpus, self, reader) for split, corpus in corpora.items()}
         kept, info = self._filtered(given)
         splits, done = self._completed(kept)
         files = [str(file) for corpus in corpora.values() for file in corpus.files]
-        return splits, {"files": files, "reading": {**merged_notes(tables), **counts}, "splits": done, **info}
+        return splits, {"files": files, "reading": reader.told(), "splits": done, **info}
 
 
 def _split(name: str) -> str | None:
@@ -175,8 +168,12 @@ class TranslationTableSource(TranslationDomainSource, FileOptions):
 
     def _read(self) -> tuple[PairSplits, dict[str, Any]]:
         corpus = find_corpus(required_path(self.path, self.name), self._direction)
-        table = read_corpus(corpus, self._direction, self, self.domain)
-        pairs, counts = read_pairs(table, self._columns, self.name, self.domain)
-        kept, info = self._filtered({"train": pairs})
+        reader = PairReader(self.name)
+        kept, info = self._filtered({"train": _pairs(corpus, self, reader, self.domain)})
         files = [str(file) for file in corpus.files]
-        return kept, {"files": files, "reading": {**merged_notes([table]), **counts}, **info}
+        return kept, {"files": files, "reading": reader.told(), **info}
+
+
+def _pairs(corpus: Corpus, source: Any, reader: PairReader, domain: str | None = None) -> Iterator[Pair]:
+    """The pairs of a corpus: its files are read for the first one, and their table is let go with the last."""
+    yield from reader.pairs(read_corpus(corpus, source._direction, source, domain), source._columns, domain)

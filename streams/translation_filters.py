@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import enum
 import re
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from streams.options import option, require_range
@@ -88,43 +89,46 @@ Dropped = dict[str, dict[str, int]]
 """For each domain how many pairs each filter dropped, filters that dropped nothing included."""
 
 
-def filtered(given: PairSplits, options: FilterOptions, direction: Direction) -> tuple[PairSplits, Dropped]:
+def filtered(
+    given: Mapping[str, Iterable[Pair]], options: FilterOptions, direction: Direction
+) -> tuple[PairSplits, Dropped]:
     """The pairs that all filters let pass, and how many each dropped.
 
     Args:
-        given: pairs by split, `train` and where they are published `dev` and `test`.
+        given: pairs by split, `train` and where they are published `dev` and `test`; read once, one by one.
         options: which filters apply.
         direction: the languages, whose scripts are known.
     """
     names = options.in_effect()
-    dropped: Dropped = {pair.domain: dict.fromkeys(names, 0) for pairs in given.values() for pair in pairs}
+    dropped: Dropped = {}
     kept: PairSplits = {}
     for split, pairs in given.items():
         kept[split] = []
         whole = split == "train" or options.filter_published
-        for pair, reason in zip(pairs, _reasons(pairs, options, direction, whole), strict=True):
+        for pair, reason in _judged(pairs, options, direction, whole):
+            own = dropped.setdefault(pair.domain, dict.fromkeys(names, 0))
             if reason is None:
                 kept[split].append(pair)
             else:
-                dropped[pair.domain][reason] += 1
+                own[reason] += 1
     return kept, dropped
 
 
-def _reasons(
-    pairs: Sequence[Pair], options: FilterOptions, direction: Direction, whole: bool
-) -> Iterator[Filter | None]:
-    """For each pair the filter that drops it, or None; unless `whole`, only the first filter is asked."""
-    seen: set[tuple[str, str, str]] = set()
+def _judged(
+    pairs: Iterable[Pair], options: FilterOptions, direction: Direction, whole: bool
+) -> Iterator[tuple[Pair, Filter | None]]:
+    """Each pair with the filter that drops it, or None; unless `whole`, only the first filter is asked."""
+    seen: dict[str, set[int]] = defaultdict(set)
     for pair in pairs:
         if not pair.source or not pair.target:
-            yield Filter.EMPTY
+            yield pair, Filter.EMPTY
             continue
         reason = _reason(pair, options, direction) if whole else None
         if reason is None and whole and options.drop_duplicates:
-            key = (pair.domain, pair.source_key, pair.target_key)
-            reason = Filter.DUPLICATE if key in seen else None
-            seen.add(key)
-        yield reason
+            key = hash((pair.source_key, pair.target_key))  # of two numbers: the same in every process
+            reason = Filter.DUPLICATE if key in seen[pair.domain] else None
+            seen[pair.domain].add(key)
+        yield pair, reason
 
 
 def _reason(pair: Pair, options: FilterOptions, direction: Direction) -> Filter | None:

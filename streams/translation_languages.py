@@ -44,6 +44,44 @@ _SCRIPTS = {
     for language in languages.split()
 }
 _LATIN = frozenset({"LATIN"})
+# By their codes in ISO 15924, where a language names its script, as in uz_Cyrl.
+_SCRIPTS_BY_CODE = {
+    "arab": "ARABIC",
+    "armn": "ARMENIAN",
+    "beng": "BENGALI",
+    "cyrl": "CYRILLIC",
+    "deva": "DEVANAGARI",
+    "ethi": "ETHIOPIC",
+    "geor": "GEORGIAN",
+    "grek": "GREEK",
+    "gujr": "GUJARATI",
+    "guru": "GURMUKHI",
+    "hang": "HANGUL",
+    "hani": "CJK",
+    "hans": "CJK",
+    "hant": "CJK",
+    "hebr": "HEBREW",
+    "hira": "HIRAGANA",
+    "jpan": "CJK HIRAGANA KATAKANA",
+    "kana": "KATAKANA",
+    "khmr": "KHMER",
+    "knda": "KANNADA",
+    "kore": "HANGUL CJK",
+    "laoo": "LAO",
+    "latn": "LATIN",
+    "mlym": "MALAYALAM",
+    "mong": "MONGOLIAN",
+    "mymr": "MYANMAR",
+    "orya": "ORIYA",
+    "sinh": "SINHALA",
+    "taml": "TAMIL",
+    "telu": "TELUGU",
+    "thai": "THAI",
+    "tibt": "TIBETAN",
+}
+# Letters whose names do not begin with their script: forms of another width, and marks of repetition and length.
+_WIDTHS = frozenset({"FULLWIDTH", "HALFWIDTH"})
+_RENAMED = {"IDEOGRAPHIC": "CJK", "KATAKANA-HIRAGANA": "KATAKANA"}
 # The blocks of Latin letters in use, up to Extended-B: nearly all sentences of these languages need no closer look.
 _BEYOND_LATIN = re.compile("[^\u0000-\u024f\u2000-\u206f]")
 
@@ -117,7 +155,7 @@ def script_share(text: str, language: str) -> float | None:
 
     None where the text has no letters or the script of the language is not known here.
     """
-    scripts = _SCRIPTS.get(normal(language).split("-")[0])
+    scripts = _scripts_of(normal(language))
     if scripts is None:
         return None
     if scripts == _LATIN and _BEYOND_LATIN.search(text) is None:
@@ -128,7 +166,19 @@ def script_share(text: str, language: str) -> float | None:
     return sum(_script(letter) in scripts for letter in letters) / len(letters)
 
 
+@functools.lru_cache(maxsize=256)
+def _scripts_of(code: str) -> frozenset[str] | None:
+    """The scripts of a language code: the one it names itself, else the usual ones; None where none is known."""
+    language, *subtags = code.split("-")
+    named = next((subtag for subtag in subtags if len(subtag) == 4 and subtag.isalpha()), None)
+    if named is None:
+        return _SCRIPTS.get(language)
+    return frozenset(_SCRIPTS_BY_CODE[named].split()) if named in _SCRIPTS_BY_CODE else None
+
+
 @functools.lru_cache(maxsize=65_536)
 def _script(letter: str) -> str:
     """The script in the letter's Unicode name: `CYRILLIC SMALL LETTER A`, `CJK UNIFIED IDEOGRAPH-4E00`."""
-    return unicodedata.name(letter, "?").split()[0]
+    words = unicodedata.name(letter, "?").split()
+    first = words[1] if words[0] in _WIDTHS else words[0]
+    return _RENAMED.get(first, first)

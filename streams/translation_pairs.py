@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
+import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from streams.errors import StreamError
-from streams.reading import Table
+from streams.reading import Table, is_delimited, merged_notes
 from streams.rows import chosen_rows, in_words, name_of_cell, require_texts, text_of_cell
-from streams.splits import check_fractions, linked_rows, split_by_text, text_key
+from streams.splits import check_fractions, linked_rows, short_key, split_by_text
 from streams.task import SPLITS, Task
 from streams.translation_languages import Direction, find_language
 
@@ -31,9 +33,9 @@ class Pair(NamedTuple):
     domain: str
     file: str
     line: int
-    source_key: str
-    """What makes two sentences the same, see `streams.splits.text_key`."""
-    target_key: str
+    source_key: int
+    """What makes two sentences the same, see `streams.splits.short_key`."""
+    target_key: int
 
 
 PairSplits = dict[str, list[Pair]]
@@ -62,7 +64,8 @@ class PairColumns:
             if not any(find_language(language, [key]) for language in self.direction.languages):
                 raise StreamError(
                     f"stream.columns names a column for {key!r}, which is no language of the direction "
-                    f"{self.direction}; write it as {{{self.direction.source}: NAME, {self.direction.target}: NAME}}."
+                    f"{self.direction}; write it as {{{self.direction.source}: NAME, {self.direction.target}: NAME}}"
+                    f"{_quoted([key])}."
                 )
 
     def column(self, table: Table, language: str) -> str:
@@ -71,56 +74,81 @@ class PairColumns:
         Raises:
             StreamError: there is none.
         """
-        given = self.names or {}
-        key = find_language(language, given)
-        found = given[key] if key is not None else find_language(language, table.columns)
+        found = self.find(table, language)
         if found is None:
             columns = ", ".join(repr(_clipped(name)) for name in table.columns)
+            headed = ", or with stream.header=[...] where the first line is a pair already"
             raise StreamError(
                 f"{table.file} has no column for the language {language!r}, but {columns}; name it with stream."
-                f"columns={{{language}: NAME}}, or with stream.header=[...] where the first line is a pair already."
+                f"columns={{{language}: NAME}}{headed if is_delimited(table.file) else ''}{_quoted(table.columns)}."
             )
         return found
 
+    def find(self, table: Table, language: str) -> str | None:
+        """The name that the column of `language` has or was given; None where there is neither."""
+        given = self.names or {}
+        key = find_language(language, given)
+        return given[key] if key is not None else find_language(language, table.columns)
 
-def read_pairs(
-    table: Table, columns: PairColumns, domain: str, domain_column: str | None = None
-) -> tuple[list[Pair], Counter[str]]:
-    """The pairs of a table, in order, and how many rows were left out or repaired and why.
 
-    Line breaks within a sentence become spaces. Pairs with an empty side are kept, for the filters to count.
+class PairReader:
+    """Reads the pairs of tables one by one, so that those which filters drop are never held together.
 
     Args:
-        table: what was read.
-        columns: where the languages stand.
-        domain: domain of every pair if the table has no column for it.
-        domain_column: column that names the domain of each pair.
-
-    Raises:
-        StreamError: a column is missing, a sentence is no text, or no row is left.
+        domain: domain of every pair of a table that has no column for it.
     """
-    counts: Counter[str] = Counter()
-    keep = chosen_rows(table, columns.where)
-    names = [columns.column(table, language) for language in columns.direction.languages]
-    sources, targets = (table.column(name) for name in names)
-    domains = table.column(domain_column) if domain_column else [domain] * len(table.lines)
-    pairs = []
-    for index, line in enumerate(table.lines):
-        row_domain = name_of_cell(domains[index])
-        if not keep[index] or not row_domain:
-            counts["rows_without_domain" if keep[index] else "rows_filtered_out"] += 1
-            continue
-        place = (table.file, line)
-        source = text_of_cell(sources[index], names[0], place, counts, _one_line)
-        target = text_of_cell(targets[index], names[1], place, counts, _one_line)
-        pairs.append(Pair(source, target, row_domain, *place, text_key(source), text_key(target)))
-    if not pairs:
-        raise StreamError(f"{table.file} has no usable row ({in_words(counts)}); check the columns and the filter.")
-    return pairs, +counts
+
+    def __init__(self, domain: str) -> None:
+        self._domain = domain
+        self._notes: list[Table] = []
+        self._counts: Counter[str] = Counter()
+
+    def pairs(self, table: Table, columns: PairColumns, domain_column: str | None = None) -> Iterator[Pair]:
+        """The pairs of a table, in order.
+
+        Line breaks within a sentence become spaces. Pairs with an empty side are kept, for the filters to count.
+
+        Args:
+            table: what was read.
+            columns: where the languages stand.
+            domain_column: column that names the domain of each pair.
+
+        Raises:
+            StreamError: a column is missing, a sentence is no text, or no row is left.
+        """
+        self._notes.append(dataclasses.replace(table, cells=(), lines=()))
+        counts: Counter[str] = Counter()
+        keep = chosen_rows(table, columns.where)
+        names = [columns.column(table, language) for language in columns.direction.languages]
+        sources, targets = (table.column(name) for name in names)
+        domains = table.column(domain_column) if domain_column else [self._domain] * len(table.lines)
+        found = 0
+        for index, line in enumerate(table.lines):
+            domain = sys.intern(name_of_cell(domains[index]))
+            if not keep[index] or not domain:
+                counts["rows_without_domain" if keep[index] else "rows_filtered_out"] += 1
+                continue
+            place = (table.file, line)
+            source = text_of_cell(sources[index], names[0], place, counts, _one_line)
+            target = text_of_cell(targets[index], names[1], place, counts, _one_line)
+            found += 1
+            yield Pair(source, target, domain, *place, short_key(source), short_key(target))
+        if not found:
+            raise StreamError(f"{table.file} has no usable row ({in_words(counts)}); check the columns and the filter.")
+        self._counts += counts
+
+    def told(self) -> dict[str, Any]:
+        """What was repaired or decided in all tables that were read to their end, and how many rows were left out."""
+        return {**merged_notes(self._notes), **self._counts}
 
 
 def _one_line(text: str) -> str:
     return _LINE_BREAK.sub(" ", text.strip())
+
+
+def _quoted(names: Iterable[str]) -> str:
+    """A hint where a name is what YAML makes of the code of Norwegian."""
+    return ', and put the language "no" in quotes, which YAML else reads as false' if "False" in names else ""
 
 
 def _clipped(name: str) -> str:
@@ -168,7 +196,7 @@ def _parted(pairs: list[Pair], fractions: Mapping[str, float], seed: int) -> Pai
     sizes = Counter(groups)
     largest = max(_LARGEST_GROUP, _LARGEST_SHARE * len(pairs))
     small = [row for row, group in enumerate(groups) if sizes[group] <= largest]
-    parts = split_by_text([str(groups[row]) for row in small], [pairs[row].domain for row in small], fractions, seed)
+    parts = split_by_text([groups[row] for row in small], [pairs[row].domain for row in small], fractions, seed)
     places = {small[index]: split for split, part in parts.items() for index in part}
     result: PairSplits = {split: [] for split in parts}
     for row, pair in enumerate(pairs):
@@ -202,10 +230,18 @@ def build_translation(
 
 
 def _dataset(pairs: list[Pair]) -> Any:
-    from datasets import Dataset, Features, Value
+    import pyarrow as pa
+    from datasets import Dataset
 
-    columns = {"text": [pair.source for pair in pairs], "target": [pair.target for pair in pairs]}
-    return Dataset.from_dict(columns, features=Features({name: Value("string") for name in columns}))
+    sides = {
+        name: pa.array([pair[side] for pair in pairs], pa.string()) for side, name in enumerate(("text", "target"))
+    }
+    table = pa.table(sides)
+    # Without a fingerprint one is made of a pickled copy of all texts, for which a large corpus may leave no room.
+    digest = hashlib.blake2b(digest_size=8)
+    for buffer in (buffer for column in table.columns for chunk in column.chunks for buffer in chunk.buffers()):
+        digest.update(buffer or b"")
+    return Dataset(table, fingerprint=digest.hexdigest())
 
 
 def _repetitions(splits: PairSplits) -> dict[str, int]:

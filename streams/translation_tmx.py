@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -64,9 +65,11 @@ class _Units:
     def __init__(self, file: str, direction: Direction, property_name: str | None) -> None:
         self._file, self._direction, self._property_name = file, direction, property_name
         self._columns: tuple[list[str], list[str], list[str]] = ([], [], [])
-        self._lines: list[int] = []
+        self._lines = array("q")
         self._without_pair = 0
         self._seen: dict[str, None] = {}  # languages of the file, in order
+        self._types: dict[str, None] = {}  # of the properties of its units, likewise
+        self._in_unit = False
         self._depth = 0
         self._line = 0
         self._variants: dict[str, str] = {}
@@ -101,6 +104,11 @@ class _Units:
             found = ", ".join(self._seen) or "none"
             asked = " and ".join(self._direction.languages)
             self._refuse(f"no translation unit has both {asked}; its languages are {found}; correct the direction")
+        if self._property_name is not None and self._property_name not in self._types:
+            found = f"those there are have the types {', '.join(self._types)}" if self._types else "units have none"
+            self._refuse(
+                f"no translation unit has a property of type {self._property_name!r}; {found}; correct the domain"
+            )
         names, cells = self._direction.languages, [source, target]
         if self._property_name is not None:
             names, cells = (*names, self._property_name), [source, target, properties]
@@ -115,6 +123,7 @@ class _Units:
             self._codes += name in _CODES or self._codes > 0
         elif name == "tu":
             self._variants, self._property, self._line = {}, "", self._parser.CurrentLineNumber
+            self._in_unit = True
         elif name == "tuv":
             # TMX before 1.4 wrote `lang`.
             self._language = attributes.get("xml:lang") or attributes.get("lang") or ""
@@ -123,8 +132,11 @@ class _Units:
             self._text = []
 
     def _is_property(self, name: str, attributes: dict[str, str]) -> bool:
-        wanted = self._property_name is not None and attributes.get("type") == self._property_name
-        return name == "prop" and wanted and self._language is None
+        if name != "prop" or not self._in_unit or self._language is not None:
+            return False
+        kind = attributes.get("type", "")
+        self._types.setdefault(kind)
+        return kind == self._property_name
 
     def _end(self, name: str) -> None:
         self._depth -= 1
@@ -139,6 +151,7 @@ class _Units:
         elif name == "tuv":
             self._language = None
         elif name == "tu":
+            self._in_unit = False
             self._close_unit()
 
     def _close_unit(self) -> None:

@@ -1,7 +1,9 @@
 """Streams of translation domains: layouts, columns, splits that part no sentence, and what is refused."""
 
+import gc
 import json
 import re
+import tracemalloc
 from collections import Counter
 
 import pytest
@@ -221,6 +223,62 @@ def test_a_test_split_without_references_is_made_anew(tmp_path):
     assert everything(task) == sorted(LAW)
 
 
+def test_members_of_a_mapping_are_meant_before_columns_of_their_names(tmp_path):
+    rows = [{"id": str(n), "translation": {"en": source_, "id": target}} for n, (source_, target) in enumerate(LAW)]
+    path = save(tmp_path, train=rows)
+    for options in (
+        {},
+        {"columns": {"id": "translation.id", "en": "en"}},
+        {"where": {"id": [str(n) for n in range(40)]}},
+    ):
+        assert everything(
+            source(path, "translation_hub", name="law", direction="en-id", **options).load("law")
+        ) == sorted(LAW)
+    numbered = source(path, "translation_hub", name="law", direction="en-id", columns={"id": "id"}).load("law")
+    assert {target for _, target in everything(numbered)} == {str(n) for n in range(40)}
+
+
+def test_a_language_that_two_mappings_have_has_to_be_named(tmp_path):
+    rows = [{"raw": {"en": "x", "de": "y"}, "clean": {"en": source_, "de": target}} for source_, target in LAW]
+    path = save(tmp_path, train=rows)
+    with pytest.raises(
+        StreamError, match=r"no column for the language 'en', but 'raw.en', 'raw.de', .*columns=\{en: NAME\}\.$"
+    ):
+        source(path, "translation_hub").task_names  # noqa: B018
+    columns = {"en": "clean.en", "de": "clean.de"}
+    assert everything(source(path, "translation_hub", name="law", columns=columns).load("law")) == sorted(LAW)
+
+
+def test_a_test_split_without_a_column_of_references_is_made_anew(tmp_path):
+    rows = [{"en": source_, "de": target} for source_, target in LAW]
+    hidden = [{"en": source_} for source_, _ in GAME]
+    path = save(tmp_path, train=rows, test=hidden)
+    for columns in (None, {"de": "de"}):
+        task = source(path, "translation_hub", name="law", columns=columns).load("law")
+        assert task.info["splits"]["made"] == {"dev": 0.1, "test": 0.25}
+        assert everything(task) == sorted(LAW)
+    path = save(tmp_path / "other", train=rows, test=[{"number": 1}])
+    with pytest.raises(StreamError, match=r"\[test\] has no column for the language 'en', but 'number'"):
+        source(path, "translation_hub").task_names  # noqa: B018
+
+
+def test_a_large_corpus_is_held_once(write):
+    """Texts and pairs, but no keys as long as the texts, no pair that a filter drops, and no pickled copy."""
+    pairs = [
+        (f"the house number {n} stands on a hill", f"das Haus Nummer {n} steht auf einem Berg") for n in range(4000)
+    ]
+    path = write("large.tmx", tmx(pairs))
+    source(path).load("large")  # all modules are there
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        source(path).load("large")
+        assert tracemalloc.get_traced_memory()[1] - before < 800 * len(pairs)
+    finally:
+        tracemalloc.stop()
+
+
 def test_filters_report_what_they_drop_by_domain(write):
     write("mt/law/test.tsv", tsv([("same", "same"), ("", "leer"), ("Article 0 applies", "Neu")]))
     path = write("mt/law/train.tsv", tsv([*LAW, LAW[3], ("OK", "ok"), ("", "x"), ("word " * 101, "Wort " * 101)]))
@@ -261,6 +319,10 @@ REFUSED = {
         "no column for the language 'de', but 'en', 'fr'; name it with stream.columns",
     ),
     "no header": ({"a.tsv": tsv(LAW, "")}, r"with stream\.header=\[\.\.\.\] where the first line is a pair already"),
+    "no column of a kind that has names": (
+        {"a.jsonl": '{"en": "x", "fr": "y"}\n'},
+        r"but 'en', 'fr'; name it with stream.columns=\{de: NAME\}\.$",
+    ),
     "numbers": ({"a.jsonl": '{"en": 1, "de": "x"}\n'}, "expected text in the column 'en', found int"),
     "two trains": (
         {"train.tsv": tsv(LAW), "train.old.tsv": tsv(LAW)},
@@ -310,6 +372,25 @@ def test_bad_options():
             build_source({"kind": "translation", **options})
     with pytest.raises(StreamError, match="was given no data; set its key 'path'"):
         build_source({"kind": "translation"}).task_names  # noqa: B018
+
+
+def test_a_wrong_type_of_property_is_answered_with_those_there_are(write):
+    path = write("memory.tmx", tmx(LAW, "law"))
+    with pytest.raises(
+        StreamError, match=r"no translation unit has a property of type 'subject'.* the types domain; corr"
+    ):
+        source(path, "translation_table", domain="subject").task_names  # noqa: B018
+    with pytest.raises(StreamError, match="of type 'subject'; units have none; correct the domain"):
+        source(write("bare.tmx", tmx(LAW)), "translation_table", domain="subject").task_names  # noqa: B018
+
+
+def test_norwegian_without_quotes_is_explained(write):
+    hint = 'put the language "no" in quotes, which YAML else reads as false'
+    path = write("a.tsv", tsv(LAW, "en\tx\n"))
+    with pytest.raises(StreamError, match=hint):
+        source(path, direction="en-no", columns={False: "x"})
+    with pytest.raises(StreamError, match=hint):
+        source(path, direction="en-no", header=["en", False]).load("a")
 
 
 def made(rows):

@@ -190,6 +190,17 @@ def test_what_is_kept_obeys_every_limit(train, options):
         ("Γειά", "el", 1.0),
         ("x", "toy", None),
         ("aя", "en", 0.5),
+        ("コーヒー", "ja", 1.0),
+        ("ｴﾗｰ", "ja", 1.0),
+        ("人々", "zh", 1.0),
+        ("ＵＳＢメモリー", "ja", 4 / 7),
+        ("Ｗｅｂ", "en", 1.0),
+        ("ﾡ", "ko", 1.0),
+        ("Ўзбек", "uz_Cyrl", 1.0),
+        ("Ўзбек", "uz", 0.0),
+        ("Srpski", "sr-Latn-RS", 1.0),
+        ("Srpski", "sr", None),
+        ("ᏣᎳᎩ", "chr_Cher", None),
     ],
 )
 def test_share_of_a_script(text, language, share):
