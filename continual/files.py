@@ -12,13 +12,14 @@ from typing import Any
 
 from continual.errors import StorageError
 
-_REMEDIES = {
+REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
     errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
     errno.EFBIG: "the limit on file sizes was reached; raise it (ulimit -f) and run the same command again",
     errno.EROFS: "the file system is read-only; choose another folder",
     errno.EACCES: "permission was denied; choose a folder that you may write to",
 }
+"""What to do about the refusals of a disk, by their error numbers."""
 
 
 @contextlib.contextmanager
@@ -27,7 +28,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        remedy = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
+        remedy = REMEDIES.get(error.errno or 0, error.strerror or str(error))
         raise StorageError(f"Could not write {path}: {remedy}.") from error
     except Exception as error:
         # safetensors reports I/O trouble with an exception of its own, tokenizers with a bare one, and both give the

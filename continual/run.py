@@ -158,13 +158,8 @@ class _Execution:
         status = "failed"
         skipped = [f"Task {name} was left out: {reason}" for name, reason in self.stream.skipped.items()]
         self.results.reading += [note for note in skipped if note not in self.results.reading]
-        self.results.tracking_id = self.tracker.start(
-            self.results.run, self.config.resolved, self.config.to_yaml(), {"stream": self.stream.name}
-        )
-        self._write_state()  # with the tracker's id, so that a run killed early is not logged twice
-        if 0 < self.results.learned < len(self.stream):
-            self._report(finished=False)  # it may have been, before tasks were added
         try:
+            self._begin()
             with self.progress.running(self.stream.name, list(self.stream.names), self.results.learned):
                 for task in self.stream.remaining():
                     self._one_task(task)
@@ -177,6 +172,15 @@ class _Execution:
         finally:
             self.tracker.finish(status)
         return self.results
+
+    def _begin(self) -> None:
+        """The run is known to the tracker and on disk."""
+        self.results.tracking_id = self.tracker.start(
+            self.results.run, self.config.resolved, self.config.to_yaml(), {"stream": self.stream.name}
+        )
+        self._write_state()  # with the tracker's id, so that a run killed early is not logged twice
+        if 0 < self.results.learned < len(self.stream):
+            self._report(finished=False)  # it may have been, before tasks were added
 
     def _one_task(self, task: "Task") -> None:
         """Learns and assesses one task; whatever is interrupted here is done again the same way."""

@@ -18,7 +18,10 @@ from benchmarks.tables import (
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-NAMES = ("comparison", "grid", "growth", "methods", "performance", "pretraining", "scaling", "students", "translation")
+NAMES = (
+    *("comparison", "grid", "growth", "methods", "performance", "pheme", "pretraining", "scaling", "students"),
+    "translation",
+)
 PAGES = [ROOT / "README.md", *(DOCS / f"{name}.md" for name in NAMES)]
 FIGURE = DOCS / "figures" / "performance.svg"
 

@@ -17,7 +17,7 @@ def pheme() -> str:
         rows.append([f"`{method}`", with_interval(mean["aware_interval"]), *numbers, f"{mean['seconds'] / 60:.1f}"])
     about = (
         f"`CONTINUAL_DATA=... python -m benchmarks.pheme --methods {','.join(value['means'])}`, "
-        "[result](benchmarks/results/pheme.json), [what limits it](docs/pheme.md)."
+        "[result](../benchmarks/results/pheme.json)."
     )
     return markdown(heads, rows, about)
 
@@ -49,5 +49,5 @@ def transferability() -> str:
     if value is None:
         return NOT_YET
     rows = [[f"`{name}`", f"{mean['signed']:+.2f}", f"{mean['absolute']:+.2f}"] for name, mean in value["mean"].items()]
-    about = "`python -m benchmarks.transferability`, [result](benchmarks/results/transferability.json)."
+    about = "`python -m benchmarks.transferability`, [result](../benchmarks/results/transferability.json)."
     return markdown(("metric", "known similarity", "its absolute value"), rows, about)

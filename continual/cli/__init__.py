@@ -4,11 +4,12 @@ import sys
 
 import click
 
+from continual import __version__
 from continual.cli import compare, distil, grid, grow, listing, pool, predict, pretrain, runs, sweep, validate
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="continual-prompts", prog_name="continual")
+@click.version_option(__version__, prog_name="continual")
 def command() -> None:
     """Continual learning for streaming text tasks: a pool of soft prompts that forgets nothing.
 
@@ -56,9 +57,18 @@ def main() -> None:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
     except OSError as error:
+        if not _is_of_files(error):  # a connection, or a defect, which its traceback explains better
+            raise
         place, reason = error.filename or "a file", error.strerror or error
         click.echo(f"error: Could not use {place}: {reason}; check path, permissions and free space.", err=True)
         sys.exit(2)
+
+
+def _is_of_files(error: OSError) -> bool:
+    """Whether a path or a disk refused."""
+    from continual.files import REMEDIES
+
+    return error.filename is not None or error.errno in REMEDIES
 
 
 def _check_arguments(arguments: list[str]) -> None:

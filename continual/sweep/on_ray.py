@@ -159,8 +159,7 @@ def _connected(address: str | None) -> Iterator[Any]:
         import ray.exceptions
     except ImportError:
         raise ConfigError(
-            "Ray is not installed; install it with: python -m pip install 'continual-prompts[ray]', or use "
-            "--backend local."
+            "Ray is not installed; install it with: python -m pip install 'ray>=2.40,<3', or use --backend local."
         ) from None
     if ray.is_initialized():
         yield ray
