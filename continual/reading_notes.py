@@ -44,12 +44,11 @@ def reading_counts(task: "Task", encoder: "Encoder | None") -> dict[str, Any]:
         found["reading"]["overlapping_rows_dropped"] = overlaps
     if "dropped" in task.info:
         found["dropped"] = dict(task.info["dropped"])
-    if isinstance(encoder, TextToText):
-        if task.kind == TRANSLATION:
-            found |= {"cut": cut_pairs(task, encoder), "max_length": encoder.max_length}
-            found |= {"max_target": encoder.max_target}
-    elif encoder is not None and task.kind == CLASSIFICATION:
+    if encoder is not None and task.kind == CLASSIFICATION:
         found |= {"cut": cut_texts(task, encoder), "max_length": encoder.max_length}
+    elif isinstance(encoder, TextToText) and task.kind == TRANSLATION:
+        found |= {"cut": cut_pairs(task, encoder), "max_length": encoder.max_length}
+        found |= {"max_target": encoder.max_target}
     return found
 
 

@@ -158,5 +158,5 @@ class Translator:
 
     def _count(self, ids: Tensor) -> int:
         """Tokens up to the end of each target, [targets, longest]; what stands behind is padding."""
-        ends = (ids == self._backbone.tokenizer.eos_token_id).int()
+        ends = torch.isin(ids, torch.tensor(self._backbone.end_tokens, device=ids.device)).int()
         return int((ends.cumsum(1) - ends == 0).sum())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from continual.backbone.generation import Decoding
+from continual.backbone.generation import Decoding, searching
 from continual.backbone.injection import acting
 from continual.backbone.likelihood import IGNORED, target_log_probs
 from continual.backbone.parallel import Parallel, appended, moved_together
@@ -66,6 +66,10 @@ class Causal(TextToText):
                 "source; set a shorter one."
             )
         self.prefix = prefix  # now that it is known how much room there is
+
+    def exceeds(self, text: str, pair: str | None = None) -> bool:
+        """See `Encoder.exceeds`: what stands between source and target takes its part."""
+        return not self.fits(text if pair is None else f"{text}{self.between}{pair}")
 
     def _tokenize(self, first: list[str], second: list[str] | None) -> EncodedTexts:
         if second is not None:
@@ -132,11 +136,12 @@ class Causal(TextToText):
         hidden, visible, positions = self._prompted(ids, mask, steering)
         room = self.positions - int(mask.sum(1).max())
         with acting(READER, steering.repeat(decoding.beams).changes):
-            return self.model.generate(
+            return searching(self.model).generate(
                 inputs_embeds=hidden,
                 attention_mask=visible.long(),
                 position_ids=positions,
                 pad_token_id=self._filler,
+                eos_token_id=self.end_tokens or None,
                 **decoding.options(room),
             )
 

@@ -1,9 +1,26 @@
 """How a target is searched for."""
 
+import copy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from continual.errors import ConfigError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_KEPT = (
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+    "decoder_start_token_id",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "bad_words_ids",
+    "suppress_tokens",
+    "begin_suppress_tokens",
+)
+"""What a model's own settings of generation may decide: which tokens begin and end a target, and which are no text."""
 
 
 def _setting(default: float | bool, help: str) -> Any:
@@ -45,3 +62,27 @@ class Decoding:
         if self.beams > 1:
             options |= {"length_penalty": self.length_penalty, "early_stopping": self.early_stopping}
         return options
+
+
+def searching(model: "PreTrainedModel") -> "PreTrainedModel":
+    """A view of a model, with the same weights, that searches for targets by `Decoding` alone.
+
+    `generate` fills whatever it is not told from the model's `generation_config.json`, and that of BART, for one,
+    forbids to repeat three words and wants a least length. Such settings would decide translations without a word, and
+    without a trace in a backbone's fingerprint.
+    """
+    from transformers import GenerationConfig
+
+    view = copy.copy(model)
+    view.generation_config = GenerationConfig(**{name: getattr(model.generation_config, name) for name in _KEPT})
+    return view
+
+
+def end_tokens(model: "PreTrainedModel", end: int | None) -> list[int]:
+    """The tokens that end a target: the one that targets are taught to end with, and those that the model knows.
+
+    The two differ in chat models, whose `generation_config.json` names the end of a turn.
+    """
+    known = model.generation_config.eos_token_id
+    ends = {end, *(known if isinstance(known, list) else [known])}
+    return sorted(ends - {None})

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from continual.backbone.body import Body
-from continual.backbone.generation import Decoding
+from continual.backbone.generation import Decoding, searching
 from continual.backbone.injection import acting, install
 from continual.backbone.likelihood import IGNORED, target_log_probs
 from continual.backbone.parallel import Parallel
@@ -112,9 +112,10 @@ class Seq2Seq(TextToText):
         decoding = decoding or Decoding()
         states, visible = self.encode(self.below(ids, mask, steering.entry), mask, steering)
         with acting(_DECODER, steering.repeat(decoding.beams).decoder):
-            written = self.model.generate(
+            written = searching(self.model).generate(
                 encoder_outputs=BaseModelOutput(last_hidden_state=states),
                 attention_mask=visible.long(),
+                eos_token_id=self.end_tokens or None,
                 **decoding.options(self.positions - 1),
                 **self._start,
             )

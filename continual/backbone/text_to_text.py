@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from continual.backbone.body import Body
 from continual.backbone.encoder import SHORTEST, TRICKY, Encoder
-from continual.backbone.generation import Decoding
+from continual.backbone.generation import Decoding, end_tokens
 from continual.backbone.parallel import Parallel
 from continual.backbone.readers import Reader
 from continual.backbone.steering import UNSTEERED, Steering
@@ -129,10 +129,19 @@ class TextToText(Encoder, ABC):
         ids = self.tokenizer(whole, return_attention_mask=False, verbose=False)["input_ids"]
         return len(ids) <= self.source_room
 
+    def exceeds(self, text: str, pair: str | None = None) -> bool:
+        """See `Encoder.exceeds`: as a source, behind the prefix."""
+        return not self.fits(text) if pair is None else super().exceeds(f"{self.prefix}{text}", pair)
+
     @property
     def source_room(self) -> int:
         """How many tokens of a source are read, those that the tokenizer puts around it included."""
         return self.max_length
+
+    @property
+    def end_tokens(self) -> list[int]:
+        """The tokens that end what is written."""
+        return end_tokens(self.model, self.tokenizer.eos_token_id)
 
     def check_writing(self, steering: Steering) -> None:
         """Refuses a prompt under which nothing can be written.

@@ -1,11 +1,16 @@
 """Generative models without a prompt against Hugging Face's own forward pass and generation."""
 
+import copy
+import json
+import shutil
+
 import pytest
 import torch
 from generator_samples import ALL, encoded, example_batch, pair_logits
-from tiny_generators import CAUSAL, DEPTH, SEQ2SEQ, SOURCES, TARGETS
+from tiny_generators import CAUSAL, DEPTH, LANGUAGES, SEQ2SEQ, SOURCES, TARGETS
 
 from continual.backbone.generation import Decoding
+from continual.backbone.generators import causal, seq2seq
 from continual.backbone.likelihood import token_loss
 from continual.backbone.readout import Readout
 from continual.backbone.steering import UNSTEERED
@@ -100,6 +105,52 @@ def test_generation_equals_the_models_own(tiny_generator, family, decoding):
     assert torch.equal(written, expected)
     assert len({tuple(row) for row in written.tolist()}) > 1
     assert backbone.write(SOURCES, decoding, batch=2) == backbone.decoded(expected)
+
+
+@each_family
+def test_settings_of_generation_that_come_with_a_model_decide_nothing(
+    tiny_generator, tiny_generator_folder, family, tmp_path
+):
+    backbone = tiny_generator(family)
+    folder = shutil.copytree(tiny_generator_folder(family), tmp_path / family)
+    own = {"no_repeat_ngram_size": 1, "min_length": 9, "num_beams": 3, "length_penalty": 5.0, "repetition_penalty": 9.0}
+    config = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps(config | own | {"max_length": 3, "min_new_tokens": 9}))
+    languages = LANGUAGES if family == "mbart" else {}
+    told = (causal if family in CAUSAL else seq2seq)(path=str(folder), max_length=24, max_target=20, **languages)
+    assert told.model.generation_config.no_repeat_ngram_size == 1
+    assert told.fingerprint == backbone.fingerprint
+    for decoding in (Decoding(max_new_tokens=8), Decoding(beams=2, max_new_tokens=8)):
+        assert told.write(SOURCES, decoding) == backbone.write(SOURCES, decoding)
+    assert told.model.generation_config.min_length == 9, "what is saved with the model stays its own"
+
+
+@each_family
+def test_tokens_that_are_no_text_stay_forbidden(tiny_generator, family):
+    backbone = copied(tiny_generator(family))
+    ids, mask = encoded(backbone)
+    first = backbone.generate(ids, mask, Decoding(max_new_tokens=8))[:, 0].tolist()
+    backbone.model.generation_config.suppress_tokens = sorted(set(first))
+    again = backbone.generate(ids, mask, Decoding(max_new_tokens=8))[:, 0].tolist()
+    assert not set(again) & set(first)
+
+
+@pytest.mark.parametrize("family", CAUSAL)
+@pytest.mark.parametrize("beams", [1, 2])
+def test_writing_ends_with_the_token_that_is_taught_as_the_end_and_with_the_models_own(tiny_generator, family, beams):
+    backbone = copied(tiny_generator(family))
+    ids, mask = encoded(backbone)
+    decoding = Decoding(max_new_tokens=12)
+    taught, own = backbone.generate(ids, mask, decoding)[0, 1:3].tolist()
+    backbone.tokenizer = copy.deepcopy(backbone.tokenizer)
+    backbone.tokenizer.eos_token = backbone.tokenizer.convert_ids_to_tokens(taught)
+    backbone.model.generation_config.eos_token_id = [own]
+    assert backbone.end_tokens == sorted({taught, own})
+    written = backbone.generate(ids, mask, Decoding(beams=beams, max_new_tokens=12))
+    for row in written.tolist():
+        ends = [place for place, token in enumerate(row) if token in (taught, own)]
+        assert not ends or len(set(row[ends[0] + 1 :])) <= 1, "nothing but padding stands behind"
+    assert beams > 1 or written[0, 1] == taught
 
 
 @each_family
