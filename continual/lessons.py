@@ -194,5 +194,5 @@ class Lessons:
         sources = backbone.tokenize(list(split["text"]))
         pairs = backbone.parallel(sources, backbone.tokenize_targets(list(split["target"])))
         view = self.views.of(sources, readout=NO_READOUT)
-        read = view if pairs.texts is sources else self.views.of(pairs.texts, readout=NO_READOUT)
+        read = view if pairs.texts is sources else self.views.states(pairs.texts)
         return Pairs(view, read, pairs.targets)

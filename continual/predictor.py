@@ -74,7 +74,9 @@ class Predictor:
         view = self._fitting(view, first)
         read = self._rendered(view, first)
         chosen = torch.tensor([rows[place] for place in places])
-        for batch in by_length(view.texts.ids.lengths[chosen], CHUNK):
+        # Without a head each text is read once for every label.
+        size = CHUNK if first.head is not None else max(1, CHUNK // len(first.labels))
+        for batch in by_length(view.texts.ids.lengths[chosen], size):
             ready = [self._prompts[prompts[places[number]]] for number in batch]
             for number, logits in zip(batch.tolist(), self._answers(read, chosen[batch], ready), strict=True):
                 results[places[number]] = logits

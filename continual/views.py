@@ -40,3 +40,7 @@ class Views:
         """The view of texts; kept in the cache where they will be used again."""
         cache = self.cache if keep else FrozenCache(self.encoder, self.cache_mb)
         return cache.view(texts, self.entry, readout or self.readout)
+
+    def states(self, texts: EncodedTexts) -> FrozenView:
+        """A view of texts that will be used again, of which the states before the prompt's layer alone are known."""
+        return self.cache.view(texts, self.entry, Readout("none", terms=0), profiled=False)

@@ -51,7 +51,8 @@ class FrozenView:
         features: The readout's features without a prompt, [texts, features].
         terms: The different surface terms of each text; none where the readout leaves them out.
         profile: Two unit vectors of each text side by side, [texts, 2 * width]: of its states behind the last layer,
-            which tell what it says, and before the first, which tell in what words. Texts are routed by it.
+            which tell what it says, and before the first, which tell in what words. Texts are routed by it. Empty,
+            [0, 2 * width], where it was not asked for.
     """
 
     texts: EncodedTexts
@@ -96,17 +97,17 @@ class FrozenCache:
     def __init__(self, encoder: Encoder, limit_mb: float = 2048) -> None:
         self.encoder = encoder
         self.space = Space(limit_mb)
-        self._kept: OrderedDict[tuple[int, int, Readout], FrozenView] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, int, Readout, bool], FrozenView] = OrderedDict()
 
-    def view(self, texts: EncodedTexts, entry: int, readout: Readout) -> FrozenView:
-        """The frozen view of `texts` for prompts that enter before layer `entry`."""
+    def view(self, texts: EncodedTexts, entry: int, readout: Readout, profiled: bool = True) -> FrozenView:
+        """The frozen view of `texts` for prompts that enter before layer `entry`; see `freeze`."""
         # The view holds the texts, so their address stays theirs for as long as it is a key here.
-        key = (id(texts), entry, readout)
+        key = (id(texts), entry, readout, profiled)
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
         self.make_room(view_bytes(self.encoder, texts, readout))
-        self._kept[key] = freeze(self.encoder, texts, entry, readout, space=self.space)
+        self._kept[key] = freeze(self.encoder, texts, entry, readout, space=self.space, profiled=profiled)
         return self._kept[key]
 
     def make_room(self, size: int) -> None:
@@ -147,6 +148,7 @@ def freeze(
     readout: Readout,
     keep_states: bool = True,
     space: Space | None = None,
+    profiled: bool = True,
 ) -> FrozenView:
     """Runs the frozen model once over `texts` and takes states, features and profiles on the way.
 
@@ -157,20 +159,24 @@ def freeze(
         readout: What the features are made of.
         keep_states: Whether to keep those states; they are computed for each batch otherwise.
         space: Where the arrays are made; in memory by default.
+        profiled: Whether to make profiles. Without them, and with a readout of no layer, the model is run up to
+            `entry` alone.
     """
     space = space or Space(math.inf)
     lengths = texts.ids.lengths
     states = space.zeros(len(texts.ids.values) if keep_states else 0, encoder.width)
     features = space.zeros(len(texts), readout.width(encoder))
-    profile = space.zeros(len(texts), 2 * encoder.width)
+    profile = space.zeros(len(texts) if profiled else 0, 2 * encoder.width)
+    last = encoder.depth if profiled or readout.layers != "none" else entry
     said, worded = embedding_of(profile), profile[:, encoder.width :]
     source = ComputedStates(encoder, texts, layer=0)
     team = current_team()
     for rows in team.share(by_length(lengths, CHUNK)):
         hidden, mask = source.batch(rows)
-        worded[rows] = _unit(encoder.pool(hidden, mask))
+        if profiled:
+            worded[rows] = _unit(encoder.pool(hidden, mask))
         parts = []
-        for layer in range(encoder.depth + 1):
+        for layer in range(last + 1):
             if layer:
                 hidden = encoder.run(hidden, mask, start=layer - 1, stop=layer)
             if layer == entry and keep_states:
@@ -179,7 +185,8 @@ def freeze(
                 parts.append(readout.summarise(encoder, hidden, mask))
         if parts:
             features[rows] = torch.cat(parts, dim=1)
-        said[rows] = _unit(encoder.pool(hidden, mask))
+        if profiled:
+            said[rows] = _unit(encoder.pool(hidden, mask))
     kept: States = (
         KeptStates(Ragged(states, texts.ids.offsets)) if keep_states else ComputedStates(encoder, texts, entry)
     )

@@ -44,6 +44,18 @@ def test_kept_and_computed_states_agree(tiny_encoder, entry):
         assert not ours[~mask].any()
 
 
+@pytest.mark.parametrize("entry", range(DEPTH + 1))
+def test_a_view_of_states_alone_runs_no_layer_above_them(tiny_encoder, many, monkeypatch, entry):
+    encoder = tiny_encoder("bert")
+    texts = encoder.tokenize(many)
+    whole, stops, run = freeze(encoder, texts, entry, SEEN), [], encoder.run
+    monkeypatch.setattr(encoder, "run", lambda *given, **named: stops.append(named["stop"]) or run(*given, **named))
+    view = freeze(encoder, texts, entry, Readout("none", terms=0), profiled=False)
+    assert max(stops) == entry
+    assert torch.equal(view.states.batch(ALL)[0], whole.states.batch(ALL)[0])
+    assert (len(view), view.profile.shape, view.features.shape) == (len(many), (0, 2 * WIDTH), (len(many), 0))
+
+
 def test_views_without_texts(tiny_encoder):
     encoder = tiny_encoder("bert")
     view = freeze(encoder, EncodedTexts.empty(), 1, SEEN)
@@ -76,6 +88,7 @@ def test_the_same_texts_are_computed_once(tiny_encoder, many):
     assert cache.view(texts, 2, SEEN) is not view
     assert cache.view(texts, 1, Readout(layers="last")) is not view
     assert cache.view(encoder.tokenize(many), 1, SEEN) is not view
+    assert cache.view(texts, 1, SEEN, profiled=False) is not view
 
 
 def test_bits_are_the_same_whether_kept_dropped_or_never_kept(tiny_encoder, many):

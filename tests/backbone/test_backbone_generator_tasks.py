@@ -10,14 +10,17 @@ from tiny_generators import CAUSAL, SEQ2SEQ
 from torch.nn.functional import cross_entropy
 
 from continual import Learner, LearnerSettings
+from continual.backbone.frozen import freeze
 from continual.backbone.likelihood import token_loss
+from continual.backbone.states import CHUNK
 from continual.backbone.steering import Steering
 from continual.backbone.text_to_text import TextToText
 from continual.settings import TransferConfig
 from continual.training.config import TrainingConfig
+from continual.translator import NO_READOUT
 from continual.tuning import build_tuning
 from continual.tuning.base import Tuning
-from streams import SimulatedSource, StreamManager
+from streams import SimulatedSource, SimulatedTranslationSource, StreamManager
 
 each_family = pytest.mark.parametrize("family", ["t5", "llama"])
 
@@ -37,6 +40,43 @@ def test_the_usual_learner_classifies_on_a_generative_backbone(tiny_generator, f
         assert 0 <= learner.evaluate(task, told=False).accuracy <= 1
     again = Learner(tmp_path / "pool", backbone, settings)
     assert again.evaluate(task).accuracy == learner.evaluate(task).accuracy
+
+
+def test_a_batch_that_is_read_once_for_every_label_is_smaller(tiny_generator, tmp_path, monkeypatch):
+    settings = LearnerSettings(
+        answers="label",
+        tuning={"name": "deep", "layer": 1, "length": 2},
+        training=TrainingConfig(epochs=1, min_steps=0),
+    )
+    backbone = tiny_generator("t5")
+    learner = Learner(tmp_path / "pool", backbone, settings)
+    task = next(iter(StreamManager(SimulatedSource(train=12, dev=6, test=6))))
+    learner.learn(task)
+    read, score = [], backbone.label_log_probs
+
+    def counted(ids, mask, labels, *given, **named):
+        read.append(len(ids) * len(labels))
+        return score(ids, mask, labels, *given, **named)
+
+    monkeypatch.setattr(backbone, "label_log_probs", counted)
+    learner.predict([f"the soup number {number}" for number in range(80)], task=task.name)
+    assert max(read) <= CHUNK
+    assert sum(read) == 80 * len(task.labels)
+
+
+def test_source_and_target_are_read_up_to_the_prompt_alone(tiny_generator, tmp_path, monkeypatch):
+    """Keys go by the sources, so that only of these something is asked behind the last layer."""
+    backbone = tiny_generator("gpt2")
+    learner = Learner(tmp_path / "pool", backbone, LearnerSettings(tuning={"name": "deep", "layer": 1, "length": 2}))
+    task = next(iter(StreamManager(SimulatedTranslationSource(train=12, dev=6, test=6))))
+    stops, run = [], backbone.run
+    monkeypatch.setattr(backbone, "run", lambda *given, **named: stops.append(named["stop"]) or run(*given, **named))
+    train, _ = learner.lessons.material(task)
+    both = 2  # splits, of a batch each
+    assert sorted(stop for stop in stops if stop) == sorted(both * [*range(1, backbone.depth + 1), 1])
+    assert torch.equal(train.read.states.lengths, train.read.texts.ids.lengths)
+    expected = freeze(backbone, train.read.texts, 1, NO_READOUT).states.batch(torch.arange(12))
+    assert torch.equal(train.batch(torch.arange(12)).hidden, expected[0])
 
 
 @pytest.mark.parametrize("kind", ["input", "deep"])
