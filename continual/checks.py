@@ -13,6 +13,7 @@ from continual.methods.base import Method
 from continual.pool.prompt import PromptRecord
 from continual.storing import pairs_of
 from continual.tuning.base import Tuning
+from streams.translation_languages import find_language
 
 if TYPE_CHECKING:
     from continual.baselines.base import Baseline
@@ -115,6 +116,40 @@ def _check_kind(method: "Method | type[Method] | type[Baseline]", encoder: Encod
         raise LearningError(
             f"Task {task.name!r} is a translation, but the backbone {encoder.name!r} is an encoder, which writes "
             "nothing; choose one that does, such as backbone=translation-base or backbone=seq2seq, or another stream."
+        )
+    if task.kind == TRANSLATION:
+        check_direction(encoder, task)
+
+
+def check_direction(encoder: Encoder, task: "Task") -> None:
+    """Refuses a translation into the language that the backbone was pretrained to read.
+
+    A model that was made for both directions is told which by its prefix. Languages that it was not made for at all are
+    left alone: prompts may teach them.
+
+    Raises:
+        LearningError: That is so, and the model's record says it.
+    """
+    from continual.pretraining.translation.record import made_for
+    from continual.pretraining.translation.vocabulary import language_token
+
+    made = made_for(encoder.opening)
+    if made is None or not isinstance(encoder, TextToText):
+        return
+    asked = (task.info.get("source_language"), task.info.get("target_language"))
+    way = tuple(find_language(str(language), made.languages) for language in asked)
+    if None in way:
+        return
+    wanted = f"Task {task.name!r} is {'-'.join(way)}, but the backbone {encoder.name!r} was made for"
+    if way not in made.ways:
+        raise LearningError(
+            f"{wanted} {made.name}; choose stream.direction={made.name}, or make a model for it by `continual pretrain "
+            f"... direction={'-'.join(way)}`."
+        )
+    if made.is_told and language_token(way[1]) not in encoder.prefix:
+        raise LearningError(
+            f"{wanted} both directions, and its prefix {encoder.prefix!r} does not say which; set "
+            f"backbone.prefix='{language_token(way[1])} '."
         )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from continual.backbone.seq2seq import Seq2Seq
 
 FILE = "backbone.json"
-_FILES_OF_MODELS = ("*.safetensors", "*.bin", "*.json", "*.model", "*.txt", "*.gguf")
+_FILES_OF_MODELS = ("*.safetensors", "*.bin", "*.json", "*.model*", "*.spm", "*.txt", "*.jinja", "*.gguf")
 _TELLING = ("summary.json", "pretraining.json", "growth.json", FILE)
 """They tell of a model, with times, and decide nothing of it; what the last one says is among a backbone's options."""
 

@@ -6,7 +6,7 @@ import torch
 from continual.backbone import BACKBONES
 from continual.backbone.catalog import hub
 from continual.backbone.generators import causal, seq2seq
-from continual.backbone.kept import FILE, as_kept
+from continual.backbone.kept import FILE, as_kept, digest_of
 from continual.backbone.saving import save_backbone
 from continual.config import compose, from_file
 from continual.construction import construct_named
@@ -87,3 +87,13 @@ def test_a_damaged_record_is_refused(pooled_by_cls, content):
         compose("quickstart", [f"backbone={pooled_by_cls}"])
     file.unlink()
     assert hub(path=str(pooled_by_cls)).pooling == "mean"
+
+
+@pytest.mark.parametrize("name", ["source.spm", "tokenizer.model.v3", "chat_template.jinja", "spiece.model"])
+def test_every_file_that_decides_what_is_read_tells_models_apart(tmp_path, name):
+    found = []
+    for content in ("one", "other"):
+        (tmp_path / name).write_text(content)
+        found.append(digest_of(tmp_path))
+    (tmp_path / "README.md").write_text("about")
+    assert len({*found, digest_of(tmp_path)}) == 2
