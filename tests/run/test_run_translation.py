@@ -12,7 +12,7 @@ from run_samples import work
 from sacrebleu.metrics import BLEU, CHRF
 from test_run_resume import StopAfter, kill_often, numbers, tensors, workers  # noqa: F401  (a fixture)
 from tiny_generators import CAUSAL
-from translation_samples import DOMAINS, write_translation_config
+from translation_samples import DOMAINS, taught, write_translation_config
 
 from continual.backbone.generation import Decoding
 from continual.backbone.generators import seq2seq
@@ -29,16 +29,26 @@ from continual.results import Results
 from continual.run import Run
 from continual.training.checkpoint import NoCheckpoints
 from continual.training.watch import Silent
+from continual.translator import plain
 from streams import build_stream
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, tiny_generator_folder) -> Run:
+def model(tmp_path_factory, tiny_generator_folder) -> Path:
+    """The folder of a model that knows some words."""
+    return taught(tiny_generator_folder("marian"), tmp_path_factory.mktemp("taught") / "marian")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, model) -> Run:
     """An undisturbed run of PANDA."""
     root = tmp_path_factory.mktemp("translation")
-    config = compose(str(write_translation_config(root / "small.yaml", tiny_generator_folder("marian"))))
-    run = Run.create(root / "run", config)
+    config = write_translation_config(root / "small.yaml", model, decoding={"max_new_tokens": 20})
+    run = Run.create(root / "run", compose(str(config)))
     work(str(run.folder))
+    rows = load_summary(run.folder).aware.matrix
+    assert min(rows[0]) > 0, "BLEU of 0 would equal any other"
+    assert rows[0] != rows[-1]
     return run
 
 
@@ -64,11 +74,11 @@ def test_the_matrices_are_bleu_and_chrf_of_what_the_stored_prompts_write(finishe
     assert summary.per_task[0].chrf is not None
 
 
-def test_row_0_is_the_backbone_as_it_is(finished, tiny_generator):
-    summary, backbone = load_summary(finished.folder), tiny_generator("marian")
+def test_row_0_is_the_backbone_as_it_is(finished, model):
+    summary, backbone = load_summary(finished.folder), seq2seq(str(model), max_length=24, max_target=20)
     for place, name in enumerate(summary.tasks):
         test = stream_of(finished).task(name).test
-        written = backbone.write(list(test["text"]), Decoding(max_new_tokens=8))
+        written = plain(backbone, list(test["text"]), Decoding(max_new_tokens=20))  # long ones in pieces
         expected = BLEU().corpus_score(written, [list(test["target"])]).score / 100
         assert summary.aware.matrix[0][place] == summary.routed.matrix[0][place] == pytest.approx(expected)
 
