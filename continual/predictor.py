@@ -14,6 +14,7 @@ from continual.backbone.texts import by_length
 from continual.pool.prompt import Prompt
 from continual.pool.store import PromptPool
 from continual.prepared import Prepared, PreparedPrompts, entering
+from continual.stopping import may_stop
 from continual.training.label_model import label_scores
 from continual.tuning.base import final_states
 
@@ -50,6 +51,9 @@ class Predictor:
 
         Returns:
             For each text the logits over the labels of its prompt, [labels].
+
+        Raises:
+            Interrupted: A stop was asked for, see `continual.stopping`.
         """
         groups: dict[tuple[str, str], list[int]] = defaultdict(list)
         stepwise = self._encoder.stepwise
@@ -77,6 +81,7 @@ class Predictor:
         # Without a head each text is read once for every label.
         size = CHUNK if first.head is not None else max(1, CHUNK // len(first.labels))
         for batch in by_length(view.texts.ids.lengths[chosen], size):
+            may_stop()
             ready = [self._prompts[prompts[places[number]]] for number in batch]
             for number, logits in zip(batch.tolist(), self._answers(read, chosen[batch], ready), strict=True):
                 results[places[number]] = logits

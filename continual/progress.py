@@ -9,6 +9,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from continual.errors import Interrupted
+from continual.stopping import stopped_by
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,8 +40,8 @@ class Progress:
 
     @contextlib.contextmanager
     def running(self, stream: str, tasks: list[str], done: int) -> Iterator[None]:
-        """Shows the run until it ends; Ctrl-C then asks it to stop after the current step."""
-        with self._stop_on_signal(), self._drawn(stream, len(tasks), done):
+        """Shows the run until it ends; Ctrl-C then asks it to stop after the current step, or batch of texts."""
+        with self._stop_on_signal(), stopped_by(self.check), self._drawn(stream, len(tasks), done):
             yield
 
     def check(self) -> None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 ABOUT, CONFIG, REPORT = "run.json", "config.yaml", "report.html"
 MATRIX = "matrix.csv"
 _CHECKPOINT, _LOCK = "checkpoint", ".lock"
+_SECONDS_BETWEEN_SAVES = 10.0
+"""Of what was answered while tasks are assessed: a kill costs so much, and saving takes little beside it."""
 
 
 class Run:
@@ -165,7 +167,12 @@ class _Execution:
                     self._one_task(task)
             self._finish()
             status = "finished"
-        except (Interrupted, KeyboardInterrupt):
+        except Interrupted:
+            status = "interrupted"
+            self.participant.save()
+            self._write_state()
+            raise
+        except KeyboardInterrupt:  # may have struck while answers were noted, so that these are not saved
             status = "interrupted"
             self._write_state()
             raise
@@ -237,10 +244,13 @@ class _Execution:
         seen = [self.stream.task(name) for name in self.stream.names[:count]]
         if count == len(self.stream):
             self.participant.reread(seen)
-        scores = {}
+        scores, saved = {}, started
         for other in seen:
             self.progress.check()
             scores[other.name] = self.participant.scores(other, count)
+            if time.monotonic() - saved >= _SECONDS_BETWEEN_SAVES:
+                self.participant.save()
+                saved = time.monotonic()
         seconds = time.monotonic() - started
         self.results.digests[task.name] = test_digest(task)
         self.results.add(task, learned, scores, seconds, self.participant.prompts())

@@ -17,6 +17,7 @@ from continual.backbone.texts import EncodedTexts, by_length
 from continual.long_texts import pieces
 from continual.pool.store import PromptPool
 from continual.prepared import PreparedPrompts, entering
+from continual.stopping import may_stop
 
 UNTUNED = None
 """In place of a prompt's id: the backbone as it is."""
@@ -111,6 +112,9 @@ class Translator:
             texts: Which of them.
             prompts: For each of these the id of its prompt, or `UNTUNED`.
             view: What the frozen model makes of their pieces; not needed where no text has a prompt.
+
+        Raises:
+            Interrupted: A stop was asked for, see `continual.stopping`.
         """
         started = time.monotonic()
         rows = [(piece, place) for place, number in enumerate(texts) for piece in sources.of_text(number)]
@@ -123,6 +127,7 @@ class Translator:
             chosen = torch.tensor([rows[number][0] for number in numbers])
             fitting = self._fitting(view, prompts[rows[numbers[0]][1]])
             for batch in by_length(sources.pieces.ids.lengths[chosen], _WRITTEN_AT_ONCE):
+                may_stop()
                 places = [rows[numbers[number]][1] for number in batch.tolist()]
                 ids, mask, _ = sources.pieces.batch(chosen[batch], self._backbone.pad_token)
                 ids, mask = (tensor.to(self._backbone.model.device) for tensor in (ids, mask))

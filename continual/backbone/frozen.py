@@ -14,6 +14,7 @@ from continual.backbone.space import Space
 from continual.backbone.states import CHUNK, ComputedStates, KeptStates, States
 from continual.backbone.terms import no_terms, surface_terms
 from continual.backbone.texts import EncodedTexts, Ragged, by_length
+from continual.stopping import may_stop
 from continual.team import current_team
 
 
@@ -161,6 +162,9 @@ def freeze(
         space: Where the arrays are made; in memory by default.
         profiled: Whether to make profiles. Without them, and with a readout of no layer, the model is run up to
             `entry` alone.
+
+    Raises:
+        Interrupted: A stop was asked for, see `continual.stopping`.
     """
     space = space or Space(math.inf)
     lengths = texts.ids.lengths
@@ -172,6 +176,7 @@ def freeze(
     source = ComputedStates(encoder, texts, layer=0)
     team = current_team()
     for rows in team.share(by_length(lengths, CHUNK)):
+        may_stop()
         hidden, mask = source.batch(rows)
         if profiled:
             worded[rows] = _unit(encoder.pool(hidden, mask))

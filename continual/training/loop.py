@@ -3,7 +3,7 @@
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from continual.backbone.body import Perturbation
+from continual.errors import Interrupted
 from continual.team import current_team
 from continual.training.batches import Batches
 from continual.training.checkpoint import Checkpoints, NoCheckpoints
@@ -31,6 +32,13 @@ Penalty = Callable[[Trainable, Tensor], Tensor]
 """`(model, rows) -> loss` beside the objective, a scalar: what concerns the tensors themselves, or the frozen texts."""
 
 _SECONDS_BETWEEN_CHECKPOINTS = 2.0
+"""Between two epochs, times `Trainable.checkpoint_pace`."""
+
+_SECONDS_WITHIN_AN_EPOCH = 120.0
+"""After so long without a checkpoint one is made within an epoch: over many texts an epoch takes many minutes."""
+
+_STATE = ("epoch", "step", "seconds", "curve", "best_epoch", "losses")
+"""What a checkpoint keeps of a training beside tensors."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,7 @@ def fit(
         penalty: What is added to the objective; nothing by default.
 
     Raises:
-        Interrupted: The watcher was asked to stop. The last finished epoch that was saved is on disk.
+        Interrupted: The watcher was asked to stop. All steps that were taken are on disk.
     """
     training = Training(
         model,
@@ -120,7 +128,16 @@ def fit(
 class Training:
     """A training that is taken step by step; `fit` runs one from its start to its end.
 
-    The fields are the arguments of `fit`; the rest is the state between two epochs.
+    The fields are the arguments of `fit`; the rest is the state between two steps.
+
+    Attributes:
+        epoch: The epoch in work, or the last one.
+        step: Steps that were taken, in all epochs.
+        seconds: Wall time until the last checkpoint or the end, over all sessions.
+        curve: See `FitResult`.
+        best_epoch: The epoch whose weights were best so far.
+        losses: Those of the steps of the epoch in work; none between two epochs.
+        beginning: The generator's state at its beginning, from which its batches follow.
     """
 
     model: Trainable
@@ -138,6 +155,8 @@ class Training:
     seconds: float = 0.0
     curve: list[dict[str, Any]] = field(default_factory=list)
     best_epoch: int = 0
+    losses: list[float] = field(default_factory=list)
+    beginning: Tensor | None = None
 
     def __post_init__(self) -> None:
         self.team = current_team()
@@ -162,26 +181,60 @@ class Training:
         return FitResult(self.stage, self.step, self.seconds, self.best_epoch, self.curve, earlier)
 
     def _train(self) -> None:
-        saved = started = time.monotonic()
-        before = self.seconds
+        self._saved = self._counted = time.monotonic()
         if not self.curve:
             self._score(None)
-        while self.epoch < self.epochs and not self._out_of_patience():
-            self.epoch += 1
+        while self.losses or (self.epoch < self.epochs and not self._out_of_patience()):
             self._score(self._one_epoch())
-            now = time.monotonic()
-            self.seconds = before + now - started
-            if now - saved >= _SECONDS_BETWEEN_CHECKPOINTS * self.model.checkpoint_pace:
-                self._save(finished=False)
-                saved = now
+            self._count_time()
+            self._save_after(_SECONDS_BETWEEN_CHECKPOINTS * self.model.checkpoint_pace)
 
     def _one_epoch(self) -> float:
-        """One pass over the training texts; the mean loss."""
-        losses = []
-        for rows in self.train.shuffled(self.batch_size, self.generator):
-            losses.append(self.take_step(rows))
-            self.watcher.step(self.stage, self.step, losses[-1])
-        return sum(losses) / len(losses)
+        """One pass over the training texts, or what a checkpoint has left of one; the mean loss."""
+        for rows in self._batches_left():
+            self.losses.append(self.take_step(rows))
+            self._step_taken()
+        mean = sum(self.losses) / len(self.losses)
+        self.losses = []
+        return mean
+
+    def _batches_left(self) -> Iterator[Tensor]:
+        """The batches of a new epoch, or those that were not taken yet of the one in work.
+
+        They follow from the generator's state at the beginning of the epoch. Dropout and noise have drawn from it
+        since, and go on where they were.
+        """
+        now = self.generator.get_state()
+        if not self.losses:
+            self.epoch, self.beginning = self.epoch + 1, now
+        self.generator.set_state(self.beginning)
+        batches = self.train.shuffled(self.batch_size, self.generator)
+        for _ in self.losses:
+            next(batches)
+        self.generator.set_state(now)
+        return batches
+
+    def _step_taken(self) -> None:
+        """Tells the watcher of the last step, and saves it if the watcher asks to stop or the last save is long ago."""
+        try:
+            self.watcher.step(self.stage, self.step, self.losses[-1])
+        except Interrupted:
+            self._count_time()
+            self._save(finished=False)
+            raise
+        self._count_time()
+        self._save_after(_SECONDS_WITHIN_AN_EPOCH)
+
+    def _count_time(self) -> None:
+        now = time.monotonic()
+        self.seconds += now - self._counted
+        self._counted = now
+
+    def _save_after(self, seconds: float) -> None:
+        """A checkpoint, where the last one is so long ago."""
+        if self._counted - self._saved >= seconds:
+            self._save(finished=False)
+            self._saved = time.monotonic()
 
     def take_step(self, rows: Tensor) -> float:
         """One step of the optimiser on the training texts `rows`, [rows]; the loss before it."""
@@ -252,14 +305,14 @@ class Training:
 
     def _save(self, finished: bool) -> None:
         tensors = {"generator": self.generator.get_state()}
+        if self.losses:
+            tensors["beginning"] = self.beginning
         for kind, values in (("live", self.model.trained()), ("average", self.average), ("best", self.best)):
             tensors |= {f"{kind}/{name}": value for name, value in values.items()}
         for name, value in self.model.named_parameters():
             slots = self.optimiser.state.get(value, {})
             tensors |= {f"adam/{name}/{slot}": tensor for slot, tensor in slots.items()}
-        state = {key: getattr(self, key) for key in ("epoch", "step", "seconds", "curve", "best_epoch", "total")} | {
-            "finished": finished
-        }
+        state = {key: getattr(self, key) for key in (*_STATE, "total")} | {"finished": finished}
         self.checkpoints.save(self.stage, tensors, state)
 
     def _restore(self) -> bool:
@@ -268,8 +321,9 @@ class Training:
         if saved is None or saved[1]["total"] != self.total:
             return False
         tensors, state = saved
-        for key in ("epoch", "step", "seconds", "curve", "best_epoch"):
-            setattr(self, key, state[key])
+        for key in _STATE:
+            setattr(self, key, state.get(key, getattr(self, key)))
+        self.beginning = tensors.get("beginning")
         self.generator.set_state(tensors["generator"])
         self.average, self.best = _part(tensors, "average"), _part(tensors, "best")
         self.model.load(_part(tensors, "live"))

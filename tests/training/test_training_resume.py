@@ -7,7 +7,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from small_tasks import examples
+from tiny_generators import SOURCES, TARGETS
 
+from continual.baselines.translation.material import ParallelText
+from continual.baselines.translation.model import WholeModel
 from continual.errors import Interrupted, StorageError
 from continual.training import loop
 from continual.training.checkpoint import FolderCheckpoints, NoCheckpoints
@@ -96,9 +99,63 @@ def test_stopped_after_any_step(train, undisturbed, tmp_path, step):
     interrupt(train, checkpoints, step=step)
     watcher = Stop()
     check_same(train(FolderCheckpoints(tmp_path), watcher), undisturbed)
-    # Whole epochs before the interruption were not trained again.
-    done = (step - 1) // STEPS_PER_EPOCH * STEPS_PER_EPOCH
-    assert watcher.seen == list(range(done + 1, EPOCHS * STEPS_PER_EPOCH + 1))
+    assert watcher.seen == list(range(step + 1, EPOCHS * STEPS_PER_EPOCH + 1)), "no step is taken again"
+
+
+class Killed(BaseException):
+    """What nothing is saved for."""
+
+
+class Kill(Silent):
+    """Ends a training after some step as a kill does."""
+
+    def __init__(self, step: int):
+        self.at_step = step
+
+    def step(self, stage, number, loss):
+        if number == self.at_step:
+            raise Killed
+
+
+@pytest.mark.parametrize("step", [1, 4, 5, 7, 20])
+@pytest.mark.parametrize("settings", [{}, {"hype": "normal", "hype_scale": 0.1}], ids=str)
+def test_killed_after_any_step_of_an_epoch_that_is_saved_within(train, monkeypatch, tmp_path, step, settings):
+    """Dropout and noise draw from the generator that has shuffled the epoch."""
+    expected = train(**settings)
+    monkeypatch.setattr(loop, "_SECONDS_BETWEEN_CHECKPOINTS", 1e9)
+    monkeypatch.setattr(loop, "_SECONDS_WITHIN_AN_EPOCH", 0.0)
+    with pytest.raises(Killed):
+        train(FolderCheckpoints(tmp_path), Kill(step), **settings)
+    watcher = Stop()
+    check_same(train(FolderCheckpoints(tmp_path), watcher, **settings), expected)
+    assert watcher.seen[0] == step
+
+
+def test_remembered_pairs_that_join_each_batch_are_those_of_an_undisturbed_epoch(tiny_generator, monkeypatch, tmp_path):
+    """They are drawn from the same generator, between the batches."""
+    monkeypatch.setattr(loop, "_SECONDS_WITHIN_AN_EPOCH", 0.0)
+    backbone = tiny_generator("marian")
+    texts = ParallelText(backbone.parallel_texts(SOURCES * 3, TARGETS * 3), remembered=5)
+    config = TrainingConfig(epochs=2, min_steps=0, batch_size=3, average=0.0)
+
+    def run(checkpoints=None, watcher=None):
+        model, generator = WholeModel(backbone), torch.Generator().manual_seed(3)
+        result = loop.fit(model, texts, texts, config, generator, checkpoints=checkpoints, watcher=watcher)
+        return model.trained(), result
+
+    with pytest.raises(Killed):
+        run(FolderCheckpoints(tmp_path), Kill(3))
+    check_same(run(FolderCheckpoints(tmp_path)), run())
+
+
+def test_a_checkpoint_between_epochs_that_says_nothing_of_steps_within_is_taken_up(train, undisturbed, tmp_path):
+    checkpoints = FolderCheckpoints(tmp_path)
+    with pytest.raises(Killed):
+        train(checkpoints, Kill(11))
+    tensors, state = checkpoints.load("student")
+    assert state.pop("losses") == []
+    checkpoints.save("student", tensors, state)
+    check_same(train(checkpoints), undisturbed)
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 3, 5])
@@ -154,7 +211,8 @@ def test_a_checkpoint_of_other_settings_is_not_taken_up(train, undisturbed, tmp_
 def test_nothing_is_saved_between_epochs_that_follow_each_other_quickly(train, monkeypatch, tmp_path):
     monkeypatch.setattr(loop, "_SECONDS_BETWEEN_CHECKPOINTS", 60.0)
     checkpoints = FolderCheckpoints(tmp_path)
-    interrupt(train, checkpoints, step=18)
+    with pytest.raises(Killed):
+        train(checkpoints, Kill(18))
     assert checkpoints.load("student") is None
 
 
