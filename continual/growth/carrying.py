@@ -20,8 +20,8 @@ from continual.tuning.both import named_for_decoder, split_stacks
 
 LAST_NORM = (
     "A prompt that trains the norms of a decoder whose last one stands before the head (Marian) cannot be carried over "
-    "to a wider backbone, where that norm makes up for what the head cannot; use tuning.decoder={name: lora}, or "
-    "growth.width=0."
+    "to a wider backbone, where that norm makes up for what the head cannot; learn with tuning.decoder={name: lora}, "
+    "or grow in depth alone."
 )
 
 Spec = dict[str, Any]
@@ -51,7 +51,7 @@ def carried_tuning(spec: Mapping[str, Any], tensors: Tensors, plan: GrowthMap) -
     if name not in CARRIERS:
         raise LearningError(
             f"A prompt of tuning={name} cannot be carried over to a grown backbone, expected one of "
-            f"{', '.join([*CARRIERS, *COMPOSED])}; use another method, or growth.when=never."
+            f"{', '.join([*CARRIERS, *COMPOSED])}; learn with another one, or do without growth."
         )
     return carried_spec(spec, plan), {
         key: value.contiguous() for key, value in CARRIERS[name](spec, tensors, plan).items()
@@ -140,8 +140,8 @@ def _compacter(spec: Spec, tensors: Tensors, plan: GrowthMap) -> dict[str, Tenso
     wide = plan.residual
     if not wide.even:
         raise LearningError(
-            f"A prompt of tuning={spec['name']} keeps its form only where every unit is copied equally often, as "
-            "growth.how=exact does; use that, or growth.width=0."
+            f"A prompt of tuning={spec['name']} keeps its form only where every unit is copied equally often, as exact "
+            "growth does; grow exactly, or in depth alone."
         )
     n = spec["phm_dim"]
     fast = Copies.spread(wide.old // n, len(wide) // n)

@@ -1,31 +1,39 @@
 """Growing a model, or the pool of a run, outside a stream: what `continual grow` does."""
 
+import contextlib
+import glob
+import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from filelock import FileLock, Timeout
 from torch import nn
 
 from continual.backbone.kept import keep_opening, kept_opening, opening
 from continual.backbone.saving import save_backbone, save_model
 from continual.errors import BackboneError, PoolError
-from continual.files import new_folder, read_json
-from continual.growth.change import difference
+from continual.files import new_folder, read_json, storage_errors
+from continual.growth.change import Difference, difference
 from continual.growth.expansion import Expansion
 from continual.growth.generations import MODEL, POOL
 from continual.growth.lineage import BACKBONE, Lineage
 from continual.growth.maps import GrowthMap
-from continual.growth.models import grown_encoder, load_like
+from continual.growth.models import grown_encoder, load_like, without_pooler
 from continual.growth.pools import carry_pool
 from continual.growth.sizes import Amount
-from continual.growth.weights import grown, plan, sizes_of
+from continual.growth.weights import check_growable, grown, plan, sizes_of
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
+Refusal = type[BackboneError] | type[PoolError]
+
 _TAKEN = "{} exists already; give a new folder."
+_CHANGE = 1e-4
+"""The largest change of an exact growth, as a part of the largest output: more than rounding and epsilons make."""
 
 
 def grow_model(source: str, out: Path, expansion: Expansion, amount: Amount, seed: int) -> dict[str, Any]:
@@ -42,7 +50,7 @@ def grow_model(source: str, out: Path, expansion: Expansion, amount: Amount, see
         What was done: sizes, parameters, and how much the outputs have changed.
 
     Raises:
-        BackboneError: There is no such model, it cannot grow, or `out` exists.
+        BackboneError: There is no such model, it cannot grow or not exactly, or `out` exists or is being made.
         ConfigError: The expansion cannot make a model of that size.
     """
     from continual.pretraining.lifelong.memory import copy_memory
@@ -51,19 +59,17 @@ def grow_model(source: str, out: Path, expansion: Expansion, amount: Amount, see
     _require_free(out, BackboneError)
     model, tokenizer, name, how = _opened(source)
     chosen = plan(model, expansion, amount, seed)
-    larger = grown(model, chosen, expansion.noise, seed)
-    facts = _facts(model, larger, expansion, amount, seed) | _difference(model, larger, tokenizer, chosen)
-    origin = facts | {"seconds": time.monotonic() - started}
-    lineage = Lineage(_digest(model), name, _digest(larger), f"{name}+", chosen, origin)
-    try:
-        with new_folder(out) as temporary:
-            save_model(larger, tokenizer, temporary)
-            copy_memory(Path(source), temporary)  # tokens and prompts mean to the grown model what they meant
-            if how is not None:
-                keep_opening(how, temporary)
-            lineage.write(temporary)
-    except FileExistsError:
-        raise BackboneError(_TAKEN.format(out)) from None
+    with _new(out, BackboneError) as temporary:
+        larger = grown(model, chosen, expansion.noise, seed)
+        change = _change(model, larger, tokenizer, chosen, expansion)
+        facts = _facts(model, larger, expansion, amount, seed) | {"change": vars(change)}
+        origin = facts | {"seconds": time.monotonic() - started}
+        lineage = Lineage(_digest(model), name, _digest(larger), f"{name}+", chosen, origin)
+        save_model(larger, tokenizer, temporary)
+        copy_memory(Path(source), temporary)  # tokens and prompts mean to the grown model what they meant
+        if how is not None:
+            keep_opening(how, temporary)
+        lineage.write(temporary)
     return origin | {"folder": str(out)}
 
 
@@ -73,7 +79,7 @@ def grow_pool(source: Path, out: Path, expansion: Expansion, amount: Amount, see
     The source stays as it is. Arguments and errors are those of `grow_model`; besides:
 
     Raises:
-        PoolError: There is no pool, its backbone cannot be told, or `out` exists.
+        PoolError: There is no pool, its backbone cannot be told, or `out` exists or is being made.
         LearningError: A prompt is of a kind that cannot be carried over.
     """
     from continual.deployment import open_learner
@@ -82,27 +88,50 @@ def grow_pool(source: Path, out: Path, expansion: Expansion, amount: Amount, see
     _require_free(out, PoolError)
     learner = open_learner(source)
     old = learner.encoder
-    new, chosen = grown_encoder(old, expansion, amount, seed)
-    facts = _facts(old.model, new.model, expansion, amount, seed)
-    facts |= _difference(old.model, new.model, old.tokenizer, chosen) | {"prompts": len(learner.pool)}
-    facts |= {BACKBONE: opening(new)}
-    try:
-        with new_folder(out) as temporary:
-            save_backbone(new, temporary / MODEL)
-            loaded = load_like(old, temporary / MODEL, new.name)
-            origin = facts | {"seconds": time.monotonic() - started}
-            lineage = Lineage(old.fingerprint, old.name, loaded.fingerprint, new.name, chosen, origin)
-            lineage.write(temporary / MODEL)
-            carry_pool(learner.pool, temporary / POOL, loaded, lineage)
-    except FileExistsError:
-        raise PoolError(_TAKEN.format(out)) from None
+    check_growable(old.model, expansion, amount)
+    with _new(out, PoolError) as temporary:
+        new, chosen = grown_encoder(old, expansion, amount, seed)
+        change = _change(old.model, new.model, old.tokenizer, chosen, expansion)
+        facts = _facts(old.model, new.model, expansion, amount, seed) | {"change": vars(change)}
+        facts |= {"prompts": len(learner.pool), BACKBONE: opening(new)}
+        save_backbone(new, temporary / MODEL)
+        loaded = load_like(old, temporary / MODEL, new.name)
+        origin = facts | {"seconds": time.monotonic() - started}
+        lineage = Lineage(old.fingerprint, old.name, loaded.fingerprint, new.name, chosen, origin)
+        lineage.write(temporary / MODEL)
+        carry_pool(learner.pool, temporary / POOL, loaded, lineage)
     return origin | {"folder": str(out)}
 
 
-def _require_free(out: Path, error: type[BackboneError] | type[PoolError]) -> None:
-    """Refuses at once what `new_folder` would refuse when all is computed."""
+def _require_free(out: Path, error: Refusal) -> None:
+    """Refuses at once what `_new` would refuse when all is computed."""
     if out.exists():
         raise error(_TAKEN.format(out))
+
+
+@contextlib.contextmanager
+def _new(out: Path, error: Refusal) -> Iterator[Path]:
+    """A folder that becomes `out` when it is whole. Nobody else makes it meanwhile, and what was killed has gone.
+
+    Raises:
+        BackboneError, PoolError: `out` exists, or is being made.
+    """
+    with storage_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out.parent / f".{out.name}.lock")  # it stays, as those of other locks: who waits has it open
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise error(f"{out} is being made by another process; wait for it, or give another folder.") from None
+    try:
+        for leftover in out.parent.glob(f".{glob.escape(out.name)}.*.tmp"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        with new_folder(out) as temporary:
+            yield temporary
+    except FileExistsError:
+        raise error(_TAKEN.format(out)) from None
+    finally:
+        lock.release()
 
 
 def _facts(old: nn.Module, new: nn.Module, expansion: Expansion, amount: Amount, seed: int) -> dict[str, Any]:
@@ -116,10 +145,22 @@ def _facts(old: nn.Module, new: nn.Module, expansion: Expansion, amount: Amount,
     }
 
 
-def _difference(
-    old: nn.Module, new: nn.Module, tokenizer: "PreTrainedTokenizerBase", chosen: GrowthMap
-) -> dict[str, Any]:
-    return {"change": vars(difference(old, new, tokenizer, chosen))}
+def _change(
+    old: nn.Module, new: nn.Module, tokenizer: "PreTrainedTokenizerBase", chosen: GrowthMap, expansion: Expansion
+) -> Difference:
+    """How far growth has changed what is computed.
+
+    Raises:
+        BackboneError: It has, though the expansion promises that it does not.
+    """
+    found = difference(old, new, tokenizer, chosen)
+    if expansion.exact and not found.largest <= _CHANGE * found.scale:
+        raise BackboneError(
+            f"The {found.what} of the grown model differ by {found.largest:.1e}, of at most {found.scale:.1e}, but "
+            f"exact growth changes no more than {_CHANGE:.0e} of that: something is not what growing a "
+            f"{old.config.model_type} takes it for; grow another model, or by elle."
+        )
+    return found
 
 
 def _parameters(model: nn.Module) -> int:
@@ -149,7 +190,7 @@ def _opened(source: str) -> "tuple[nn.Module, PreTrainedTokenizerBase, str, dict
     chosen: list[str] = []
 
     def options_of(config: "PretrainedConfig") -> Mapping[str, Any]:
-        return {} if chosen[0] != "AutoModel" or _has_pooler(where) else _without_pooler(config)
+        return {} if chosen[0] != "AutoModel" or _has_pooler(where) else without_pooler(config)
 
     chosen.append(_auto_class(where))
     model, tokenizer = load(where, chosen[0], options_of)
@@ -200,12 +241,3 @@ def _weight_names(where: str) -> Iterable[str]:
             return list(file.keys())
     path = path_of("pytorch_model.bin")
     return torch.load(path, map_location="meta", weights_only=True) if path else ()
-
-
-def _without_pooler(config: "PretrainedConfig") -> Mapping[str, Any]:
-    import inspect
-
-    from transformers import MODEL_MAPPING
-
-    known = type(config) in MODEL_MAPPING and inspect.signature(MODEL_MAPPING[type(config)]).parameters
-    return {"add_pooling_layer": False} if known and "add_pooling_layer" in known else {}

@@ -34,8 +34,8 @@ def _attention(spec: dict[str, Any], tensors: Tensors, plan: GrowthMap) -> Carri
     wide = plan.residual
     if spec["base"]["name"] == "deep" and not wide.unchanged:
         raise LearningError(
-            "ATTEMPT compares texts with prefixes unit by unit, and heads are copied otherwise than states; use "
-            "tuning=late or tuning=input, or growth.width=0."
+            "ATTEMPT compares texts with prefixes unit by unit, and heads are copied otherwise than states; learn with "
+            "tuning=late or tuning=input, or grow in depth alone."
         )
     changed = carried_spec(spec, plan)
     if spec["temperature"] is not None:
@@ -73,7 +73,7 @@ def _require_even(spec: Mapping[str, Any], plan: GrowthMap) -> None:
     if not plan.residual.even:
         raise LearningError(
             f"A prompt of the composition {spec['name']!r} keeps its meaning only where every unit is copied equally "
-            "often, as growth.how=exact does; use that, or growth.width=0."
+            "often, as exact growth does; grow exactly, or in depth alone."
         )
 
 

@@ -54,6 +54,7 @@ class GrowthConfig:
         object.__setattr__(self, "at", _numbers(self.at))
         if self.when == "schedule" and not self.at:
             raise ConfigError("growth.when=schedule needs growth.at, such as growth.at=[3]; add it.")
+        self._check_unread()
         self._check_numbers()
         if self.when == "schedule" and len(self.at) > self.most:
             raise ConfigError(
@@ -66,6 +67,19 @@ class GrowthConfig:
             raise ConfigError(f"growth.keep is {self.keep}, expected a number in [0, 1].")
         if self.active:
             Amount(self.layers, self.width, self.inner)
+
+    def _check_unread(self) -> None:
+        """Refuses what the chosen occasion or expansion would not read."""
+        if self.at and self.when != "schedule":
+            raise ConfigError(
+                f"growth.at belongs to growth.when=schedule, which is {self.when}; set that, or leave growth.at out."
+            )
+        for name in ("noise", "recovery"):
+            default = type(self).__dataclass_fields__[name].default
+            if self.how == "exact" and getattr(self, name) != default:
+                raise ConfigError(
+                    f"growth.{name} belongs to growth.how=elle, which is exact; set that, or leave growth.{name} out."
+                )
 
     def _check_numbers(self) -> None:
         for name in ("most", "memory", "batch_size", "probe_rank", "probe_epochs"):

@@ -20,11 +20,13 @@ class Exact(Expansion):
 
     Width: mean, variance and mean square over units stay what they are if every unit is replicated equally often, so
     states grow by whole multiples. Feed-forward units, whose activations no norm sees, may grow by any number. What
-    reads replicas divides its weight among them, and not equally: from 3/4 to 5/4 of an equal share. The sum stays, so
-    the function does; the gradients of replicas differ, so that they can learn different things.
+    reads replicas divides each weight among them, and not equally: from 3/4 to 5/4 of an equal share, and which replica
+    gets more is drawn for each line of weights. The sum stays, so the function does; the gradients of replicas differ
+    in direction, so that they learn different things.
     """
 
     name = "exact"
+    exact: ClassVar[bool] = True
     identity: ClassVar[bool] = True
     tilt: ClassVar[float] = 0.25
 

@@ -16,11 +16,14 @@ class Expansion(ABC):
 
     name: ClassVar[str]
 
+    exact: ClassVar[bool] = False
+    """Whether a grown model computes what it did, up to rounding; `continual grow` refuses one that does not."""
+
     identity: ClassVar[bool]
     """Whether added layers begin as the identity; otherwise they compute what their originals compute."""
 
     tilt: ClassVar[float] = 0.0
-    """How unequally copies share the weights that read their kind; equal copies would learn the same for ever."""
+    """How unequally copies share each weight that reads their kind; equal copies would learn the same for ever."""
 
     noise: float = 0.0
     """Deviation of what is added to the weights that read replicated units, on the replicas alone."""

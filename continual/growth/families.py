@@ -292,7 +292,7 @@ def _llama_sizes(config: Any) -> Sizes:
     heads, keys = config.num_attention_heads, config.num_key_value_heads
     head = getattr(config, "head_dim", None) or config.hidden_size // heads
     stack = StackSizes(config.num_hidden_layers, heads, keys, config.intermediate_size)
-    return Sizes(config.hidden_size, head, {READER: stack}, bound=False)
+    return Sizes(config.hidden_size, head, {READER: stack}, bound=False, divided=True)
 
 
 def _llama_resized(sizes: Sizes) -> dict[str, Any]:
@@ -303,6 +303,8 @@ def _llama_resized(sizes: Sizes) -> dict[str, Any]:
 FAMILIES: dict[str, Callable[[], Family]] = {
     "bert": _bert,
     "roberta": _bert,
+    "xlm-roberta": _bert,
+    "camembert": _bert,
     "mpnet": _mpnet,
     "marian": _marian,
     "t5": _t5,
@@ -321,7 +323,7 @@ def family_of(model: nn.Module) -> Family:
     name = model.config.model_type
     if name not in FAMILIES:
         raise BackboneError(
-            f"A model of family {name!r} cannot grow, expected one of {', '.join(FAMILIES)}; choose such a backbone, "
-            "or growth.when=never."
+            f"A model of family {name!r} cannot grow, expected one of {', '.join(FAMILIES)}; choose such a model, or "
+            "do without growth."
         )
     return FAMILIES[name]()

@@ -173,7 +173,7 @@ class GrowthMap:
         residual: Of the units of hidden states; one map for the whole network.
         stacks: The layers, by `READER` and `DECODER`.
         identity: Whether added layers begin as the identity.
-        tilt: How unequally copies share the weights that read their kind, see `Copies.tilted`.
+        tilt: How unequally copies share each weight that reads their kind, see `Copies.tilted`.
     """
 
     how: str

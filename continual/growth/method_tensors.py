@@ -16,8 +16,8 @@ from continual.tuning.composed.base import of_part, part
 from continual.tuning.composed.generated import EMBEDDING, NETWORK, SHARED, START
 
 ONE_NETWORK = (
-    "CPT-RD's network writes the prefixes of all layers, whose heads are copied differently; use growth.how=exact, "
-    "tuning=late or growth.width=0."
+    "CPT-RD's network writes the prefixes of all layers, whose heads are copied differently; grow exactly or in depth "
+    "alone, or learn with tuning=late."
 )
 
 Spec = Mapping[str, Any]
@@ -41,7 +41,7 @@ def carried_kept(prompt: str, spec: Spec, kept: Tensors, plan: GrowthMap) -> dic
         if name not in _CLASSIFIER:
             raise LearningError(
                 f"The prompt {prompt!r} holds the tensor {name!r} of its method, which cannot be carried over to a "
-                "grown backbone; use another method, or growth.when=never."
+                "grown backbone; learn with another method, or do without growth."
             )
     return {name: _CLASSIFIER[name](value, plan) for name, value in kept.items()}
 

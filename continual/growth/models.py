@@ -1,8 +1,9 @@
 """Backbones around grown models: made in memory, saved as ordinary Hugging Face folders, loaded again."""
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -14,6 +15,9 @@ from continual.growth.expansion import Expansion
 from continual.growth.maps import GrowthMap
 from continual.growth.sizes import Amount
 from continual.growth.weights import grown, plan
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 
 def grown_encoder(encoder: Encoder, expansion: Expansion, amount: Amount, seed: int) -> tuple[Encoder, GrowthMap]:
@@ -44,7 +48,6 @@ def load_like(like: Encoder, folder: Path, name: str) -> Encoder:
     """
     auto, options = _loading(like)
     model, _ = load(folder, auto, lambda config: options)
-    _keep_own_head(model, folder)
     return wrapped(like, model, name)
 
 
@@ -64,7 +67,6 @@ def reopened(folder: Path, name: str, settings: Mapping[str, Any]) -> Encoder:
     options = {key: value for key, value in settings.items() if key != "kind"}
     encoder = BACKBONES.load(settings["kind"])(path=str(folder), **options)
     encoder.name = name
-    _keep_own_head(encoder.model, folder)
     return encoder
 
 
@@ -73,24 +75,12 @@ def _loading(like: Encoder) -> tuple[str, dict[str, Any]]:
         return "AutoModelForCausalLM", {}
     if isinstance(like, Seq2Seq):
         return "AutoModelForSeq2SeqLM", {}
-    pooled = getattr(like.model, "pooler", None) is None and like.family in ("bert", "roberta", "mpnet")
-    return "AutoModel", {"add_pooling_layer": False} if pooled else {}
+    return "AutoModel", without_pooler(like.model.config) if getattr(like.model, "pooler", None) is None else {}
 
 
-def _keep_own_head(model: nn.Module, folder: Path) -> None:
-    """T5 is tied at every load, whatever was saved."""
-    own_head = _own_head(folder)
-    if own_head is not None:
-        model.lm_head.weight = nn.Parameter(own_head, requires_grad=False)
+def without_pooler(config: "PretrainedConfig") -> dict[str, bool]:
+    """The options by which `AutoModel` leaves out a BERT's layer on the first token, where the family has one."""
+    from transformers import MODEL_MAPPING
 
-
-def _own_head(folder: Path) -> Any:
-    """The head of a T5 that is not tied to its embeddings; None for every other model."""
-    from safetensors import safe_open
-
-    from continual.files import read_json
-
-    if read_json(folder / "config.json").get("model_type") not in ("t5", "mt5"):
-        return None
-    with safe_open(folder / "model.safetensors", framework="pt") as file:
-        return file.get_tensor("lm_head.weight") if "lm_head.weight" in file.keys() else None  # noqa: SIM118
+    known = type(config) in MODEL_MAPPING and inspect.signature(MODEL_MAPPING[type(config)]).parameters
+    return {"add_pooling_layer": False} if known and "add_pooling_layer" in known else {}

@@ -88,8 +88,8 @@ def _other(prompt: str, name: str, value: Tensor, plan: GrowthMap, readout: Read
     if name in ("head.bias", f"{SIGNATURE}neurons") or name.startswith(_GROUND):
         return value
     raise LearningError(
-        f"The prompt {prompt!r} holds the tensor {name!r}, which this program does not know; growth.when=never "
-        "leaves it as it is."
+        f"The prompt {prompt!r} holds the tensor {name!r}, which this program does not know and cannot carry over to a "
+        "grown backbone; do without growth."
     )
 
 

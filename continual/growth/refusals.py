@@ -18,7 +18,7 @@ def check_growth(settings: LearnerSettings, encoder: Encoder) -> None:
 
     Raises:
         BackboneError: Models of the backbone's family cannot grow.
-        ConfigError: The backbone cannot grow by so much.
+        ConfigError: The backbone cannot grow by so much, or has no layer where the probe would begin.
         RunError: The method has no pool, its prompts cannot be carried over, or several processes learn together.
     """
     from continual.participant import is_baseline
@@ -58,6 +58,11 @@ def check_growth(settings: LearnerSettings, encoder: Encoder) -> None:
     if name == "attempt" and tuning == "deep" and settings.growth.width:
         raise RunError("ATTEMPT over prefixes grows in depth alone; use tuning=late or growth.width=0.")
     check_growable(encoder.model, settings.growth.expansion(), settings.growth.amount, settings.growth.most)
+    if settings.growth.when == "capacity" and settings.growth.probe_layer >= encoder.depth:
+        raise ConfigError(
+            f"growth.probe_layer is {settings.growth.probe_layer}, but the backbone has the layers 0 to "
+            f"{encoder.depth - 1}; lower it."
+        )
 
 
 def check_schedule(settings: LearnerSettings, tasks: int) -> None:

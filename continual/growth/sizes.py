@@ -1,7 +1,7 @@
 """How large a model is, and how much larger it is to become."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from continual.errors import ConfigError
 
@@ -32,12 +32,15 @@ class Sizes:
         head: Numbers in a head; growth never changes it, so neither the scale of attention nor rotary positions do.
         stacks: By `maps.READER` and `maps.DECODER`.
         bound: Whether all heads together must be as wide as a hidden state.
+        divided: Whether the width must be a multiple of the number of query heads, however large these are:
+            `transformers` asks that of Llama.
     """
 
     width: int
     head: int
     stacks: Mapping[str, StackSizes]
     bound: bool = True
+    divided: bool = False
 
     def to_json(self) -> dict[str, int]:
         """What people want to know, flat: of an encoder-decoder that of its encoder."""
@@ -75,7 +78,7 @@ class Amount:
         """The sizes of a model after growing.
 
         Raises:
-            ConfigError: Heads of the given size do not fill the new width.
+            ConfigError: No number of heads goes with the new width.
         """
         width = sizes.width + self.width
         if sizes.bound and width % sizes.head:
@@ -85,8 +88,26 @@ class Amount:
             )
         stacks = {}
         for name, stack in sizes.stacks.items():
-            group = stack.heads // stack.keys
-            keys = max(stack.keys, round(stack.keys * width / sizes.width))
+            keys = _keys(stack, sizes, width)
+            if keys is None:
+                wider = next(more for more in range(width + 1, 2 * width) if _keys(stack, sizes, more))
+                raise ConfigError(
+                    f"A width of {self.width} more makes states {width} wide, which is no multiple of so many heads in "
+                    f"groups of {stack.heads // stack.keys}; add {wider - sizes.width}."
+                )
             inner = max(stack.inner, round(stack.inner * width / sizes.width)) + self.inner
-            stacks[name] = StackSizes(stack.layers + self.layers, keys * group, keys, inner)
-        return Sizes(width, sizes.head, stacks, sizes.bound)
+            stacks[name] = StackSizes(stack.layers + self.layers, keys * (stack.heads // stack.keys), keys, inner)
+        return replace(sizes, width=width, stacks=stacks)
+
+
+def _keys(stack: StackSizes, sizes: Sizes, width: int) -> int | None:
+    """Heads of keys and values at a larger width: in proportion to it, or the nearest number that divides the width.
+
+    No fewer than there are, and at most one too many; None where none of these will do.
+    """
+    wanted = max(stack.keys, round(stack.keys * width / sizes.width))
+    if not sizes.divided:
+        return wanted
+    group = stack.heads // stack.keys
+    possible = [keys for keys in range(stack.keys, wanted + 2) if width % (keys * group) == 0]
+    return min(possible, key=lambda keys: abs(keys - wanted), default=None)

@@ -4,6 +4,8 @@ import copy
 import inspect
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +17,9 @@ from continual.growth.families import Family, Stack, family_of
 from continual.growth.maps import Copies, GrowthMap, LayerMap, StackMap
 from continual.growth.sizes import Amount, Sizes, StackSizes
 from continual.seeding import seed_of
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 _TIED_HEAD = "lm_head.weight"
 
@@ -63,15 +68,18 @@ def check_growable(model: nn.Module, expansion: Expansion, amount: Amount, times
             if not done:
                 raise
             # Another amount is no way out: what is a whole multiple once is none of what it has made.
+            other = ", or by elle" if expansion.exact else ""
             raise ConfigError(
                 f"The model is to grow {times} times by a width of {amount.width}, but {expansion.name} growth can add "
                 f"that to states of {sizes_of(model).width} numbers alone and not once more to those of {sizes.width}; "
-                "grow once, without more width, or by elle."
+                f"grow once, or without more width{other}."
             ) from error
 
 
 def grown(model: nn.Module, plan: GrowthMap, noise: float = 0.0, seed: int = 0) -> nn.Module:
-    """A larger model of the same class, in evaluation mode and frozen; the given one stays as it is.
+    """A larger model of the same class, on the CPU, in evaluation mode and frozen; the given one stays as it is.
+
+    Weights that the given model shares are shared; what it has apart stays apart, whatever its configuration says.
 
     Args:
         model: A Hugging Face model of one of `FAMILIES`.
@@ -84,24 +92,17 @@ def grown(model: nn.Module, plan: GrowthMap, noise: float = 0.0, seed: int = 0) 
     """
     _check_weights(model)
     family = family_of(model)
-    larger = _larger_sizes(family.sizes(model.config), plan)
     own_head = _has_own_head(model, family)
-    config = copy.deepcopy(model.config)
-    for name, value in family.resized(larger).items():
-        setattr(config, name, value)
-    if family.untie:
-        config.tie_word_embeddings = False
-    with torch.random.fork_rng(devices=[]):  # drawing weights that are replaced at once must shift nothing
-        larger_model = _built(model, config).to(model.dtype)
-    larger_model.set_attn_implementation("sdpa")
-    if own_head:
-        larger_model.lm_head.weight = nn.Parameter(torch.empty_like(larger_model.lm_head.weight))
-    weights = _Grower(family, plan, noise, seed, own_head).all(_named(model))
+    origins = _origins(model, own_head)
+    given = {name: value for name, value in _named(model).items() if origins.get(name, name) == name}
+    weights = _Grower(family, plan, noise, seed, own_head).all(given)
     _finish(weights, family, plan, model, own_head)
-    prefix = _prefix(model, larger_model.state_dict())
-    names = {_bare(name, prefix): name for name in larger_model.state_dict()}
-    larger_model.load_state_dict({names[name]: value for name, value in weights.items()})
-    return larger_model.eval().requires_grad_(False)
+    larger = _built(model, _resized(model, family, plan))
+    _fill(larger, weights, origins)
+    larger.set_attn_implementation("sdpa")
+    if getattr(model, "generation_config", None) is not None:
+        larger.generation_config = copy.deepcopy(model.generation_config)
+    return larger.eval().requires_grad_(False)
 
 
 def _check_weights(model: nn.Module) -> None:
@@ -188,9 +189,10 @@ class _Grower:
         return value
 
     def _grow(self, name: str, value: Tensor, axes: families.Axes, layer: LayerMap) -> Tensor:
+        larger = value
         for axis, kind in enumerate(axes):
-            value = self._along(name, value, axis, kind, layer)
-        return value.contiguous()
+            larger = self._along(name, larger, axis, kind, layer)
+        return larger.clone() if larger is value else larger.contiguous()  # the given model's numbers stay its own
 
     def _along(self, name: str, value: Tensor, axis: int, kind: str, layer: LayerMap) -> Tensor:
         if kind == families.KEEP:
@@ -202,7 +204,8 @@ class _Grower:
         if kind not in (families.WIDE_READS, families.HEADS_READ, families.INNER_READS):
             return copies.copied(value, axis)
         value = copies.shared(value, axis)
-        value = value * _along_axis(copies.tilted(self._plan.tilt).to(value.dtype), value.dim(), axis)
+        if self._plan.tilt and not copies.unchanged:
+            value = value * self._shares(name, value, axis, copies)
         return value + self._drawn(name, value, axis, copies) if self._noise else value
 
     def _copies(self, kind: str, layer: LayerMap) -> Copies:
@@ -214,6 +217,17 @@ class _Grower:
         if kind == families.HEAD_NUMBERS:
             return layer.heads
         return (layer.keys if kind == families.KEYS else layer.heads).blocks(head)
+
+    def _shares(self, name: str, value: Tensor, axis: int, copies: Copies) -> Tensor:
+        """What part of an equal share each copy gets; which one gets more is drawn for each line of weights.
+
+        One order for all would make gradients of copies multiples of each other, and Adam, which takes out the size
+        of a gradient, would move them alike.
+        """
+        lines = [1 if number == axis else size for number, size in enumerate(value.shape)]
+        draw = generator(seed_of(self._seed, "growth", "shares", name, str(axis)))
+        signs = 2 * torch.randint(2, lines, generator=draw) - 1
+        return (1 + signs * (_along_axis(copies.tilted(self._plan.tilt), value.dim(), axis) - 1)).to(value.dtype)
 
     def _drawn(self, name: str, value: Tensor, axis: int, copies: Copies) -> Tensor:
         noise = torch.randn(value.shape, generator=generator(seed_of(self._seed, "growth", "noise", name)))
@@ -234,18 +248,20 @@ def keeps_affine(layer: LayerMap, last_norm: bool) -> bool:
 
 
 def _finish(weights: dict[str, Tensor], family: Family, plan: GrowthMap, old: nn.Module, own_head: bool) -> None:
-    """What a wider model must make up for where its head is tied to embeddings that may not be divided."""
+    """What a wider model must make up for: scales that follow the width, and heads tied to undivided embeddings."""
     factor = (plan.residual.old / len(plan.residual)) ** 0.5
     scaled = family.scaled and getattr(old.config, "scale_embedding", False)
     if scaled:
         for name in weights:
-            tied = name == _TIED_HEAD and not own_head
-            if tied or name.endswith(("shared.weight", "embed_tokens.weight")):
+            if name.endswith(("shared.weight", "embed_tokens.weight")):
                 weights[name] = weights[name] * factor
-    if family.last_norm is None or own_head or _TIED_HEAD not in weights:
+    outputs = getattr(old.config, "scale_decoder_outputs", False)
+    if own_head and outputs:
+        weights[_TIED_HEAD] = weights[_TIED_HEAD] / factor
+    if family.last_norm is None or own_head or _TIED_HEAD not in old.state_dict():
         return
     # Logits are sums over units: `counts` too much of each, times what the scale of embeddings or outputs has changed.
-    change = factor if scaled or getattr(old.config, "scale_decoder_outputs", False) else 1.0
+    change = factor if scaled or outputs else 1.0
     norm = family.last_norm.format(last=len(plan.stacks[families.DECODER]) - 1)
     for kind in ("weight", "bias"):
         if f"{norm}.{kind}" in weights:
@@ -257,22 +273,72 @@ def _larger_sizes(sizes: Sizes, plan: GrowthMap) -> Sizes:
         name: StackSizes(len(stack), len(stack.layers[0].heads), len(stack.layers[0].keys), len(stack.layers[0].inner))
         for name, stack in plan.stacks.items()
     }
-    return Sizes(len(plan.residual), sizes.head, stacks, sizes.bound)
+    return replace(sizes, width=len(plan.residual), stacks=stacks)
 
 
-def _built(model: nn.Module, config: object) -> nn.Module:
-    """A model of the same class; encoders without the pooler stay without."""
+def _resized(model: nn.Module, family: Family, plan: GrowthMap) -> "PretrainedConfig":
+    """The configuration of the grown model."""
+    config = copy.deepcopy(model.config)
+    for name, value in family.resized(_larger_sizes(family.sizes(model.config), plan)).items():
+        setattr(config, name, value)
+    if family.untie:
+        config.tie_word_embeddings = False
+    return config
+
+
+def _built(model: nn.Module, config: "PretrainedConfig") -> nn.Module:
+    """A model of the same class whose weights are still to be filled in; encoders without the pooler stay without.
+
+    It has no weights but all buffers, none of which follows from a size that grows.
+    """
+    from accelerate import init_empty_weights
+
     options = {}
     if "add_pooling_layer" in inspect.signature(type(model)).parameters:
         options["add_pooling_layer"] = getattr(model, "pooler", None) is not None
-    return type(model)(config, **options)
+    with init_empty_weights(include_buffers=False):
+        return type(model)(config, **options).to(model.dtype)
+
+
+def _fill(larger: nn.Module, weights: dict[str, Tensor], origins: Mapping[str, str]) -> None:
+    """Gives a model without weights its own ones, and makes those one that are one in the model that it grew from."""
+    state = larger.state_dict()
+    prefix = _prefix(larger, state)
+    whole = {_bare(name, prefix): name for name in state}
+    larger.load_state_dict(
+        {whole[name]: value for name, value in weights.items()}
+        | {whole[name]: weights[origin] for name, origin in origins.items()},
+        assign=True,
+    )
+    for name, origin in origins.items():
+        module, _, own = whole[name].rpartition(".")
+        setattr(larger.get_submodule(module), own, larger.get_parameter(whole[origin]))
+
+
+def _origins(model: nn.Module, own_head: bool) -> dict[str, str]:
+    """For each weight that is one with an earlier one the name of that; a head that must be the head's own is none.
+
+    Not the configuration tells: a checkpoint may hold two matrices where that says one.
+    """
+    first: dict[int, str] = {}
+    found: dict[str, str] = {}
+    prefix = _prefix(model, model.state_dict())
+    for whole, value in model.named_parameters(remove_duplicate=False):
+        name = _bare(whole, prefix)
+        origin = name if own_head and name == _TIED_HEAD else first.setdefault(id(value), name)
+        if origin != name:
+            found[name] = origin
+    return found
 
 
 def _named(model: nn.Module) -> dict[str, Tensor]:
-    """The model's weights by their names without the base model's prefix; what is tied appears under each name."""
+    """The model's weights on the CPU, where growth computes, by their names without the base model's prefix.
+
+    What is tied appears under each name.
+    """
     state = model.state_dict()
     prefix = _prefix(model, state)
-    return {_bare(name, prefix): value.detach() for name, value in state.items()}
+    return {_bare(name, prefix): value.detach().cpu() for name, value in state.items()}
 
 
 def _prefix(model: nn.Module, state: Mapping[str, Tensor]) -> str:

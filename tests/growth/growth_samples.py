@@ -11,7 +11,7 @@ from continual.pool.prompt import Prompt, make_id
 from continual.transfer.signature import Prober, signature_tensors
 from continual.tuning import build_tuning
 
-ENCODERS = ("bert", "roberta", "mpnet")
+ENCODERS = ("bert", "roberta", "xlm-roberta", "camembert", "mpnet")
 GENERATORS = ("marian", "t5", "mt5", "gpt2", "llama")
 FAMILIES = (*ENCODERS, *GENERATORS)
 

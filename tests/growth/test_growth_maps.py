@@ -1,6 +1,7 @@
 """Maps worked by hand: which unit and which layer of a grown model copies which."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -151,6 +152,27 @@ def test_the_width_that_is_advised_is_one_that_can_be_made(how, width, advised):
     assert len(planned(expansion, Amount(width=advised)).residual) == 4 + advised
 
 
+@pytest.mark.parametrize(("heads", "keys", "width", "more"), [(9, 3, 576, 64), (9, 3, 36, 4), (32, 8, 4096, 100)])
+def test_a_width_that_shared_heads_do_not_divide_is_refused_with_one_that_they_do(heads, keys, width, more):
+    sizes = Sizes(width, 64, {READER: StackSizes(2, heads, keys, 4 * width)}, bound=False, divided=True)
+    with pytest.raises(ConfigError, match=r"which is no multiple of so many heads in groups of \d; add \d+") as refused:
+        Amount(width=more).of(sizes)
+    advised = int(str(refused.value).rpartition(" ")[2].rstrip("."))
+    assert more < advised < more + heads
+    larger = Amount(width=advised).of(sizes)
+    stack = larger.stacks[READER]
+    assert larger.width % stack.heads == 0
+    assert stack.heads == stack.keys * (heads // keys)
+    assert Amount(width=width).of(sizes).stacks[READER].keys == 2 * keys
+
+
+def test_the_number_of_shared_heads_is_the_nearest_that_divides_the_width():
+    sizes = Sizes(48, 4, {READER: StackSizes(2, 6, 3, 96)}, bound=False, divided=True)
+    assert Amount(width=32).of(sizes).stacks[READER].keys == 5  # 5/3 of them, and 10 heads divide 80
+    assert Amount(width=16).of(sizes).stacks[READER].keys == 4
+    assert Amount(width=18).of(sizes).stacks[READER].keys == 3  # 4 would be in proportion, but 8 do not divide 66
+
+
 def test_a_width_that_heads_cannot_fill_is_refused():
     with pytest.raises(ConfigError, match="states 7 wide, which heads of 2 cannot fill; add a multiple of 2"):
         Amount(width=3).of(SIZES)
@@ -163,3 +185,26 @@ def test_the_command_is_not_answered_with_settings_that_it_does_not_have(how, tm
         assert code == 2
         assert error.startswith("error: ")
         assert "growth." not in error
+    assert not [*tmp_path.iterdir()], "what is refused leaves nothing behind"
+
+
+def test_a_family_that_cannot_grow_is_refused_in_words_that_everybody_understands(tiny_folder, tmp_path):
+    code, _, error = call("grow", str(tiny_folder("distilbert")), str(tmp_path / "larger"), "--layers", "1")
+    assert code == 2
+    assert "family 'distilbert' cannot grow" in error
+    assert not re.search(r"growth\.\w", error)
+
+
+def test_a_llama_whose_heads_do_not_divide_the_width_is_refused_before_anything_is_made(tmp_path):
+    from tiny_generators import _tokenizer
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    words = _tokenizer("llama")
+    sizes = {"hidden_size": 36, "num_hidden_layers": 1, "num_attention_heads": 9, "num_key_value_heads": 3}
+    LlamaForCausalLM(LlamaConfig(**sizes, intermediate_size=8, vocab_size=len(words))).save_pretrained(tmp_path / "m")
+    words.save_pretrained(tmp_path / "m")
+    arguments = ("grow", str(tmp_path / "m"), str(tmp_path / "larger"), "--how", "elle", "--width")
+    code, _, error = call(*arguments, "4")
+    assert code == 2
+    assert "in groups of 3; add 9." in error
+    assert call(*arguments, "9")[0] == 0

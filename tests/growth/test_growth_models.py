@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from growth_samples import AMOUNTS, ENCODERS, FAMILIES, backbone
+from tiny_models import redraw
 from torch import nn
 
 from continual.backbone.kept import opening
@@ -54,6 +55,19 @@ def test_exact_growth_is_exact_in_double_precision_and_close_in_single(model_of,
     assert precise.largest < allowed(family, amount) * precise.scale, precise
     single = changed(encoder, Exact(), amount)
     assert single.largest < (3e-5 if family in (*EPSILON_IN_NORMS, "mt5") else 1e-5) * single.scale, single
+
+
+@pytest.mark.parametrize("amount", AMOUNTS)
+@pytest.mark.parametrize("family", ["roberta", "mpnet"])
+def test_the_epsilon_of_published_checkpoints_is_felt_no_more_than_the_page_says(model_of, family, amount):
+    encoder = copy.copy(model_of(family))
+    config = copy.deepcopy(encoder.model.config)
+    config.layer_norm_eps = 1e-5
+    with torch.random.fork_rng(devices=[]):
+        encoder.model = type(encoder.model)(config, add_pooling_layer=False).eval()
+        redraw(encoder.model)
+    found = changed(encoder, Exact(), Amount(**AMOUNTS[amount]))
+    assert found.largest < (1e-5 if amount == "width" else 3e-5) * found.scale, found
 
 
 def test_layers_that_know_their_number_get_no_others_before_them(model_of):
@@ -169,7 +183,6 @@ def test_elle_copies_whole_layers_and_puts_noise_on_replicas_alone(model_of):
 
 @pytest.mark.parametrize("family", ENCODERS)
 def test_a_masked_language_model_keeps_its_head(tiny_folder, family, tmp_path):
-    from tiny_models import redraw
     from transformers import AutoModelForMaskedLM, AutoTokenizer
 
     with torch.random.fork_rng(devices=[]):
@@ -209,7 +222,6 @@ def test_other_families_and_unknown_weights_are_refused(tiny_encoder):
 
 @pytest.mark.parametrize("settings", [{"tie_word_embeddings": False}, {"share_encoder_decoder_embeddings": False}])
 def test_a_wider_marian_with_a_head_or_vocabularies_of_its_own_computes_the_same(model_of, tmp_path, settings):
-    from tiny_models import redraw
     from transformers import AutoModelForSeq2SeqLM
 
     encoder = model_of("marian")
@@ -226,6 +238,136 @@ def test_a_wider_marian_with_a_head_or_vocabularies_of_its_own_computes_the_same
     save_model(larger, encoder.tokenizer, tmp_path)
     loaded = AutoModelForSeq2SeqLM.from_pretrained(tmp_path).eval()
     assert difference(model, loaded, encoder.tokenizer, chosen, 4).largest < 3e-5
+
+
+def drawn_anew(model: nn.Module, apart: tuple[str, ...] = ()) -> nn.Module:
+    """The model with other weights; each of those in `apart` is no longer one with any other."""
+    with torch.random.fork_rng(devices=[]):
+        redraw(model)
+        for name in apart:
+            module, _, own = name.rpartition(".")
+            value = model.get_parameter(name)
+            setattr(model.get_submodule(module), own, nn.Parameter(torch.randn_like(value) * 0.3))
+    return model.eval().requires_grad_(False)
+
+
+def expect_unchanged(model: nn.Module, words, amount: Amount, folder, within: float = 1e-5) -> nn.Module:
+    """Grows a model exactly; it computes the same, also when `transformers` has loaded it from disk."""
+    chosen = plan(model, Exact(), amount)
+    larger = grown(model, chosen)
+    save_model(larger, words, folder)
+    for other in (larger, type(larger).from_pretrained(folder).eval()):
+        found = difference(model, other, words, chosen, 4)
+        assert found.largest < within * found.scale, found
+    return larger
+
+
+APART = {
+    "one": (),
+    "head": ("lm_head.weight",),
+    "tables": ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight"),
+    "all": ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight"),
+}
+
+
+@pytest.mark.parametrize("amount", ["depth", "width"])
+@pytest.mark.parametrize("scaled", [True, False])
+@pytest.mark.parametrize("apart", APART)
+def test_matrices_of_a_t5_stay_apart_or_one_and_its_scale_is_made_up_for(model_of, tmp_path, apart, scaled, amount):
+    encoder = model_of("t5")
+    config = copy.deepcopy(encoder.model.config)
+    config.scale_decoder_outputs = scaled
+    model = drawn_anew(type(encoder.model)(config), APART[apart])
+    larger = expect_unchanged(model, encoder.tokenizer, Amount(**AMOUNTS[amount]), tmp_path, 3e-5)
+    own = {name for name in APART["all"] if larger.get_parameter(name) is not larger.shared.weight}
+    assert own == set(APART[apart])
+
+
+@pytest.mark.parametrize("amount", ["depth", "width"])
+def test_a_head_that_a_checkpoint_has_beside_its_embeddings_stays_its_own(tiny_folder, tmp_path, amount):
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    head = "cls.predictions.decoder.weight"
+    model = drawn_anew(AutoModelForMaskedLM.from_pretrained(tiny_folder("bert")), (head,))
+    assert model.config.tie_word_embeddings
+    words = AutoTokenizer.from_pretrained(tiny_folder("bert"))
+    larger = expect_unchanged(model, words, Amount(**AMOUNTS[amount]), tmp_path)
+    assert larger.get_parameter(head) is not larger.bert.embeddings.word_embeddings.weight
+    assert larger.cls.predictions.bias is larger.cls.predictions.decoder.bias
+
+
+def test_a_growth_that_would_not_be_exact_is_refused(model_of, tmp_path, monkeypatch):
+    from continual.growth import weights
+
+    monkeypatch.setattr(weights, "_finish", lambda *given: None)  # as if its family were described wrongly
+    model_of("t5").model.save_pretrained(tmp_path / "model")
+    model_of("t5").tokenizer.save_pretrained(tmp_path / "model")
+    with pytest.raises(BackboneError, match=r"logits of the grown model differ by .* takes it for; grow another"):
+        grow_model(str(tmp_path / "model"), tmp_path / "larger", Exact(), Amount(width=32), 0)
+    assert [path.name for path in tmp_path.iterdir() if path.name != ".larger.lock"] == ["model"]
+    grow_model(str(tmp_path / "model"), tmp_path / "larger", Elle(), Amount(width=32), 0)
+
+
+def test_nothing_is_drawn_or_copied_twice_for_a_larger_model(model_of):
+    from continual.growth.weights import _built
+
+    for family in ("llama", "bert", "marian"):
+        empty = _built(model_of(family).model, model_of(family).model.config)
+        assert all(value.is_meta for value in empty.parameters())
+        assert not any(value.is_meta for value in empty.buffers())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_grown_model_shares_no_numbers_with_the_given_one(model_of, family):
+    model = model_of(family).model
+    larger = grown(model, plan(model, Exact(), Amount(layers=1)))
+    places = {value.data_ptr() for value in model.parameters()}
+    assert not places & {value.data_ptr() for value in larger.parameters()}
+    assert not any(value.is_meta for value in larger.buffers())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_model_on_a_gpu_grows_from_a_copy(model_of):
+    model = copy.deepcopy(model_of("gpt2").model).cuda()
+    for expansion in (Exact(), Elle()):
+        larger = grown(model, plan(model, expansion, Amount(layers=1, width=32)), expansion.noise)
+        assert larger.device.type == "cpu"
+    assert model.device.type == "cuda"
+
+
+@pytest.mark.parametrize("family", ["marian", "t5", "gpt2", "llama"])
+def test_a_grown_model_writes_what_it_wrote_as_it_was_told_to(model_of, tmp_path, family):
+    encoder = model_of(family)
+    model = copy.deepcopy(encoder.model)
+    asked = model.generation_config
+    asked.max_length, asked.repetition_penalty, asked.bad_words_ids = 19, 1.3, [[7]]
+    asked.num_beams = 3
+    larger = expect_unchanged(model, encoder.tokenizer, Amount(layers=1, width=32), tmp_path, 3e-5)
+    again = type(larger).from_pretrained(tmp_path)
+    ids = encoder.tokenizer(["The soup was cold"], return_tensors="pt")["input_ids"]
+    written = [one.generate(input_ids=ids).tolist() for one in (model, larger, again)]
+    assert written[0] == written[1] == written[2]
+    assert again.generation_config.to_diff_dict() == asked.to_diff_dict()
+
+
+def test_copies_learn_different_things(model_of):
+    """Adam takes the size out of a gradient, so that copies whose gradients differ in size alone would stay alike."""
+    encoder = model_of("bert")
+    chosen = plan(encoder.model, Exact(), Amount(width=32))
+    larger = grown(encoder.model, chosen).requires_grad_(True)
+    weight = larger.encoder.layer[1].intermediate.dense.weight
+    start, sources = weight.detach().clone(), chosen.reader.layers[1].inner.sources
+    read = encoder.tokenizer(["The soup was cold.", "A plane.", "?", "great value"], padding=True, return_tensors="pt")
+    head = torch.linspace(-1, 1, 64)
+    optimiser = torch.optim.AdamW(larger.parameters(), lr=3e-4, weight_decay=0.0)
+    for _ in range(20):
+        optimiser.zero_grad()
+        answers = larger(**read).last_hidden_state[:, 0] @ head
+        torch.nn.functional.binary_cross_entropy_with_logits(answers, torch.tensor([1.0, 0, 0, 1])).backward()
+        optimiser.step()
+    moved = (weight - start).detach()
+    first, second = (torch.stack([moved[sources == unit][place] for unit in range(48)]) for place in (0, 1))
+    assert float((first - second).norm() / first.norm()) > 0.2
 
 
 @pytest.mark.parametrize("family", ["t5", "gpt2"])

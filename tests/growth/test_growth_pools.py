@@ -6,7 +6,9 @@ import shutil
 import pytest
 import torch
 from growth_samples import AMOUNTS, DECODERS, FAMILIES, READOUT, TUNINGS, backbone, speaking_prompt
+from run_samples import TASKS
 
+from continual import Learner, LearnerSettings
 from continual.backbone.frozen import freeze
 from continual.errors import LearningError, PoolError
 from continual.growth.carrying import carried_spec, trains_last_norm
@@ -22,6 +24,7 @@ from continual.methods.tapd import TEMPLATES
 from continual.pool import PromptPool
 from continual.predictor import Held, Predictor
 from continual.router import Router
+from continual.training.config import TrainingConfig
 from continual.transfer.probe import PROBE_TEXTS
 from continual.transfer.signature import Prober
 from continual.tuning import TUNINGS as REGISTERED
@@ -29,6 +32,7 @@ from continual.tuning import build_tuning
 from continual.tuning.composed.base import part
 from continual.tuning.composed.chain import Chain, chained
 from continual.tuning.composed.generated import Generated
+from streams import build_stream
 
 TEXTS = [*PROBE_TEXTS[:12], "", "?"]
 
@@ -66,6 +70,22 @@ def test_no_logit_of_any_tuning_changes_at_exact_growth(tiny_encoder, tiny_gener
         assert carried.provenance["carried"] == [encoder.fingerprint]
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_logit_of_any_tuning_changes_where_units_are_copied_unevenly_and_at_random(
+    tiny_encoder, tiny_generator, family
+):
+    encoder = backbone(family, tiny_encoder, tiny_generator)
+    larger, plan = grown_encoder(encoder, Elle(noise=0.0), Amount(inner=20), seed=0)
+    inner = plan.reader.layers[1].inner
+    assert not inner.even
+    assert len(set(inner.counts.tolist())) > 1
+    prober = Prober(larger)
+    for kind, spec in TUNINGS.items():
+        prompt = speaking_prompt(encoder, spec)
+        before, after = logits(encoder, prompt), logits(larger, carried_prompt(prompt, plan, larger, prober))
+        assert relative_change(before, after) < 1e-5, kind
+
+
 @pytest.mark.parametrize("amount", AMOUNTS)
 @pytest.mark.parametrize("family", ["marian", "t5", "mt5"])
 def test_no_token_of_a_prompt_in_both_stacks_changes_at_exact_growth(tiny_generator, family, amount):
@@ -86,6 +106,18 @@ def test_no_token_of_a_prompt_in_both_stacks_changes_at_exact_growth(tiny_genera
             if name.startswith("tuning.decoder/"):
                 prompt.tensors[name].zero_()
         assert float((before - token_logits(backbone, prompt)).abs().max()) > 1e-3, f"{kind} says nothing"
+
+
+@pytest.mark.parametrize("family", ["marian", "t5", "mt5"])
+def test_no_token_changes_where_units_are_copied_unevenly_and_at_random(tiny_generator, family):
+    backbone = tiny_generator(family)
+    larger, plan = grown_encoder(backbone, Elle(noise=0.0), Amount(inner=20), seed=0)
+    prober = Prober(larger)
+    for kind, decoder in DECODERS.items():
+        prompt = speaking_prompt(backbone, {"name": "both", "base": TUNINGS["late"], "decoder": decoder})
+        before = token_logits(backbone, prompt)
+        after = token_logits(larger, carried_prompt(prompt, plan, larger, prober))
+        assert relative_change(before, after) < 3e-5, kind
 
 
 def token_logits(backbone, prompt) -> torch.Tensor:
@@ -202,12 +234,34 @@ def test_a_damaged_lineage_is_refused(pools):
 def test_what_cannot_be_carried_is_refused_with_a_way_out(tiny_encoder):
     encoder = tiny_encoder("bert")
     larger, plan = grown_encoder(encoder, Elle(), Amount(width=8), seed=0)
-    with pytest.raises(LearningError, match=r"tuning=compacter keeps its form .* growth.how=exact"):
+    with pytest.raises(LearningError, match=r"tuning=compacter keeps its form .* grow exactly, or in depth alone"):
         carried_prompt(speaking_prompt(encoder, TUNINGS["compacter"]), plan, larger, Prober(larger))
     odd = speaking_prompt(encoder, TUNINGS["deep"])
     odd.tensors["method.odd"] = torch.zeros(1)
     with pytest.raises(LearningError, match=r"'odd' of its method, which cannot be carried over"):
         carried_prompt(odd, plan, larger, Prober(larger))
+
+
+def test_no_prediction_of_prompts_that_minilm_has_learned_changes(minilm, tmp_path):
+    spec = {"name": "deep", "length": 3, "layer": 3}
+    settings = LearnerSettings(
+        method={"name": "scratch"}, tuning=spec, training=TrainingConfig(epochs=1, min_steps=0), seed=1
+    )
+    learner = Learner(tmp_path / "old", minilm, settings)
+    stream = build_stream({"kind": "simulated", "tasks": TASKS[:2], "train": 24, "dev": 12, "test": 16}, 0)
+    tasks = [stream.task(name) for name in stream.names]
+    for task in tasks:
+        learner.learn(task)
+    larger, plan = grown_encoder(minilm, Exact(), Amount(layers=2, width=384), seed=0)
+    lineage = Lineage(minilm.fingerprint, "minilm", larger.fingerprint, "larger", plan, {})
+    pool = carry_pool(learner.pool, tmp_path / "new", larger, lineage)
+    again = Learner(pool, larger, dataclasses.replace(settings, tuning=carried_spec(spec, plan)))
+    texts = [text for task in tasks for text in task.test["text"]]
+    before, after = (one.predict(texts) for one in (learner, again))
+    assert {item.prompt for item in before} == {"kitchen-v1", "harbour-v1"}
+    for one, other in zip(before, after, strict=True):
+        assert (one.prompt, one.label) == (other.prompt, other.label)
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
 
 
 COMPOSED = {
@@ -330,5 +384,5 @@ def test_a_network_for_prefixes_whose_heads_are_copied_differently_is_refused(ti
     prompt = dataclasses.replace(prompt, tuning={"name": "chain", "base": TUNINGS["deep"], "readout": READOUT.spec()})
     prompt.tensors.update(kept)
     prompt.tensors["tuning.own/prefix"] = prompt.tensors.pop("tuning.prefix")
-    with pytest.raises(LearningError, match=r"whose heads are copied differently; use growth\.how=exact"):
+    with pytest.raises(LearningError, match="whose heads are copied differently; grow exactly or in depth alone"):
         carried_prompt(prompt, plan, larger, Prober(larger))

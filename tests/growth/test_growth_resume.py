@@ -2,20 +2,24 @@
 
 import json
 import multiprocessing
+import resource
+import signal
+import sys
 import time
 from pathlib import Path
 
 import pytest
 from kills import kill_at_random
-from run_samples import needs, work, write_config
+from run_samples import TASKS, needs, work, write_config
 
 from continual.config import compose
-from continual.errors import Interrupted
+from continual.errors import Interrupted, StorageError
 from continual.growth.generations import generations
 from continual.progress import Progress
 from continual.run import Run
 
-_GROWTH = {"when": "schedule", "at": [2], "steps": 24, "memory": 16, "recovery": 8}
+_GROWTH = {"steps": 24, "memory": 16}
+_SCHEDULE = _GROWTH | {"when": "schedule", "at": [2]}
 
 
 def growing_work(folder: str) -> None:
@@ -46,7 +50,7 @@ def workers():
 
 
 def config(root: Path, model: Path, **growth):
-    return compose(str(write_config(root / "small.yaml", model, growth=_GROWTH | growth)))
+    return compose(str(write_config(root / "small.yaml", model, growth=_SCHEDULE | growth)))
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +102,9 @@ def test_killed_twenty_times_at_random_moments_ends_as_if_undisturbed(workers, f
 
 
 def test_killed_in_tests_of_capacity_recovery_and_wider_models_ends_as_if_undisturbed(workers, tmp_path, tiny_folder):
-    growth = _GROWTH | {"when": "capacity", "most": 2, "how": "elle", "layers": 1, "width": 16, "probe_epochs": 2}
+    growth = {"when": "capacity", "most": 2, "how": "elle", "layers": 1, "width": 16, "recovery": 8, "probe_epochs": 2}
     settings = compose(
-        str(write_config(tmp_path / "small.yaml", tiny_folder("bert"), growth=growth, **needs("cpt_rd")))
+        str(write_config(tmp_path / "small.yaml", tiny_folder("bert"), growth=_GROWTH | growth, **needs("cpt_rd")))
     )
     run, killed = (Run.create(tmp_path / name, settings) for name in ("run", "killed"))
     started = time.monotonic()
@@ -115,6 +119,33 @@ def test_killed_in_tests_of_capacity_recovery_and_wider_models_ends_as_if_undist
     assert numbers(killed.folder) == numbers(run.folder)
     assert weights(killed.folder) == weights(run.folder)
     assert nothing_is_left_half_done(killed.folder)
+
+
+def stopped_by_a_full_disk(folder: str, size: int) -> None:
+    """Works where no file may have more than `size` bytes; exits with 2 if that is said."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    try:
+        work(folder)
+    except StorageError as error:
+        sys.exit(2 if "growth/.1." in str(error) and "File too large" in str(error) else 99)
+
+
+def test_a_disk_that_is_full_when_the_grown_model_is_written_leaves_nothing_half_done(workers, tmp_path, tiny_folder):
+    growth = {"when": "schedule", "at": [1], "steps": 0, "memory": 4}
+    stream = {"kind": "simulated", "name": "small", "tasks": TASKS[:1], "train": 32, "dev": 16, "test": 16}
+    settings = compose(str(write_config(tmp_path / "s.yaml", tiny_folder("bert"), growth=growth, stream=stream)))
+    run, full = (Run.create(tmp_path / name, settings) for name in ("run", "full"))
+    process = workers.Process(target=stopped_by_a_full_disk, args=(str(full.folder), 100_000))
+    process.start()
+    process.join()
+    assert process.exitcode == 2
+    assert generations(full.folder) == []
+    assert nothing_is_left_half_done(full.folder)
+    for folder in (run.folder, full.folder):
+        work(str(folder))
+    assert numbers(full.folder) == numbers(run.folder)
+    assert weights(full.folder) == weights(run.folder)
 
 
 class StopInGrowth(Progress):

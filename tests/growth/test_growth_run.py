@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from run_samples import needs, write_config
+from run_samples import TASKS, needs, write_config
 
 from continual.cli import command
 from continual.config import compose
@@ -25,7 +25,9 @@ from continual.run import Run
 from continual.settings import LearnerSettings
 from streams import build_stream
 
-SCHEDULE = {"when": "schedule", "at": [2], "steps": 16, "memory": 8}
+LITTLE = {"steps": 16, "memory": 8}
+SCHEDULE = LITTLE | {"when": "schedule", "at": [2]}
+CAPACITY = LITTLE | {"when": "capacity", "probe_epochs": 1}
 
 
 def started(root: Path, model: Path, growth: dict, **changes) -> Run:
@@ -75,16 +77,17 @@ def test_where_the_first_prompt_stays_the_second_learning_is_paid_for_and_told_o
     from continual import pooled
     from continual.learner import Learner
 
-    learn, asked = Learner.learn, []
+    store, asked = Learner.store, []
 
-    def slow_and_bad(self, *given, **facts):
-        return learn(self, *given, **facts, **({"dev_accuracy": 0.0, "seconds": 1000.0} if "grown" in facts else {}))
+    def slow_and_bad(self, lesson, learned, ground, facts):
+        worse = {"dev_accuracy": 0.0, "seconds": 1000.0} if "grown" in facts else {}
+        return store(self, lesson, learned, ground, facts | worse)
 
     def worse(learner, task, prompts):
         asked.append((learner.encoder.depth, [record.id for record in prompts]))
         return [0.25, 0.5]
 
-    monkeypatch.setattr(Learner, "learn", slow_and_bad)
+    monkeypatch.setattr(Learner, "store", slow_and_bad)
     monkeypatch.setattr(pooled, "dev_accuracies", worse)
     run = started(tmp_path, tiny_folder("bert"), SCHEDULE | {"steps": 1})
     run.execute(Progress())
@@ -186,22 +189,21 @@ def test_a_verdict_for_growth_grows_once(tmp_path, tiny_folder, monkeypatch):
     import continual.growth.capacity as capacity
 
     monkeypatch.setattr(capacity, "judge", lambda *given: (True, "It must.", {"gain": 1.0}))
-    run = started(tmp_path, tiny_folder("bert"), SCHEDULE | {"when": "capacity", "probe_epochs": 1})
+    run = started(tmp_path, tiny_folder("bert"), CAPACITY)
     run.execute(Progress())
     (entry,) = summary_of(run)["growth"]
     assert (entry["task"], entry["reason"]) == ("kitchen", "It must.")
     assert entry["evidence"]["gain"] == 1.0
 
 
-@pytest.mark.parametrize("when", ["schedule", "capacity"])
+@pytest.mark.parametrize("growth", [SCHEDULE | {"at": [1]}, CAPACITY])
 @pytest.mark.parametrize("method", ["cpt_rd", "tapd"])
 def test_runs_whose_prompts_are_written_or_read_in_ways_of_their_own_grow_too(
-    tmp_path, tiny_folder, method, when, monkeypatch
+    tmp_path, tiny_folder, method, growth, monkeypatch
 ):
     judge = capacity.judge
     monkeypatch.setattr(capacity, "judge", lambda *given: (True, *judge(*given)[1:]))
-    growth = SCHEDULE | {"when": when, "at": [1], "probe_epochs": 1, "width": 32, "layers": 1}
-    run = started(tmp_path, tiny_folder("bert"), growth, **needs(method))
+    run = started(tmp_path, tiny_folder("bert"), growth | {"width": 32, "layers": 1}, **needs(method))
     run.execute(Progress())
     summary = summary_of(run)
     (entry,) = summary["growth"]
@@ -318,6 +320,35 @@ def test_a_width_that_exact_growth_cannot_make_is_refused_before_the_run_begins(
     twice = started(tmp_path / "twice", tiny_folder("bert"), SCHEDULE | {"width": 32, "most": 2})
     with pytest.raises(ConfigError, match=r"2 times by a width of 32, but exact growth .* those of 64; grow once"):
         twice.execute(Progress())
+
+
+def test_a_probe_beyond_the_last_layer_is_refused_before_the_run_begins(tmp_path, tiny_folder):
+    run = started(tmp_path, tiny_folder("bert"), CAPACITY | {"probe_layer": 3})
+    with pytest.raises(
+        ConfigError, match=r"growth\.probe_layer is 3, but the backbone has the layers 0 to 2; lower it"
+    ):
+        run.execute(Progress())
+    assert not list((run.folder / "pool").glob("prompts/*"))
+
+
+FAMILIES = {"roberta": "hub", "marian": "seq2seq", "t5": "seq2seq", "gpt2": "causal", "llama": "causal"}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_grows_in_a_run(tmp_path, tiny_folder, tiny_generator_folder, family):
+    folder = (tiny_folder if family == "roberta" else tiny_generator_folder)(family)
+    changes = {
+        "stream": {"kind": "simulated", "name": "small", "tasks": TASKS[:2], "train": 32, "dev": 16, "test": 16},
+        "backbone": {"name": FAMILIES[family], "path": str(folder), "max_length": 24},
+        "training": {"epochs": 1, "min_steps": 0},
+    }
+    run = started(tmp_path, folder, SCHEDULE | {"steps": 4, "layers": 1}, **changes)
+    run.execute(Progress())
+    (entry,) = summary_of(run)["growth"]
+    assert (entry["from"]["layers"], entry["to"]["layers"]) == (3, 4)
+    assert entry["evidence"]["answers_kept_at_growth"] == 1.0
+    assert summary_of(run)["finished"]
+    assert open_learner(run.folder).predict(["The soup was cold."], task="kitchen")[0].prompt == "kitchen-v1"
 
 
 def test_the_command_grows_a_model_that_transformers_loads(tmp_path, tiny_folder):
