@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,10 @@ def models(tmp_path_factory, one_thread) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("models")
     small, large = base(root), base(root, "model.width=48", "model.decoder_layers=2")
     few = ("training.steps=12", "training.learning_rate=0.01")
+    more = ("training.steps=60", "training.learning_rate=0.01")  # as many as give it a BLEU above 0
     return {
         "base": small,
-        "student": made("fine_tuning", root, "student", f"student={small}", *few),
+        "student": made("fine_tuning", root, "student", f"student={small}", *more),
         "teacher": made("fine_tuning", root, "teacher", f"student={small}", "task=bistro", *few),
         "large": made("fine_tuning", root, "large", f"student={large}", "task=bistro", *few),
         "malicious": made("fine_tuning", root, "malicious", f"student={small}", "shuffled=1", *few),
@@ -58,13 +60,19 @@ def test_every_step_is_told(finished):
     assert [row["step"] for row in summary["scores"]] == [0, 1, 2]
     assert [row["teacher"] for row in summary["scores"]] == [None, "teacher", "large"]
     bleu = [row["bleu"] for row in summary["scores"]]
-    for row, before, after in zip(summary["scores"][1:], bleu, bleu[1:], strict=False):
+    assert min(bleu) > 0
+    assert len(set(bleu)) == 3, "equal ones would have no change, and none would be noise"
+    for row, stage, before, after in zip(summary["scores"][1:], summary["stages"], bleu, bleu[1:], strict=False):
         assert row["bleu_change"] == pytest.approx(after - before)
-        assert row["noise"] >= 0
-        assert 0 <= row["beneficial"] <= 1
+        assert 0 < row["noise"] < max(bleu)
+        third, fifth = (entry["train_beneficial"] for entry in stage["curve"])
+        assert row["beneficial"] == pytest.approx((3 * third + 2 * fifth) / 5)
+        assert 0 < row["beneficial"] < 1
     assert summary["gain"] == pytest.approx(bleu[-1] - bleu[0])
     assert summary["mean_bleu"] == pytest.approx((bleu[1] + bleu[2]) / 2)
-    assert summary["accumulative_degradation"] >= 0
+    falls = [max(0.0, before - after) for before, after in pairwise(bleu)]
+    assert summary["accumulative_degradation"] == pytest.approx(sum(falls))
+    assert summary["worse_steps"] == sum(row["bleu_change"] < -row["noise"] for row in summary["scores"][1:])
     assert [stage["stage"] for stage in summary["stages"]] == ["teacher-1", "teacher-2"]
     first = summary["stages"][0]["curve"][0]
     parts = {"train_reference", "train_learned", "train_averted", "train_inherited", "train_beneficial"}

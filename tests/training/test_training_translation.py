@@ -135,8 +135,8 @@ class Prompts(dict):
     """Prepared prompts by their ids, in place of a pool's."""
 
 
-def translator_of(backbone, prepared: dict[str, Prepared]) -> Translator:
-    translator = Translator(backbone, Decoding(max_new_tokens=10))
+def translator_of(backbone, prepared: dict[str, Prepared], decoding: Decoding | None = None) -> Translator:
+    translator = Translator(backbone, decoding or Decoding(max_new_tokens=10))
     translator._prompts = Prompts(prepared)
     return translator
 
@@ -160,6 +160,25 @@ def test_mixed_batches_write_what_single_prompts_write(tiny_generator, family, k
     steering = tuning.steering(backbone, prepared["p-v1"].tensors)
     texts = [text for text in SOURCES if text]
     assert alone["p-v1"] == backbone.write(texts, Decoding(max_new_tokens=10), steering)
+
+
+@pytest.mark.parametrize("kind", ["input", "deep", "lora"])
+@pytest.mark.parametrize("family", ["t5", "marian", "gpt2"])
+def test_each_beam_of_a_mixed_batch_follows_the_prompt_of_its_sentence(tiny_generator, family, kind):
+    backbone, tuning = tiny_generator(family), build_tuning(SPECS[kind])
+    prepared = {
+        f"p-v{seed}": Prepared(tuning, NO_READOUT, drawn(tuning, backbone, seed), None, None, 0) for seed in (1, 2)
+    }
+    translator = translator_of(backbone, prepared, Decoding(beams=3, max_new_tokens=10))
+    sources = Sources.of(backbone, [text for text in SOURCES if text])
+    view = freeze(backbone, sources.pieces, tuning.entry(backbone), NO_READOUT)
+    prompts = ["p-v1", "p-v2", "p-v2", "p-v1"]
+    rows = range(len(prompts))
+    mixed = translator.translate(sources, rows, prompts, view).texts
+    assert mixed == [translator.translate(sources, [row], [prompts[row]], view).texts[0] for row in rows]
+    alone = {name: translator.translate(sources, rows, [name] * len(rows), view).texts for name in prepared}
+    assert mixed == [alone[prompts[row]][row] for row in rows]
+    assert alone["p-v1"] != alone["p-v2"]
 
 
 def test_prompts_of_other_lengths_share_a_batch_and_the_backbone_alone_does_not(tiny_generator):
