@@ -29,7 +29,9 @@ class GrowthConfig:
     inner: int = _setting(0, "feed-forward units that it adds to each layer beside")
     noise: float = _setting(0.01, "how=elle: deviation of the noise on replicas")
     memory: int = _setting(64, "texts kept of each task, without labels; half teach the grown model, half judge it")
-    keep: float = _setting(0.98, "share of each task's judging texts whose answers must not change; one always may")
+    keep: float = _setting(
+        0.98, "share of each task's judging texts whose answers must not change, told or routed; one always may"
+    )
     recovery: int = _setting(
         60, "how=elle: steps on the memory alone, in which the grown model becomes the old one again"
     )

@@ -20,6 +20,7 @@ from continual.backbone.frozen import FrozenCache, FrozenView
 from continual.backbone.readout import Readout
 from continual.backbone.states import CHUNK
 from continual.backbone.texts import EncodedTexts, by_length
+from continual.errors import Interrupted
 from continual.growth.config import GrowthConfig
 from continual.growth.keeping import Distillation, Kept
 from continual.growth.maps import GrowthMap
@@ -34,6 +35,9 @@ SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
 _WARMUP = 0.1
 _LOOKS = 8
 _SECONDS_BETWEEN_CHECKPOINTS = 2.0
+_TIMES_OF_SAVING = 10
+"""Between two checkpoints so many times as long passes as the last one took, however large the model is."""
+
 _NOTHING = Readout("none", terms=0)
 
 
@@ -80,7 +84,7 @@ class Learning:
     step: int = 0
     seconds: float = 0.0
     best_loss: float = float("inf")
-    _saved: float = field(default=0.0, repr=False)
+    _next_save: float = field(default=0.0, repr=False)
 
     def __post_init__(self) -> None:
         self.encoder = self.distillation.new
@@ -105,17 +109,18 @@ class Learning:
         for value in self.weights.values():
             value.requires_grad_(True)
         cache = FrozenCache(self.encoder, self.cache_mb)
+        self.distillation.space = cache.space
         views = [cache.view(split.texts, self.distillation.first, _NOTHING) for split in (self.train, self.dev)]
         self.watcher.started(STAGE, self.total)
         started, before = time.monotonic(), self.seconds
+        self._next_save = started + _SECONDS_BETWEEN_CHECKPOINTS
         while self.step < self.total:
             loss = self._take_step(views[0])
             self.step += 1
             if self.step == self.recovery or self._looks():
                 self._look(views[1])
             self.seconds = before + time.monotonic() - started
-            self._save()
-            self.watcher.step(STAGE, self.step, loss)
+            self._step_taken(loss)
         self.watcher.finished(STAGE)
         for value in self.weights.values():
             value.requires_grad_(False)
@@ -164,11 +169,20 @@ class Learning:
             self.best_loss, self.best = loss, _copies(self.weights)
         self.watcher.epoch(STAGE, self.step, {"dev_loss": loss})
 
+    def _step_taken(self, loss: float) -> None:
+        """Saves the last step where it is time, and tells the watcher, whose wish to stop is one more time to save."""
+        due = self.step == self.total or time.monotonic() >= self._next_save
+        if due:
+            self._save()
+        try:
+            self.watcher.step(STAGE, self.step, loss)
+        except Interrupted:
+            if not due:
+                self._save()
+            raise
+
     def _save(self) -> None:
-        now = time.monotonic()
-        if self.step < self.total and now - self._saved < _SECONDS_BETWEEN_CHECKPOINTS:
-            return
-        self._saved = now
+        started = time.monotonic()
         tensors = {f"live/{name}": value.detach() for name, value in self._all().items()}
         tensors |= {f"best/{name}": value for name, value in self.best.items()}
         for name, value in self._all().items():
@@ -177,6 +191,8 @@ class Learning:
         best = None if self.best_loss == float("inf") else self.best_loss
         state = {"step": self.step, "total": self.total, "seconds": self.seconds, "best_loss": best}
         self.checkpoints.save(STAGE, tensors, state)
+        now = time.monotonic()
+        self._next_save = now + max(_SECONDS_BETWEEN_CHECKPOINTS, _TIMES_OF_SAVING * (now - started))
 
     def _restore(self) -> None:
         saved = self.checkpoints.load(STAGE)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from continual.backbone.encoder import Encoder
 from continual.backbone.kept import opening
@@ -176,13 +177,19 @@ class Growing:
         watcher: Watcher,
     ) -> tuple[dict[str, float], float]:
         """Trains the grown model; the evidence, and the seconds before an interruption."""
-        teaching, judging = self._known(learner, new, plan, task.name)
+        teaching, judging, rivals = self._known(learner, new, plan, task.name)
         first = min(learning_layers(plan))
-        texts = [known.texts for known in judging]
-        before = answers(learner.encoder, [known.prompts.old for known in judging], texts)
+
+        def answered(encoder: Encoder, which: str) -> list[Tensor]:
+            """Told and routed, by the prompts on the old or on the new backbone."""
+            own = [getattr(known.prompts, which) for known in judging]
+            found = answers(encoder, [it.texts for it in judging], own, [getattr(pair, which) for pair in rivals])
+            return [*found.told, *found.routed]
+
+        before = answered(learner.encoder, "old")
 
         def now() -> Kept:
-            return Kept.of(before, answers(new, [known.prompts.new for known in judging], texts))
+            return Kept.of(before, answered(new, "new"))
 
         at_once = now()
         weights = learning_weights(new, plan)
@@ -201,30 +208,37 @@ class Growing:
         )
         before_seconds = learning.run()
         share, kept = as_far_as_kept(weights, start, now, self.config.keep)
+        told, routed = kept.apart()
         evidence = {
             "answers_kept_at_growth": at_once.share,
-            "answers_kept": kept.share,
-            "answers_kept_of_the_worst_task": kept.worst,
+            "answers_kept": told.share,
+            "answers_kept_of_the_worst_task": told.worst,
+            "routed_answers_kept": routed.share,
+            "routed_answers_kept_of_the_worst_task": routed.worst,
             "learned_share": share,
         }
         return evidence, before_seconds
 
-    def _known(self, learner: Learner, new: Encoder, plan: GrowthMap, task: str) -> tuple[list[Known], list[Known]]:
-        """What teaches the grown model, and what judges it: all tasks but the one that it grows for.
+    def _known(
+        self, learner: Learner, new: Encoder, plan: GrowthMap, task: str
+    ) -> tuple[list[Known], list[Known], list[Pair]]:
+        """What teaches the grown model, what judges it, and all prompts that a text may go to.
 
-        The prompt of that one answers badly, or nothing would grow; to keep its answers would keep the fault.
+        All tasks teach and judge but the one that it grows for: its prompt answers badly, or nothing would grow, and to
+        keep its answers would keep the fault. Texts of others may go to it all the same.
         """
         prober = Prober(new)
-        teaching, judging = [], []
+        teaching, judging, rivals = [], [], []
         for remembered in self._memory.all():
-            if remembered.task == task:
-                continue
             old = learner.pool.get(learner.directory.prompt_of(remembered.task).id)
             pair = Pair(old, carried_prompt(old, plan, new, prober))
+            rivals.append(pair)
+            if remembered.task == task:
+                continue
             for known, half in zip((teaching, judging), remembered.halves(), strict=True):
                 if half.texts:
                     known.append(Known(half, pair))
-        return teaching, judging
+        return teaching, judging, rivals
 
     def _earlier(self, position: int) -> int:
         """How often the backbone grew for tasks before this place of the stream."""
