@@ -14,7 +14,7 @@ HARD = ("agnews", "qqp", "mnli", "boolq")
 
 SMALL = (
     *("method=scratch", "readout.layers=none", "readout.terms=0"),
-    *("tuning.layer=5", "tuning.length=4", "training.epochs=6"),
+    *("tuning.layer=5", "tuning.length=4", "training.epochs=6"),  # as much time makes more of it
     *("stream.max_train=1200", "stream.max_dev=400", "stream.dev_fraction=0.25"),
 )
 """Prompts too small for them: four tokens in the last layer, and no ground."""
@@ -29,8 +29,6 @@ DEFAULT = ("method=scratch", "stream.max_train=400", "stream.max_dev=300")
 capacity would on so few texts."""
 
 QUICK = ("stream.max_train=60", "stream.max_dev=40", "stream.max_test=20", "training.epochs=1", "growth.steps=8")
-EPOCHS = 6
-"""Those of a run that never grows; the one with as much time gets as many more as its time allows."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +69,8 @@ def needed(folder: Path, seeds: Sequence[int], quick: bool) -> dict[str, Any]:
     for seed in seeds:
         place = Place(folder, "cl10", (*chosen, *(QUICK if quick else ())), seed)
         by_test, _ = place.run("capacity", "growth.when=capacity")
-        never, _ = place.run("never")
-        epochs = round(EPOCHS * max(1.0, by_test["seconds"] / never["seconds"]))
+        never, measured_epochs = place.run("never")
+        epochs = epochs_within(by_test["seconds"], never["seconds"], measured_epochs)
         longer, _ = place.run("as much time", f"training.epochs={epochs}", f"training.patience={epochs}")
         runs += [by_test, never, longer | {"epochs": epochs}]
     return {"tasks": list(HARD), "settings": list(chosen), "runs": runs}
@@ -89,6 +87,22 @@ def unneeded(folder: Path, seeds: Sequence[int], quick: bool) -> dict[str, Any]:
     ]
     runs = [place.run("capacity", "growth.when=capacity")[0] for place in places]
     return {"settings": list(chosen), "runs": runs}
+
+
+def epochs_within(allowed: float, seconds: float, summary: Summary) -> int:
+    """How many epochs of each task a run may take so that it takes as long as another.
+
+    What a run does besides its epochs (reading, grounds, keys) takes as long with more of them.
+
+    Args:
+        allowed: Seconds that the other run took.
+        seconds: Seconds of this run with the epochs that it took.
+        summary: Of this run.
+    """
+    stages = [stage for task in summary.per_task for stage in task.stages]
+    taken = sum(stage.seconds for stage in stages)
+    of_one = sum(stage.seconds / max(len(stage.curve) - 1, 1) for stage in stages)  # the first entry is before any
+    return max(1, round((allowed - seconds + taken) / of_one))
 
 
 def measured(summary: Summary) -> dict[str, Any]:

@@ -16,18 +16,17 @@ _ARMS = {
 
 
 def exactness() -> str:
-    """Families, what was added, and the largest change."""
+    """Families, what was added, and the largest change as a part of the largest output."""
     value = _group("exactness")
     if value is None:
         return NOT_YET
     grown = list(dict.fromkeys(row["grown"] for row in value["rows"]))
-    heads = ["model", "output", "of at most", *(head for name in grown for head in (f"{name}: exact", "elle"))]
+    heads = ["model", "output", *(head for name in grown for head in (f"{name}: exact", "elle"))]
     lines = []
     for model in dict.fromkeys(row["model"] for row in value["rows"]):
         rows = {row["grown"]: row for row in value["rows"] if row["model"] == model}
-        about = rows[grown[0]]["exact"]
-        changes = [_change(rows[name][how]["largest"]) for name in grown for how in ("exact", "elle")]
-        lines.append([model, about["what"], f"{about['scale']:.1f}", *changes])
+        changes = [_change(rows[name][how]) for name in grown for how in ("exact", "elle")]
+        lines.append([model, rows[grown[0]]["exact"]["what"], *changes])
     return markdown(heads, lines)
 
 
@@ -38,6 +37,7 @@ def needed() -> str:
         return NOT_YET
     tasks = value["tasks"]
     heads = ("", "average (95 % interval)", "forgetting", *coded(tasks), "minutes", "grown after")
+    allowed = _minutes([run for run in value["runs"] if run["growth"] == "capacity"])
     rows = []
     for arm, title in _ARMS.items():
         runs = [run for run in value["runs"] if run["growth"] == arm]
@@ -48,7 +48,7 @@ def needed() -> str:
                 _interval([run["average"] for run in runs]),
                 _mean([run["forgetting"] for run in runs]),
             )
-            minutes = f"{sum(run['seconds'] for run in runs) / len(runs) / 60:.1f}"
+            minutes = _minutes(runs) + (f" of {allowed} allowed" if arm == "as much time" else "")
             rows.append([title, average, forgetting, *cells, minutes, ", ".join(grown) or "–"])
     return markdown(heads, rows, _about(value))
 
@@ -79,7 +79,12 @@ def _about(value: dict[str, Any]) -> str:
     return f"{told}; {value['machine']['cpus']} cores; [result](../benchmarks/results/growth.json)."
 
 
-def _change(value: float) -> str:
+def _minutes(runs: Sequence[dict[str, Any]]) -> str:
+    return f"{sum(run['seconds'] for run in runs) / max(len(runs), 1) / 60:.1f}"
+
+
+def _change(found: dict[str, Any]) -> str:
+    value = found["largest"] / found["scale"]
     if value == 0:
         return "0"
     return f"{value:.0e}".replace("e-0", "e-") if value < 1e-3 else f"{value:.2f}"
