@@ -281,6 +281,23 @@ def test_the_replayed_texts_of_a_step_are_of_like_length(setting):
     assert len(seen) > 90, "all of the memory is read in the end"
 
 
+@pytest.mark.parametrize(("family", "head"), [("bert", "cls.predictions.decoder"), ("roberta", "lm_head.decoder")])
+def test_a_head_beside_the_embeddings_stays_its_own_when_symbols_are_added(opened, tmp_path, family, head):
+    found = opened(family)
+    model = found.model.eval()
+    assert model.config.tie_word_embeddings
+    module = model.get_submodule(head)
+    module.weight = torch.nn.Parameter(torch.randn_like(module.weight))
+    ids, attention = torch.arange(20, 30)[None], torch.ones(1, 10, dtype=torch.long)
+    before = logits_at(model, ids, attention, attention.bool())
+    add_symbols(model, found.tokenizer, "news", 2, seed=0)
+    model.save_pretrained(tmp_path)
+    for other in (model, type(model).from_pretrained(tmp_path).eval()):
+        after = logits_at(other, ids, attention, attention.bool())
+        assert after.shape[1] == before.shape[1] + 2
+        torch.testing.assert_close(after[:, :-2], before)
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [

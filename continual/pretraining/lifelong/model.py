@@ -166,8 +166,21 @@ def add_symbols(opened: "PreTrainedModel", tokenizer: Any, domain: str, number: 
     if len(tokenizer) > opened.get_input_embeddings().num_embeddings:
         with torch.random.fork_rng():
             torch.manual_seed(seed_of(seed, "symbols", domain))
-            opened.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+            _resize(opened, len(tokenizer))
     return tuple(tokenizer.convert_tokens_to_ids(symbols))
+
+
+def _resize(model: "PreTrainedModel", tokens: int) -> None:
+    """Makes room for more tokens; a head that has a matrix of its own keeps it.
+
+    The library makes it one with the embeddings where the configuration says so, whatever the checkpoint holds.
+    """
+    own = model.get_output_embeddings().weight
+    apart = own is not model.get_input_embeddings().weight
+    model.resize_token_embeddings(tokens, mean_resizing=False)
+    head, embeddings = model.get_output_embeddings(), model.get_input_embeddings().weight
+    if apart and head.weight is embeddings:
+        head.weight = torch.nn.Parameter(torch.cat([own.detach(), embeddings.detach()[len(own) :]]))
 
 
 def frozen_copy(model: "PreTrainedModel") -> "PreTrainedModel":
