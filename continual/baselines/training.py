@@ -25,6 +25,7 @@ from continual.baselines.randomness import drawn_from
 from continual.seeding import seed_of
 from continual.training.checkpoint import Checkpoints
 from continual.training.config import TrainingConfig
+from continual.training.finite import finite_loss
 from continual.training.loop import FitResult
 from continual.training.schedule import planned_epochs, rate_factor
 from continual.training.watch import Watcher
@@ -142,7 +143,7 @@ class FineTuning(SupervisedTemplate):
 
     def _after_training_iteration(self, **kwargs: Any) -> None:
         super()._after_training_iteration(**kwargs)
-        self._losses.append(self.loss.item())
+        self._losses.append(finite_loss(self.loss.item(), self._at.step, "lower method.learning_rate"))
         self.assignment.watcher.step(STAGE, self._at.step, self._losses[-1])
 
     def _train_exp(self, experience: Any, eval_streams: Any = None, **kwargs: Any) -> None:

@@ -26,6 +26,7 @@ from continual.growth.keeping import Distillation, Kept
 from continual.growth.maps import GrowthMap
 from continual.seeding import seed_of
 from continual.training.checkpoint import Checkpoints
+from continual.training.finite import finite_loss
 from continual.training.watch import Watcher
 
 STAGE = "growth"
@@ -144,7 +145,7 @@ class Learning:
         loss.backward()
         torch.nn.utils.clip_grad_norm_([*self.weights.values(), *self.head.values()], 1.0)
         self.optimiser.step()
-        return float(loss.detach())
+        return finite_loss(float(loss.detach()), self.step + 1, "lower growth.learning_rate")
 
     def _logits(self, view: FrozenView, rows: Tensor) -> Tensor:
         hidden, mask = view.states.batch(rows)

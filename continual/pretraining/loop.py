@@ -5,7 +5,6 @@ and once: when the time before the cool-down is used up. The decision goes to di
 that was killed ends with the bits of an undisturbed one of as many steps.
 """
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,12 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from continual.backbone.products import quicken
-from continual.errors import Interrupted, LearningError
+from continual.errors import Interrupted
 from continual.pretraining.batches import TokenBatches
 from continual.pretraining.optimisation import OptimisationConfig
 from continual.pretraining.schedule import rate_factor, total_from
 from continual.seeding import seed_of
 from continual.training.checkpoint import Checkpoints
+from continual.training.finite import finite_loss
 from continual.training.watch import Watcher
 
 STAGE = "training"
@@ -183,11 +183,7 @@ class Training:
 
     def _noted(self, loss: Tensor, parts: Mapping[str, Tensor]) -> float:
         values = {name: float(value.detach()) for name, value in {"loss": loss, **parts}.items()}
-        if not math.isfinite(values["loss"]):
-            raise LearningError(
-                f"The loss of step {self.step} is {values['loss']}; lower training.learning_rate or raise "
-                "training.warmup and start again."
-            )
+        finite_loss(values["loss"], self.step, "lower training.learning_rate or raise training.warmup and start again")
         for name, value in values.items():
             # A part may be absent in some steps, so each has a count of its own.
             self.sums[name] = self.sums.get(name, 0.0) + value

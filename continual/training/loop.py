@@ -17,6 +17,7 @@ from continual.team import current_team
 from continual.training.batches import Batches
 from continual.training.checkpoint import Checkpoints, NoCheckpoints
 from continual.training.config import TrainingConfig
+from continual.training.finite import finite_loss
 from continual.training.hype import Hype
 from continual.training.schedule import planned_epochs, rate_factor
 from continual.training.trainable import Trainable
@@ -250,7 +251,7 @@ class Training:
         self.optimiser.step()
         self.step += 1
         self._update_average()
-        return float(loss)
+        return finite_loss(float(loss), self.step, "lower the learning rate")
 
     def _own_loss(self, rows: Tensor) -> Tensor:
         """This process's part of the loss of the batch `rows`; the parts of all processes add up to the loss."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from small_tasks import examples
 from torch.nn import functional as F
 
-from continual.errors import ConfigError
+from continual.errors import ConfigError, LearningError
 from continual.training.config import TrainingConfig
 from continual.training.loop import Training, cross_entropy, fit
 from continual.training.model import PromptModel
@@ -386,3 +386,11 @@ def test_every_setting_has_a_help_text():
     from dataclasses import fields
 
     assert all(field.metadata["help"] for field in fields(TrainingConfig))
+
+
+def test_a_training_that_diverges_ends_in_a_sentence(scene):
+    def diverging(logits, labels, rows, progress):
+        return logits.sum() * (torch.inf if progress > 0.1 else 1.0)
+
+    with pytest.raises(LearningError, match=r"loss of step \d+ is (nan|-?inf), expected a number; lower the learning"):
+        scene.fit(scene.model(), objective=diverging)
