@@ -77,7 +77,7 @@ def measure(seed: int, settings: LearnerSettings) -> dict[str, dict[str, float]]
     pairs = list(permutations(range(len(TASKS)), 2))
     truth = np.array([source.similarity[pair] for pair in pairs])
     result = {}
-    for entry in TRANSFERABILITY:
+    for entry in TRANSFERABILITY.values():
         metric = entry.load()
         scores = [metric(signatures[first], signatures[second]) for first, second in pairs]
         result[entry.name] = {

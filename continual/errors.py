@@ -4,7 +4,7 @@ Every message is one sentence that says what was expected, what was found and wh
 line prints the message alone and exits with code 2; anything else that is raised is a defect of this program.
 """
 
-from streams.errors import StreamError, UserError
+from streams.errors import ConfigError, StreamError, UserError
 
 __all__ = [
     "BackboneError",
@@ -17,10 +17,6 @@ __all__ = [
     "StreamError",
     "UserError",
 ]
-
-
-class ConfigError(UserError):
-    """A setting is unknown, of the wrong type or out of range."""
 
 
 class BackboneError(UserError):

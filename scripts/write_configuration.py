@@ -157,7 +157,7 @@ def _of_pretraining(folder: Path) -> Iterator[str]:
 def _of_students(folder: Path) -> Iterator[str]:
     """Each kind of student; of its sections those that no other kind before it has with the same defaults."""
     shown: list[tuple[str, type, Any]] = []
-    for entry in STUDENTS:
+    for entry in STUDENTS.values():
         recipe, defaults = entry.load(), _read(folder / f"{entry.name}.yaml")
         helps, hints = _documented(recipe), typing.get_type_hints(recipe)
         if Ingredients in hints.values():  # whose settings are the recipe's own
@@ -181,7 +181,7 @@ def _is_section(hint: Any) -> bool:
 
 def _of_registry(section: str, registry: Registry, chosen: str) -> Iterator[str]:
     """A table for each registered name: the parameters of what it stands for."""
-    for entry in registry:
+    for entry in registry.values():
         target = entry.load()
         file = configs_folder() / section / f"{entry.name}.yaml"
         defaults = _read(file) if file.exists() else {}

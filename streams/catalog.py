@@ -3,33 +3,48 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from streams.errors import StreamError
 from streams.manager import StreamManager
-from streams.options import OptionHelp, describe, from_mapping, option, require_choice, unknown
+from streams.options import OptionHelp, describe, from_mapping, option, unknown
+from streams.registry import Entry, Registry
 from streams.source import TaskSource
 
-KINDS: dict[str, str] = {
-    "simulated": "streams.simulated:SimulatedSource",
-    "table": "streams.table:TableSource",
-    "folders": "streams.folders:FoldersSource",
-    "hub": "streams.hub:HubSource",
-    "pheme": "streams.rumor:PhemeSource",
-    "twitter": "streams.rumor:TwitterSource",
-    "coaid": "streams.rumor:CoaidSource",
-    "stance": "streams.stance:StanceSource",
-    "stance_simulated": "streams.stance_simulated:SimulatedStanceSource",
-    "translation": "streams.translation:TranslationFilesSource",
-    "translation_table": "streams.translation:TranslationTableSource",
-    "translation_hub": "streams.translation_hub:TranslationHubSource",
-    "simulated_translation": "streams.translation_simulated:SimulatedTranslationSource",
-    "texts": "streams.texts:TextSource",
-    "joined": "streams.joined:JoinedSource",
-}
-"""Kind of source to `module:class`; the module is imported when the kind is first used."""
+KINDS: Registry[Entry] = Registry("kind of stream", "continual.streams", error=StreamError)
+"""Kinds of sources by name; a source's class is imported when its kind is first used."""
+KINDS.add("simulated", "streams.simulated:SimulatedSource", "made-up texts of related tasks; needs no file")
+KINDS.add("table", "streams.table:TableSource", "a table whose columns hold text, label and the name of the task")
+KINDS.add("folders", "streams.folders:FoldersSource", "a folder for each task, with train, dev and test files")
+KINDS.add("hub", "streams.hub:HubSource", "a data set of the Hugging Face hub")
+KINDS.add("pheme", "streams.rumor:PhemeSource", "rumours by event: the PHEME release or a table of its tweets")
+KINDS.add("twitter", "streams.rumor:TwitterSource", "rumours of Twitter15 and Twitter16 in their published layout")
+KINDS.add("coaid", "streams.rumor:CoaidSource", "COVID-19 misinformation by month: CoAID in its published layout")
+KINDS.add("stance", "streams.stance:StanceSource", "stance towards a target: SemEval-2016 task 6 or a table like it")
+KINDS.add(
+    "stance_simulated",
+    "streams.stance_simulated:SimulatedStanceSource",
+    "made-up texts for and against targets; needs no file",
+)
+KINDS.add(
+    "translation",
+    "streams.translation:TranslationFilesSource",
+    "parallel texts by domain: folders, tables, Moses pairs or translation memories",
+)
+KINDS.add(
+    "translation_table",
+    "streams.translation:TranslationTableSource",
+    "one table of parallel texts with a column that names the domain",
+)
+KINDS.add("translation_hub", "streams.translation_hub:TranslationHubSource", "parallel texts of the Hugging Face hub")
+KINDS.add(
+    "simulated_translation",
+    "streams.translation_simulated:SimulatedTranslationSource",
+    "made-up sentences into a toy language; needs no file",
+)
+KINDS.add("texts", "streams.texts:TextSource", "domains of plain text without labels, for pretraining")
+KINDS.add("joined", "streams.joined:JoinedSource", "the tasks of several streams as one")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,10 +63,12 @@ class StreamOptions:
 
 
 def source_class(kind: str) -> type:
-    """The class of sources of this kind; its dataclass fields are the keys of its configuration."""
-    require_choice("a stream", "kind", kind, list(KINDS))
-    module, name = KINDS[kind].split(":")
-    return getattr(importlib.import_module(module), name)
+    """The class of sources of this kind; its dataclass fields are the keys of its configuration.
+
+    Raises:
+        StreamError: There is no such kind.
+    """
+    return KINDS.load(kind)
 
 
 def describe_stream(kind: str) -> list[OptionHelp]:

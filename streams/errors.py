@@ -7,3 +7,7 @@ class UserError(Exception):
 
 class StreamError(UserError):
     """Data that cannot be used as a stream of tasks: a missing file or column, an empty task, a bad label."""
+
+
+class ConfigError(UserError):
+    """A setting is unknown, of the wrong type or out of range."""

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sized
 from typing import Any, NamedTuple
 
+from streams.conversion import scalar_text
 from streams.errors import StreamError
-from streams.options import option, scalar_text, unknown
+from streams.options import option, unknown
 from streams.reading import Table
 from streams.splits import check_fractions, split_by_text, text_key, without_overlaps
 from streams.task import SPLITS, Task

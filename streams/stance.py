@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from streams.conversion import scalar_text
 from streams.errors import StreamError
-from streams.options import option, scalar_text
+from streams.options import option
 from streams.reading import FileOptions, Table, merged_notes, read_table, read_text
 from streams.rows import ColumnOptions, LabelNames, Splits, read_rows
 from streams.rumor import TweetOptions

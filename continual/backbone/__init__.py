@@ -2,7 +2,7 @@
 
 from continual.registry import Registry
 
-BACKBONES = Registry("backbone")
+BACKBONES = Registry("backbone", "continual.backbones")
 BACKBONES.add(
     "minilm",
     "continual.backbone.catalog:minilm",

@@ -4,6 +4,7 @@ import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from continual.construction import coerce_fields
 from continual.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Decoding:
     early_stopping: bool = _setting(False, "stop as soon as there are as many finished translations as beams")
 
     def __post_init__(self) -> None:
+        coerce_fields(self, "decoding")
         if self.beams < 1 or self.max_new_tokens < 1:
             raise ConfigError(
                 f"decoding.beams is {self.beams} and decoding.max_new_tokens {self.max_new_tokens}, expected at least "

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from continual.backbone.encoder import Encoder
+from continual.construction import coerce_fields
 from continual.errors import ConfigError
 from continual.limits import at_least
 
@@ -35,18 +36,14 @@ class Readout:
     terms: int = 16384
 
     def __post_init__(self) -> None:
+        coerce_fields(self, "readout")
         if self.layers not in ("all", "last", "none"):
             raise ConfigError(f"readout.layers is {self.layers!r}, expected all, last or none.")
-        if (
-            isinstance(self.summaries, str)
-            or not self.summaries
-            or any(name not in SUMMARIES for name in self.summaries)
-        ):
+        if not self.summaries or any(name not in SUMMARIES for name in self.summaries):
             raise ConfigError(
                 f"readout.summaries is {self.summaries!r}, expected one or more of {', '.join(SUMMARIES)}."
             )
         at_least(0, self.terms, "readout.terms")
-        object.__setattr__(self, "summaries", tuple(self.summaries))
 
     def spec(self) -> dict[str, Any]:
         """The options, JSON-able."""

@@ -5,7 +5,7 @@ This file and `methods.py` import nothing heavy; Avalanche, whose import takes s
 
 from continual.registry import Registry
 
-BASELINES = Registry("method")
+BASELINES = Registry("method", "continual.baselines")
 BASELINES.add(
     "naive",
     "continual.baselines.methods:Naive",

@@ -57,7 +57,7 @@ class Baseline(ABC):
             `unread.ALWAYS`.
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str] = ""
     kinds: ClassVar[tuple[str, ...]] = (CLASSIFICATION,)
     trains_backbone: ClassVar[bool] = True
     keeps_states: ClassVar[bool] = True

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from continual.evaluation.metric import find_metric
 from continual.evaluation.task_metrics import TASK_METRICS, accuracy, macro_f1
 from continual.participant import SplitScore
 
@@ -35,5 +34,5 @@ def answers(logits: Tensor, units: Mapping[str, int], allowed: Sequence[str], la
 def split_score(task: "Task", predicted: np.ndarray, **routing: object) -> SplitScore:
     """The score of predicted label numbers on a task's test split; `routing` are the further fields."""
     true, size = np.array(task.test["label"], dtype=np.int64), len(task.labels)
-    own = find_metric(TASK_METRICS, task.metric).function(true, predicted, size)
+    own = TASK_METRICS.load(task.metric)(true, predicted, size)
     return SplitScore(accuracy(true, predicted, size), macro_f1(true, predicted, size), score=own, **routing)

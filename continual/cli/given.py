@@ -71,7 +71,7 @@ def _lines(name: str, data: bytes, column: str | None, encoding: str) -> Given:
 
 
 def _texts(table: "Table", column: str) -> list[str]:
-    from streams.options import scalar_text
+    from streams.conversion import scalar_text
 
     texts = [scalar_text(cell) for cell in table.column(column)]
     for line, text in zip(table.lines, texts, strict=True):

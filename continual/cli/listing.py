@@ -45,7 +45,7 @@ def _methods() -> list[dict[str, str]]:
     return [
         {"name": entry.name, "kind": kind, "help": entry.help, "paper": entry.paper}
         for kind, registry in (("method", METHODS), ("baseline", BASELINES))
-        for entry in registry
+        for entry in registry.values()
     ]
 
 
@@ -62,7 +62,7 @@ def _registered(kind: str) -> list[dict[str, str]]:
         "expansions": EXPANSIONS,
     }
     registry = registries[kind]
-    return [{"name": entry.name, "help": entry.help, "paper": entry.paper} for entry in registry]
+    return [{"name": entry.name, "help": entry.help, "paper": entry.paper} for entry in registry.values()]
 
 
 def _metrics() -> list[dict[str, str]]:

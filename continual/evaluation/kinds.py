@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from continual.errors import LearningError
-from continual.evaluation.metric import Metric, find_metric
+from continual.evaluation.metric import Metric
 from continual.evaluation.task_metrics import TASK_METRICS
 from continual.evaluation.text_metrics import TEXT_METRICS
 
@@ -48,7 +48,7 @@ def metric_of(kind: str, name: str) -> Metric:
     Raises:
         ConfigError: There is none.
     """
-    return find_metric(_METRICS[kind], name)
+    return _METRICS[kind].entry(name)
 
 
 def measures_of(kind: str) -> Measures:

@@ -14,13 +14,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from continual.evaluation.matrix import ScoreMatrix
-from continual.evaluation.metric import Metric, registered
+from continual.evaluation.metric import metrics
 
-STREAM_METRICS: dict[str, Metric] = {}
+STREAM_METRICS = metrics("continual.stream_metrics")
 
 
-@registered(
-    STREAM_METRICS,
+@STREAM_METRICS.register(
     "average",
     help="mean score over all learned tasks after the last step",
     formula="mean_j R[T][j]",
@@ -31,8 +30,7 @@ def average(matrix: ScoreMatrix) -> float | None:
     return _mean(_final(matrix.block))
 
 
-@registered(
-    STREAM_METRICS,
+@STREAM_METRICS.register(
     "learning",
     help="mean score of each task just after it was learned",
     formula="mean_j R[j][j]",
@@ -43,8 +41,7 @@ def learning(matrix: ScoreMatrix) -> float | None:
     return _mean(_diagonal(matrix.block))
 
 
-@registered(
-    STREAM_METRICS,
+@STREAM_METRICS.register(
     "anytime",
     help="mean over the steps of the mean score of the tasks learned by then",
     formula="mean_{i>=1} mean_{j<=i} R[i][j]",
@@ -56,8 +53,7 @@ def anytime(matrix: ScoreMatrix) -> float | None:
     return _mean(np.array([scores[step, :step].mean() for step in range(1, len(scores))]))
 
 
-@registered(
-    STREAM_METRICS,
+@STREAM_METRICS.register(
     "forgetting",
     help="mean fall of a task from its best earlier score to its last one; negative means it still rose",
     formula="mean_{j<T} ( max_{j<=i<T} R[i][j] - R[T][j] )",
@@ -74,8 +70,7 @@ def forgetting(matrix: ScoreMatrix) -> float | None:
     return _mean(best - _final(scores)[:-1])
 
 
-@registered(
-    STREAM_METRICS,
+@STREAM_METRICS.register(
     "bwt",
     help="backward transfer: mean change of a task from just after it was learned to the end",
     formula="mean_{j<T} ( R[T][j] - R[j][j] )",
@@ -87,8 +82,7 @@ def bwt(matrix: ScoreMatrix) -> float | None:
     return _mean((_final(scores) - _diagonal(scores))[:-1])
 
 
-@registered(
-    STREAM_METRICS,
+@STREAM_METRICS.register(
     "fwt",
     help="forward transfer: how much better a task is done before it is learned than before any learning",
     formula="mean_{j>=2} ( R[j-1][j] - R[0][j] )",
@@ -101,8 +95,7 @@ def fwt(matrix: ScoreMatrix) -> float | None:
     return _mean(np.array([scores[task, task] - scores[0, task] for task in later]))
 
 
-@registered(
-    STREAM_METRICS,
+@STREAM_METRICS.register(
     "intransigence",
     help="mean lag of a task just after it was learned behind one model trained on all tasks at once",
     formula="mean_j ( joint[j] - R[j][j] )",

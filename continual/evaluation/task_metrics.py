@@ -8,17 +8,16 @@ prompt; it is a wrong answer and belongs to no class.
 
 import numpy as np
 
-from continual.evaluation.metric import Metric, registered
+from continual.evaluation.metric import metrics
 
-TASK_METRICS: dict[str, Metric] = {}
+TASK_METRICS = metrics("continual.task_metrics")
 """Metrics that give one number for a task; any of them can be the metric of a matrix."""
 
-TASK_TABLES: dict[str, Metric] = {}
+TASK_TABLES = metrics()
 """Metrics that give a table for a task."""
 
 
-@registered(
-    TASK_METRICS,
+@TASK_METRICS.register(
     "accuracy",
     help="share of texts whose label is predicted correctly",
     formula="mean_n [ predicted[n] = true[n] ]",
@@ -34,8 +33,7 @@ def accuracy(true: np.ndarray, predicted: np.ndarray, classes: int) -> float:
     return float((true == predicted).mean())
 
 
-@registered(
-    TASK_METRICS,
+@TASK_METRICS.register(
     "macro_f1",
     help="mean over the classes of the harmonic mean of precision and recall; every class counts the same",
     formula="mean_c 2 TP[c] / ( 2 TP[c] + FP[c] + FN[c] ), c in the true or predicted classes",
@@ -57,8 +55,7 @@ def macro_f1(true: np.ndarray, predicted: np.ndarray, classes: int) -> float:
     return float((2 * hits[occurring] / twice[occurring]).mean())
 
 
-@registered(
-    TASK_METRICS,
+@TASK_METRICS.register(
     "stance_f1",
     help="mean F1 of the labels favor and against of a stance task; none counts only through errors",
     formula="( F1[favor] + F1[against] ) / 2, F1[c] = 2 TP[c] / ( 2 TP[c] + FP[c] + FN[c] )",
@@ -79,8 +76,7 @@ def stance_f1(true: np.ndarray, predicted: np.ndarray, classes: int) -> float:
     return float((2 * hits / np.maximum(twice, 1)).sum() / 2)
 
 
-@registered(
-    TASK_TABLES,
+@TASK_TABLES.register(
     "confusion",
     help="how often each true class was given each answer; the last column is for answers outside the task",
     formula="C[c][d] = sum_n [ true[n] = c and predicted[n] = d ]",

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from continual.errors import ConfigError
-from continual.evaluation.metric import Metric, registered
+from continual.evaluation.metric import metrics
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric as SacreMetric
 
-TEXT_METRICS: dict[str, Metric] = {}
+TEXT_METRICS = metrics("continual.text_metrics")
 """Metrics that give one number for a translation task."""
 
 # Scripts without spaces between words: by sacreBLEU's own rules for Chinese, by characters where its tokenizer needs
@@ -24,8 +24,7 @@ _TOKENIZERS = dict.fromkeys(("zh", "zho", "chi", "cmn", "yue"), "zh") | dict.fro
 _DEFAULT_TOKENIZER = "13a"
 
 
-@registered(
-    TEXT_METRICS,
+@TEXT_METRICS.register(
     "bleu",
     help="corpus BLEU of the translations, by sacreBLEU and divided by 100",
     formula="BP exp( mean_{n=1..4} log p_n ) over the n-grams of all texts of a split",
@@ -45,8 +44,7 @@ def bleu(references: Sequence[str], hypotheses: Sequence[str], language: str | N
     return _score(bleu_scorer(language), references, hypotheses)
 
 
-@registered(
-    TEXT_METRICS,
+@TEXT_METRICS.register(
     "chrf",
     help="corpus chrF of the translations, by sacreBLEU and divided by 100",
     formula="5 P R / ( 4 P + R ), P and R means over character n-grams, n = 1..6",

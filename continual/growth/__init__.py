@@ -2,7 +2,7 @@
 
 from continual.registry import Registry
 
-EXPANSIONS = Registry("expansion")
+EXPANSIONS = Registry("expansion", "continual.expansions")
 EXPANSIONS.add(
     "exact",
     "continual.growth.exact:Exact",

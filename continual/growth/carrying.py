@@ -15,6 +15,7 @@ from continual.errors import LearningError
 from continual.growth.families import FAMILIES
 from continual.growth.maps import DECODER, READER, Copies, GrowthMap, LayerMap
 from continual.growth.weights import keeps_affine
+from continual.registry import Registry
 from continual.tuning.base import Tensors
 from continual.tuning.both import named_for_decoder, split_stacks
 
@@ -47,14 +48,14 @@ def carried_tuning(spec: Mapping[str, Any], tensors: Tensors, plan: GrowthMap) -
     spec = dict(spec)
     name = spec["name"]
     if name in COMPOSED:
-        return COMPOSED[name](spec, tensors, plan)
+        return COMPOSED.load(name)(spec, tensors, plan)
     if name not in CARRIERS:
         raise LearningError(
             f"A prompt of tuning={name} cannot be carried over to a grown backbone, expected one of "
             f"{', '.join([*CARRIERS, *COMPOSED])}; learn with another one, or do without growth."
         )
     return carried_spec(spec, plan), {
-        key: value.contiguous() for key, value in CARRIERS[name](spec, tensors, plan).items()
+        key: value.contiguous() for key, value in CARRIERS.load(name)(spec, tensors, plan).items()
     }
 
 
@@ -185,7 +186,9 @@ def _by_layer(spec: Spec, plan: GrowthMap, value: Tensor, of: Callable[[Tensor, 
     return torch.stack([of(value[item.source - start], item) for item in plan.reader.above(start)])
 
 
-CARRIERS: dict[str, Carrier] = {
+CARRIERS = Registry("carrier of prompts", "continual.carriers")
+"""For each tuning what a prompt's tensors become: a `Carrier`, under the tuning's name."""
+_CARRIERS: dict[str, Carrier] = {
     "input": _soft,
     "late": _soft,
     "deep": _prefix,
@@ -196,3 +199,5 @@ CARRIERS: dict[str, Carrier] = {
     "compacter_pp": _compacter,
     "both": _both,
 }
+for _name, _carrier in _CARRIERS.items():
+    CARRIERS.add(_name, _carrier, f"prompts of tuning={_name}")

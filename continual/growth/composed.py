@@ -9,6 +9,7 @@ from torch import Tensor
 from continual.errors import LearningError
 from continual.growth.carrying import carried_spec, carried_tuning
 from continual.growth.maps import GrowthMap
+from continual.registry import Registry
 from continual.tuning.base import Tensors
 
 Carried = tuple[dict[str, Any], dict[str, Tensor]]
@@ -77,7 +78,9 @@ def _require_even(spec: Mapping[str, Any], plan: GrowthMap) -> None:
         )
 
 
-COMPOSED: dict[str, Callable[[dict[str, Any], Tensors, GrowthMap], Carried]] = {
+COMPOSED = Registry("carrier of compositions", "continual.composition_carriers")
+"""For each composition what becomes of its options and tensors: a function as those above."""
+_COMPOSED: dict[str, Callable[[dict[str, Any], Tensors, GrowthMap], Carried]] = {
     "chain": _prompts,
     "low_rank_sum": _prompts,
     "templated": _prompts,
@@ -85,3 +88,5 @@ COMPOSED: dict[str, Callable[[dict[str, Any], Tensors, GrowthMap], Carried]] = {
     "components": _selection,
     "attention": _attention,
 }
+for _name, _carrier in _COMPOSED.items():
+    COMPOSED.add(_name, _carrier, f"prompts of the composition {_name}")

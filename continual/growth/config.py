@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from continual.construction import coerce_fields
 from continual.errors import ConfigError
 from continual.growth.sizes import Amount
 from continual.limits import above, at_least
@@ -50,10 +51,13 @@ class GrowthConfig:
     def __post_init__(self) -> None:
         from continual.growth import EXPANSIONS
 
+        coerce_fields(self, "growth")
         if self.when not in WHEN:
             raise ConfigError(f"growth.when is {self.when!r}, expected {', '.join(WHEN[:-1])} or {WHEN[-1]}.")
         EXPANSIONS.entry(self.how)
-        object.__setattr__(self, "at", _numbers(self.at))
+        if any(number < 1 for number in self.at):
+            raise ConfigError(f"growth.at is {list(self.at)}, expected numbers of tasks from 1, such as [3, 6].")
+        object.__setattr__(self, "at", tuple(sorted(set(self.at))))
         if self.when == "schedule" and not self.at:
             raise ConfigError("growth.when=schedule needs growth.at, such as growth.at=[3]; add it.")
         self._check_unread()
@@ -109,10 +113,3 @@ class GrowthConfig:
 
         options = {"noise": self.noise} if self.how == "elle" else {}
         return construct(EXPANSIONS, self.how, options, "growth")
-
-
-def _numbers(at: Any) -> tuple[int, ...]:
-    numbers = tuple(at) if isinstance(at, list | tuple) else (at,)
-    if any(type(number) is not int or number < 1 for number in numbers):
-        raise ConfigError(f"growth.at is {at!r}, expected numbers of tasks from 1, such as [3, 6].")
-    return tuple(sorted(set(numbers)))

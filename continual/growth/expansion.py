@@ -14,7 +14,7 @@ from continual.seeding import seed_of
 class Expansion(ABC):
     """A way to enlarge a model. See `EXPANSIONS`."""
 
-    name: ClassVar[str]
+    name: ClassVar[str] = ""
 
     exact: ClassVar[bool] = False
     """Whether a grown model computes what it did, up to rounding; `continual grow` refuses one that does not."""

@@ -2,7 +2,7 @@
 
 from continual.registry import Registry
 
-METHODS = Registry("method")
+METHODS = Registry("method", "continual.methods")
 METHODS.add(
     "scratch",
     "continual.methods.scratch:Scratch",

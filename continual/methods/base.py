@@ -248,7 +248,7 @@ def kept_tensors(prompt: Prompt) -> dict[str, Tensor]:
 class Method(ABC):
     """A way to learn a task from a pool of prompts."""
 
-    name: ClassVar[str]
+    name: ClassVar[str] = ""
 
     kinds: ClassVar[tuple[str, ...]] = (CLASSIFICATION, TRANSLATION)
     """The kinds of tasks that it can learn."""

@@ -6,7 +6,7 @@ all kinds share (the cache, kill and resume, the loop, tracking) they need not k
 
 from continual.registry import Registry
 
-RECIPES = Registry("kind of pretraining")
+RECIPES = Registry("kind of pretraining", "continual.pretrainings")
 RECIPES.add(
     "translation",
     "continual.pretraining.translation.recipe:TranslationRecipe",

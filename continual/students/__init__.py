@@ -6,7 +6,7 @@ all kinds share (settings, kill and resume, the loop, stages, tracking) they nee
 
 from continual.registry import Registry
 
-STUDENTS = Registry("kind of student")
+STUDENTS = Registry("kind of student", "continual.students")
 STUDENTS.add(
     "fine_tuning",
     "continual.students.fine_tuning:FineTuning",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from continual.construction import coerce_fields
 from continual.errors import ConfigError
 from continual.limits import above, at_least
 
@@ -42,6 +43,7 @@ class TrainingConfig:
     )
 
     def __post_init__(self) -> None:
+        coerce_fields(self, "training")
         positive = ("epochs", "batch_size", "learning_rate", "head_learning_rate")
         for name in positive:
             above(0, getattr(self, name), f"training.{name}")

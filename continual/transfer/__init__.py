@@ -2,7 +2,7 @@
 
 from continual.registry import Registry
 
-TRANSFERABILITY = Registry("transferability metric")
+TRANSFERABILITY = Registry("transferability metric", "continual.transfer")
 TRANSFERABILITY.add(
     "panda",
     "continual.transfer.metrics:panda",

@@ -38,7 +38,7 @@ def rank(
         metric: The name of the metric that decides.
         metrics: All metrics that are recorded.
     """
-    functions = {entry.name: entry.load() for entry in metrics}
+    functions = {name: metrics.load(name) for name in metrics}
     metrics.entry(metric)
     ranked = []
     for prompt, signature in sources:

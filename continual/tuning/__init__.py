@@ -5,7 +5,7 @@ from typing import Any
 
 from continual.registry import Registry
 
-TUNINGS = Registry("tuning")
+TUNINGS = Registry("tuning", "continual.tunings")
 TUNINGS.add(
     "input",
     "continual.tuning.soft_prompt:InputPrompt",
@@ -61,7 +61,7 @@ TUNINGS.add(
     "Li and Liang 2021, Prefix-Tuning (arXiv 2101.00190), whose prefixes stand in both; here for any tuning of layers",
 )
 
-COMPOSITIONS = Registry("composition")
+COMPOSITIONS = Registry("composition", "continual.compositions")
 """Tunings that methods make out of other tunings. A config names only the tuning that they are made of."""
 COMPOSITIONS.add(
     "chain",

@@ -28,7 +28,7 @@ class Tuning(ABC):
     tensors of another tuning, its `base`, for each text anew.
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str] = ""
 
     per_text: ClassVar[bool] = False
     """Whether `compose` makes tensors for each text."""

@@ -32,12 +32,12 @@ class Lora(LayerTuning):
     name = "lora"
 
     def __init__(
-        self, rank: int = 8, alpha: float = 8.0, layer: int = 0, targets: tuple[str, ...] = ("query", "value")
+        self, rank: int = 8, alpha: float = 8.0, layer: int = 0, targets: tuple[str, ...] | str = ("query", "value")
     ) -> None:
         super().__init__(layer)
         at_least(1, rank, "tuning.rank")
         above(0, alpha, "tuning.alpha")
-        chosen = list(targets) if isinstance(targets, list | tuple) else [targets]
+        chosen = [targets] if isinstance(targets, str) else list(targets)
         if not chosen or any(name not in LINEAR or chosen.count(name) > 1 for name in chosen):
             raise ConfigError(f"tuning.targets is {chosen}, expected different ones of {', '.join(LINEAR)}.")
         self.rank, self.alpha, self.targets = rank, float(alpha), chosen

@@ -33,7 +33,7 @@ def change_config(folder, **changes):
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-@pytest.mark.parametrize("entry", BACKBONES, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", BACKBONES.values(), ids=lambda entry: entry.name)
 def test_every_backbone_is_importable_and_explained(entry):
     assert callable(entry.load())
     assert entry.help

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from continual.errors import ConfigError
 from continual.evaluation.catalog import list_metrics
 from continual.evaluation.matrix import ScoreMatrix
-from continual.evaluation.metric import find_metric, registered
 from continual.evaluation.stream_metrics import STREAM_METRICS, intransigence, stream_scores
 
 NO = None
@@ -175,11 +174,11 @@ def test_the_listing_explains_every_metric() -> None:
 
 
 def test_a_wrong_name_gets_a_suggestion() -> None:
-    assert find_metric(STREAM_METRICS, "forgetting").better == "lower"
+    assert STREAM_METRICS.entry("forgetting").better == "lower"
     with pytest.raises(ConfigError, match=r"no metric named 'forgeting' \(did you mean 'forgetting'\?\)"):
-        find_metric(STREAM_METRICS, "forgeting")
+        STREAM_METRICS.entry("forgeting")
 
 
 def test_a_name_is_taken_once() -> None:
-    with pytest.raises(ValueError, match="'average' is registered already"):
-        registered(STREAM_METRICS, "average", help="x", formula="x", better="higher")(len)
+    with pytest.raises(ConfigError, match="'average' is registered already"):
+        STREAM_METRICS.register("average", help="x", formula="x", better="higher")(len)

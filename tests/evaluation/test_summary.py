@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_up_runs import make_summary
+from registries import restored
 
 from continual.errors import RunError
 from continual.evaluation.figures.headline import metric_rows
 from continual.evaluation.matrix import ScoreMatrix
-from continual.evaluation.metric import Metric
 from continual.evaluation.stream_metrics import STREAM_METRICS
 from continual.evaluation.summary import RoutedScores, Scores, Summary, load_summary
 
@@ -169,14 +169,13 @@ def test_summaries_from_before_processor_seconds_are_read() -> None:
     assert Summary.from_dict(value).seconds.cpu is None
 
 
-def test_a_metric_registered_from_outside_has_its_place_on_disk_and_in_the_report(tmp_path, monkeypatch) -> None:
-    worst = Metric(
-        "worst", "the task that is done worst", "min_j R[T][j]", "higher", lambda it: it.block[-1].min().item()
-    )
-    monkeypatch.setitem(STREAM_METRICS, "worst", worst)
-    summary = make_summary()
+def test_a_metric_registered_from_outside_has_its_place_on_disk_and_in_the_report(tmp_path) -> None:
+    with restored(STREAM_METRICS):
+        help, formula = "the task that is done worst", "min_j R[T][j]"
+        STREAM_METRICS.add("worst", lambda it: it.block[-1].min().item(), help, formula=formula, better="higher")
+        summary = make_summary()
     assert summary.aware.extra == {"worst": min(summary.aware.matrix[-1])}
     assert load_summary(summary.write(tmp_path)) == summary
-    monkeypatch.delitem(STREAM_METRICS, "worst")  # a report is made anew where the metric is not at hand
+    # A report is made anew where the metric is not at hand.
     row = next(row for row in metric_rows(load_summary(tmp_path)) if row.name == "worst")
     assert (row.aware, row.formula) == (f"{min(summary.aware.matrix[-1]):.4g}", "")

@@ -112,7 +112,7 @@ def test_stopped_anywhere_and_resumed_to_the_same_bits(school, name, step, tmp_p
     assert [stage.curve for stage in resumed.stages] == [stage.curve for stage in reference.stages]
 
 
-@pytest.mark.parametrize("entry", METHODS, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", METHODS.values(), ids=lambda entry: entry.name)
 def test_every_method_is_explained_and_cites_its_paper(entry):
     assert issubclass(entry.load(), Method)
     assert entry.load().name == entry.name

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from streams.errors import StreamError
-from streams.options import describe, from_mapping, option, require_choice, scalar_text, unknown
+from streams.options import describe, from_mapping, option, require_choice, unknown
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,6 +20,7 @@ class Sample:
     names: tuple[str, ...] | None = option(None, "which names")
     labels: Mapping[str, str] | tuple[str, ...] | None = option(None, "labels")
     where: Mapping[str, Any] | None = option(None, "filter")
+    made: list[int] = dataclasses.field(default_factory=lambda: [1, 2], metadata={"help": "made for each"})
 
 
 def test_values_are_converted_to_the_types_of_the_fields():
@@ -62,6 +63,13 @@ def test_help_lists_every_field_with_type_and_default():
     assert helps["names"].type == "a list of text or null"
     assert helps["labels"].type == "a mapping of text or a list of text or null"
     assert helps["size"].help == "how many"
+    assert (helps["made"].default, helps["made"].type) == ([1, 2], "a list of whole numbers")
+
+
+def test_what_is_made_by_a_factory_need_not_be_given():
+    first, second = (from_mapping(Sample, {"path": "p"}, "it") for _ in range(2))
+    assert first.made == second.made == [1, 2]
+    assert first.made is not second.made
 
 
 def test_a_long_list_of_choices_is_cut_short():
@@ -74,20 +82,3 @@ def test_a_suggestion_ignores_case():
 
 def test_require_choice_accepts_what_is_there():
     require_choice("here", "name", "a", ["a"])
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        ("x", "x"),
-        (1, "1"),
-        (1.0, "1"),
-        (1.5, "1.5"),
-        (True, "True"),
-        (None, None),
-        (float("nan"), None),
-        ([], None),
-    ],
-)
-def test_scalar_text(value, text):
-    assert scalar_text(value) == text

@@ -73,7 +73,7 @@ def test_metrics_by_hand(metric, source, target, expected):
     assert found == pytest.approx(expected, abs=1e-6, nan_ok=True)
 
 
-@pytest.mark.parametrize("entry", TRANSFERABILITY, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", TRANSFERABILITY.values(), ids=lambda entry: entry.name)
 def test_every_registered_metric_is_explained_and_worked_by_hand(entry):
     assert entry.help
     assert entry.load() in {case[0] for case in HAND}
@@ -94,7 +94,7 @@ def signatures(draw) -> Signature:
     return Signature(torch.tensor(rows), torch.tensor(draw(vectors)), torch.tensor(draw(vectors)), on, unit(rows))
 
 
-@pytest.mark.parametrize("entry", TRANSFERABILITY, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", TRANSFERABILITY.values(), ids=lambda entry: entry.name)
 @given(source=signatures(), target=signatures())
 def test_metrics_are_between_minus_1_and_1_and_never_crash(entry, source, target):
     metric = entry.load()

@@ -6,7 +6,7 @@ strategy may have (domain prompts, replay, distillation, expansion) is independe
 
 from continual.registry import Registry
 
-OBJECTIVES = Registry("pretraining objective")
+OBJECTIVES = Registry("pretraining objective", "continual.objectives")
 OBJECTIVES.add(
     "masked",
     "continual.pretraining.lifelong.objectives:Masked",

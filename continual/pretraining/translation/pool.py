@@ -22,7 +22,7 @@ Pairs = list[tuple[str, str]]
 _TRAIN, _HELD_OUT, _WATCHED = "train", "dev", ("dev", "test")
 _SUFFIXES = (".tsv.gz", ".tsv", ".csv.gz", ".csv", ".jsonl.gz", ".jsonl", ".parquet")
 
-POOLS = Registry("pool")
+POOLS = Registry("pool", "continual.pools")
 POOLS.add(
     "files",
     "continual.pretraining.translation.pool:FilesPool",
