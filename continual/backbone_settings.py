@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from continual.backbone import BACKBONES
 from continual.backbone.kept import as_kept
 from continual.errors import ConfigError
 from continual.files import read_json
@@ -30,6 +31,22 @@ def backbone_settings(words: Sequence[str]) -> dict[str, Any]:
     return as_kept(found, found)
 
 
+def backbone_named(word: str) -> dict[str, Any]:
+    """The settings of a backbone that one word names: a name of `continual ls backbones`, or the folder of a model.
+
+    Raises:
+        ConfigError: It is written as a path and leads to no model.
+    """
+    folder = Path(word).expanduser()
+    saved = (folder / "config.json").is_file() and word not in BACKBONES
+    if not saved and "/" in word:
+        raise _no_model(word)
+    if not saved:
+        return {"name": word}
+    found = {"name": _kind_of_model(folder), "path": str(folder.absolute())}
+    return as_kept(found, found)
+
+
 def with_backbone_folders(overrides: Sequence[str]) -> list[str]:
     """The overrides with `backbone=FOLDER`, a folder of a model, as the backbone of its kind and its path.
 
@@ -43,11 +60,7 @@ def with_backbone_folders(overrides: Sequence[str]) -> list[str]:
         if key == "backbone" and (folder / "config.json").is_file():
             result += [f"backbone={_kind_of_model(folder)}", f"backbone.path='{folder.absolute()}'"]
         elif key == "backbone" and "/" in value and not value.startswith("{"):
-            found = "a folder without config.json" if folder.is_dir() else "nothing"
-            raise ConfigError(
-                f"backbone={value} has to be the folder of a saved model, but {found} is there; correct the path, or "
-                f"write `backbone=hub backbone.path={value}` for a model of the Hugging Face hub."
-            )
+            raise _no_model(value)
         else:
             result.append(item)
     return result
@@ -62,6 +75,14 @@ def backbone_options(overrides: Sequence[str]) -> set[str]:
     """The options of the backbone that overrides such as `backbone.pooling=cls` name."""
     keys = [item.partition("=")[0].lstrip("+") for item in overrides]
     return {key.removeprefix("backbone.") for key in keys if key.startswith("backbone.")}
+
+
+def _no_model(path: str) -> ConfigError:
+    found = "a folder without config.json" if Path(path).expanduser().is_dir() else "nothing"
+    return ConfigError(
+        f"backbone={path} has to be the folder of a saved model, but {found} is there; correct the path, or write "
+        f"`backbone=hub backbone.path={path}` for a model of the Hugging Face hub."
+    )
 
 
 def _plain(text: str, key: str) -> Any:

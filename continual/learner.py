@@ -14,13 +14,12 @@ from continual.backbone.opening import open_backbone
 from continual.backbone.readout import Readout
 from continual.backbone.texts import EncodedTexts
 from continual.checks import check_is_task, check_learning, check_pairs, check_texts, writer_of
-from continual.construction import construct_named
 from continual.directory import Directory
 from continual.errors import LearningError
 from continual.evaluation.kinds import CLASSIFICATION, TRANSLATION
 from continual.lessons import Lessons
-from continual.methods import METHODS
 from continual.methods.base import Learned, Lesson, Method
+from continual.participant import method_of_pool
 from continual.pool.prompt import PromptRecord
 from continual.pool.store import PromptPool
 from continual.predictor import Predictor
@@ -54,7 +53,8 @@ class Learner:
 
     Args:
         pool: A pool, or the folder of one, which is created where there is none.
-        backbone: A loaded encoder, or a name of `continual ls backbones`.
+        backbone: A loaded encoder, or what `open_backbone` opens: a name of `continual ls backbones`, the folder of a
+            saved model, or settings such as `{"name": "hub", "path": "roberta-base"}`.
         settings: How tasks are learned.
 
     Attributes:
@@ -84,12 +84,12 @@ class Learner:
     def __init__(
         self,
         pool: PromptPool | str | Path,
-        backbone: Encoder | str = "minilm",
+        backbone: Encoder | Mapping[str, Any] | str | Path = "minilm",
         settings: LearnerSettings | None = None,
     ) -> None:
         self.settings = checked_settings(settings)
-        self.encoder = open_backbone({"name": backbone}) if isinstance(backbone, str) else backbone
-        self.method: Method = construct_named(METHODS, self.settings.method, "method")
+        self.method: Method = method_of_pool(self.settings.method)
+        self.encoder = backbone if isinstance(backbone, Encoder) else open_backbone(backbone)
         TRANSFERABILITY.entry(self.settings.transfer.metric)
         self.tuning = build_tuning(self.settings.tuning)
         self.method.check_tuning(self.tuning)

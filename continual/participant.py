@@ -4,16 +4,17 @@ A run (`run.py`) feeds tasks, keeps the matrix, saves and reports. Who learns is
 method is measured in the same way, on the same texts and with the same budget.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from continual.errors import ConfigError, RunError
-from continual.registry import Registry, suggestion
+from continual.registry import Registry, no_such
 
 if TYPE_CHECKING:
     from continual.backbone.encoder import Encoder
+    from continual.methods.base import Method
     from continual.settings import LearnerSettings
     from continual.training.checkpoint import Checkpoints
     from continual.training.watch import Watcher
@@ -155,11 +156,12 @@ def method_registry(name: str) -> Registry:
     from continual.baselines import BASELINES
     from continual.methods import METHODS
 
-    for registry in (METHODS, BASELINES):
-        if name in registry:
-            return registry
-    known = [*METHODS.names(), *BASELINES.names()]
-    raise ConfigError(f"There is no method named {name!r}{suggestion(name, known)}; known: {', '.join(known)}.")
+    found = [registry for registry in (METHODS, BASELINES) if name in registry]
+    if not found:
+        raise ConfigError(no_such("method", name, [*METHODS, *BASELINES]))
+    if len(found) > 1:
+        raise ConfigError(f"{name!r} names a method and a baseline; give one of them another name.")
+    return found[0]
 
 
 def is_baseline(name: str) -> bool:
@@ -171,6 +173,24 @@ def is_baseline(name: str) -> bool:
     from continual.baselines import BASELINES
 
     return method_registry(name) is BASELINES
+
+
+def method_of_pool(spec: Mapping[str, Any]) -> "Method":
+    """The method that learns prompts for a pool, as a config section describes it.
+
+    Raises:
+        ConfigError: There is no such method, an option is refused, or it is a baseline, which has no pool.
+    """
+    from continual.construction import construct_named
+    from continual.methods import METHODS
+
+    name = spec.get("name", "")
+    if is_baseline(name):
+        raise ConfigError(
+            f"method={name} is a baseline, which keeps no prompts that a learner could answer by; run it with "
+            f"continual.Run, or on the command line: continual run STREAM method={name}."
+        )
+    return construct_named(METHODS, spec, "method")
 
 
 def check_settings(settings: "LearnerSettings", encoder: "Encoder") -> None:

@@ -1,13 +1,15 @@
 """The settings of a learner, typed and checked; their help texts are written here once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from continual.backbone.generation import Decoding
 from continual.backbone.readout import Readout
+from continual.construction import coerce_fields
 from continual.errors import ConfigError
 from continual.growth.config import GrowthConfig
+from continual.limits import at_least
 from continual.training.config import TrainingConfig
 
 ANSWERS = ("head", "label")
@@ -32,6 +34,7 @@ class TransferConfig:
     )
 
     def __post_init__(self) -> None:
+        coerce_fields(self, "transfer")
         if self.recall is not None and self.recall < 0:
             raise ConfigError(f"transfer.recall is {self.recall}, expected 0 or more, or null.")
 
@@ -53,6 +56,7 @@ class RoutingConfig:
     )
 
     def __post_init__(self) -> None:
+        coerce_fields(self, "routing")
         if self.keys < 1:
             raise ConfigError(f"routing.keys is {self.keys}, expected at least 1.")
         if not 0 <= self.unknown_quantile <= 1:
@@ -62,6 +66,8 @@ class RoutingConfig:
 @dataclass(frozen=True)
 class LearnerSettings:
     """Everything that decides how tasks are learned, apart from the backbone and the pool.
+
+    A section may be given as its class or as a dictionary: `training={"epochs": 4}`.
 
     Attributes:
         method: `{"name": ..., options}`, or the name alone; see `continual ls methods`.
@@ -93,12 +99,11 @@ class LearnerSettings:
     def __post_init__(self) -> None:
         for name in ("method", "tuning"):
             object.__setattr__(self, name, _named(name, getattr(self, name)))
-        for section in fields(self):
-            kind, value = section.default_factory, getattr(self, section.name)
-            if isinstance(kind, type) and not isinstance(value, kind):
-                raise ConfigError(f"{section.name} is {value!r}, expected {kind.__name__}(...); make one of it.")
+        coerce_fields(self)
         if self.answers not in ANSWERS:
             raise ConfigError(f"answers is {self.answers!r}, expected one of {', '.join(ANSWERS)}.")
+        at_least(0, self.cache_mb, "cache_mb")
+        at_least(0, self.seed, "seed")
 
 
 def checked_settings(settings: object) -> LearnerSettings:

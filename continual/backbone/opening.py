@@ -5,20 +5,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from continual.backbone import BACKBONES
+from continual.backbone_settings import backbone_named
 from continual.construction import construct_named
-from continual.errors import BackboneError
+from continual.errors import BackboneError, ConfigError
 
 if TYPE_CHECKING:
     from continual.backbone.encoder import Encoder
 
 
-def open_backbone(settings: Mapping[str, Any]) -> "Encoder":
-    """The backbone that `{"name": ..., options}` describes, which keeps as `Encoder.opening` how it opens anywhere.
+def open_backbone(given: Mapping[str, Any] | str | Path) -> "Encoder":
+    """Opens a backbone, which keeps as `Encoder.opening` how it opens anywhere.
+
+    Args:
+        given: A name of `continual ls backbones`, the folder of a saved model, or `{"name": ..., options}`.
 
     Raises:
         ConfigError: The name or an option is unknown, or a value is of the wrong type.
         BackboneError: There is no such model, or it cannot be used.
     """
+    if not isinstance(given, Mapping | str | Path):
+        raise ConfigError(
+            f"The backbone is {given!r}, expected an encoder, a name, the folder of a model, or settings such as "
+            "{'name': 'hub', 'path': FOLDER}."
+        )
+    settings = given if isinstance(given, Mapping) else backbone_named(str(given))
     encoder = construct_named(BACKBONES, settings, "backbone")
     if encoder.opening is None:
         encoder.opening = _anywhere(settings)

@@ -6,11 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import continual.prepared as prepared
+from continual.backbone.generation import Decoding
+from continual.backbone.readout import Readout
 from continual.deployment import open_learner
 from continual.errors import ConfigError, LearningError, PoolError
+from continual.growth.config import GrowthConfig
 from continual.learner import Learner
 from continual.pool import PromptPool
-from continual.settings import LearnerSettings, RoutingConfig
+from continual.settings import LearnerSettings, RoutingConfig, TransferConfig
 from continual.storing import PAIRS
 from continual.training.config import TrainingConfig
 from streams import StreamManager, build_stream
@@ -121,12 +124,71 @@ def test_a_name_stands_for_a_section():
     ("given", "message"),
     [
         ({"method": None}, "method is None, expected a name or a dictionary with one"),
-        ({"training": {"epochs": 1}}, r"training is .*, expected TrainingConfig\(...\)"),
+        ({"training": 1}, r"training is 1, expected settings such as training\.epochs=VALUE"),
+        ({"training": {"epoch": 1}}, r"no setting 'training\.epoch' \(did you mean 'epochs'\?\)"),
+        ({"routing": {"keys": "few"}}, r"routing\.keys is 'few', expected a whole number"),
+        ({"seed": "first"}, "seed is 'first', expected a whole number"),
+        ({"seed": -1}, "seed is -1, expected 0 or more"),
+        ({"cache_mb": -1}, r"cache_mb is -1\.0, expected 0 or more"),
+        ({"answers": "aloud"}, "answers is 'aloud', expected one of head, label"),
     ],
 )
 def test_settings_of_another_type_are_refused(given, message):
     with pytest.raises(ConfigError, match=message):
         LearnerSettings(**given)
+
+
+def test_sections_may_be_dictionaries():
+    settings = LearnerSettings(training={"epochs": 2, "learning_rate": 1}, routing={"keys": 4}, seed=3)
+    assert (settings.training.epochs, settings.routing, settings.transfer) == (
+        2,
+        RoutingConfig(keys=4),
+        TransferConfig(),
+    )
+    assert type(settings.training.learning_rate) is float
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        (TrainingConfig, {"epochs": "three"}, r"training\.epochs is 'three', expected a whole number"),
+        (TransferConfig, {"recall": 1.5}, r"transfer\.recall is 1\.5, expected a whole number or null"),
+        (RoutingConfig, {"keys": None}, r"routing\.keys is None, expected a whole number"),
+        (Readout, {"summaries": "max"}, r"readout\.summaries is 'max', expected a list of text"),
+        (GrowthConfig, {"at": 3}, r"growth\.at is 3, expected a list of whole numbers"),
+        (Decoding, {"beams": True}, r"decoding\.beams is True, expected a whole number"),
+    ],
+)
+def test_a_section_made_in_python_is_checked_as_one_in_yaml(kind, options, message):
+    with pytest.raises(ConfigError, match=message):
+        kind(**options)
+
+
+def test_a_backbone_is_named_in_every_way_that_it_is_opened_in(tmp_path, tiny_folder, tiny_encoder):
+    folder = tiny_folder("bert")
+    ways = [folder, str(folder), {"name": "hub", "path": str(folder)}]
+    encoders = [Learner(tmp_path / f"pool-{number}", way, SETTINGS).encoder for number, way in enumerate(ways)]
+    assert len({encoder.fingerprint for encoder in encoders}) == 1
+    assert encoders[0].opening == {"name": "hub", "path": str(folder)}
+    assert Learner(tmp_path / "pool", tiny_encoder("bert"), SETTINGS).encoder is tiny_encoder("bert")
+
+
+@pytest.mark.parametrize(
+    ("backbone", "message"),
+    [
+        ("minilmm", r"no backbone named 'minilmm' \(did you mean 'minilm'\?\)"),
+        ("./nowhere", r"backbone=\./nowhere has to be the folder of a saved model, but nothing is there"),
+        (3, "The backbone is 3, expected an encoder, a name, the folder of a model, or settings"),
+    ],
+)
+def test_what_opens_no_backbone_is_refused(tmp_path, backbone, message):
+    with pytest.raises(ConfigError, match=message):
+        Learner(tmp_path / "pool", backbone)
+
+
+def test_a_baseline_is_run_and_no_learner(tmp_path, tiny_encoder):
+    with pytest.raises(ConfigError, match=r"method=ewc is a baseline, .* run it with continual\.Run, or on"):
+        Learner(tmp_path / "pool", tiny_encoder("bert"), LearnerSettings(method="ewc"))
 
 
 def test_a_dictionary_is_no_settings(tmp_path, tiny_encoder):
