@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from continual.errors import ConfigError, UserError
-from continual.registry import suggestion
+from continual.registry import no_such, suggestion
 
 GROUPS = ("stream", "backbone", "tuning", "method")
 
@@ -97,7 +97,7 @@ def laid_over(
 
     try:
         merged = OmegaConf.merge({**base, **{key: {} for key in own}}, given)
-        plain = _with_stream_options(OmegaConf.to_container(merged))
+        plain = _with_options(OmegaConf.to_container(merged))
         merged.merge_with_dotlist([_checked(item, plain).lstrip("+") for item in overrides])
         return finish(merged)
     except (OmegaConfBaseException, yaml.YAMLError) as error:
@@ -131,6 +131,7 @@ def compose_in(
         with initialize_config_dir(str(folder), version_base="1.3"):
             # Values are checked against the config that the chosen groups make, so groups come first.
             chosen = [item for item in overrides if is_group(item, folder, groups)]
+            _offer(chosen, folder)
             plain = OmegaConf.to_container(hydra_compose(name, overrides=chosen))
             values = [_checked(_adding(item, plain), plain) for item in overrides if item not in chosen]
             texts = [item for item in values if _looks_like_a_group(item, folder)]
@@ -147,16 +148,34 @@ def compose_in(
 
 
 def is_group(override: str, folder: Path | None = None, groups: Sequence[str] = GROUPS) -> bool:
-    """Whether an override chooses a file of a group; refuses one that chooses a file that is not there."""
+    """Whether an override chooses a file of a group, or a name that is registered without one; refuses all others."""
+    from continual.registered import unfiled
+
     key, equals, value = override.partition("=")
     if key == "+experiment":
         return True
     if key not in groups or not equals:
         return False
     known = sorted(path.stem for path in ((folder or configs_folder()) / key).glob("*.yaml"))
-    if value not in known:
-        raise ConfigError(f"There is no {key} named {value!r}{suggestion(value, known)}; known: {', '.join(known)}.")
+    if value not in known and value not in unfiled(key):
+        own = [name for name in unfiled(key) if name not in known]
+        raise ConfigError(no_such(key, value, [*known, *own], own=key in GROUPS))
     return True
+
+
+def refuse_renaming(overrides: Sequence[str]) -> None:
+    """Refuses overrides that would give the options of one thing the name of another.
+
+    Raises:
+        ConfigError: There is one, such as `method.name=spot`.
+    """
+    for item in overrides:
+        key, equals, value = item.lstrip("+").partition("=")
+        group, _, option = key.partition(".")
+        if equals and group in GROUPS and option == ("kind" if group == "stream" else "name"):
+            raise ConfigError(
+                f"{item} would keep the options of another {group}; choose it with its own by {group}={value}."
+            )
 
 
 def with_absolute_path(section: Any, folder: Path | None = None) -> Any:
@@ -177,23 +196,31 @@ def with_absolute_path(section: Any, folder: Path | None = None) -> Any:
 
 
 def _adding(override: str, plain: Mapping[str, Any]) -> str:
-    """An override, as Hydra wants it where the file of the stream leaves its key out: with a plus."""
+    """An override, as Hydra wants it where the file of its group leaves its key out: with a plus."""
     section, _, key = override.partition("=")[0].partition(".")
-    stream = plain.get("stream")
-    if section != "stream" or not isinstance(stream, Mapping) or key in stream:
+    if section not in GROUPS or not isinstance(plain.get(section), Mapping) or key in plain[section]:
         return override
-    return f"+{override}" if key in _with_stream_options(plain)["stream"] else override
+    return f"+{override}" if key in _with_options(plain)[section] else override
 
 
-def _with_stream_options(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings in which the stream has all keys of its kind, those that a file leaves out too."""
-    from streams.catalog import KINDS, describe_stream
+def _with_options(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings in which each group has all keys that it may have, those that a file leaves out too."""
+    from continual.registered import options_of
 
-    stream = plain.get("stream")
-    if not isinstance(stream, Mapping):
-        return dict(plain)
-    known = [item.name for item in describe_stream(stream["kind"])] if stream.get("kind") in KINDS else []
-    return {**plain, "stream": {**dict.fromkeys(known), **stream}}
+    groups = {key: plain[key] for key in GROUPS if isinstance(plain.get(key), Mapping)}
+    return {**plain, **{key: {**dict.fromkeys(options_of(key, it)), **it} for key, it in groups.items()}}
+
+
+def _offer(chosen: Sequence[str], folder: Path) -> None:
+    """Lets Hydra find the names of groups that are registered and have no file."""
+    from hydra.core.config_store import ConfigStore
+
+    from continual.registered import default_settings
+
+    for item in chosen:
+        group, _, name = item.partition("=")
+        if group in GROUPS and not (folder / group / f"{name}.yaml").is_file():
+            ConfigStore.instance().store(group=group, name=name, node=default_settings(group, name))
 
 
 def _looks_like_a_group(override: str, folder: Path) -> bool:

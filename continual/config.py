@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from continual.backbone.generation import Decoding
-from continual.backbone.readout import Readout
 from continual.backbone_settings import backbone_options, with_backbone_folders, with_kept_backbone
 from continual.composing import (
     GROUPS,
@@ -18,18 +16,22 @@ from continual.composing import (
     looked_up,
     names_in,
     not_chosen,
+    refuse_renaming,
     settings_in,
     with_absolute_path,
 )
-from continual.construction import coerced
-from continual.construction import typed as _typed
+from continual.construction import coerce_fields, coerced, typed
 from continual.errors import ConfigError
 from continual.following import FOLLOWS, following, with_values
-from continual.growth.config import GrowthConfig
 from continual.limits import at_least
+from continual.plugins import KEY as PLUGINS
+from continual.plugins import load_plugins, with_loaded, without_plugins
+from continual.registered import unfiled
 from continual.registry import suggestion
-from continual.settings import LearnerSettings, RoutingConfig, TransferConfig
-from continual.training.config import TrainingConfig
+from continual.settings import LearnerSettings
+
+_RUN = "run.json"
+"""What a run's folder holds beside its config.yaml."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +45,7 @@ class TrackingConfig:
     experiment: str = dataclasses.field(default="continual", metadata={"help": "name of the MLflow experiment"})
 
     def __post_init__(self) -> None:
+        coerce_fields(self, "tracking")
         if self.uri and "@" in self.uri.partition("://")[2].partition("/")[0]:
             raise ConfigError(
                 "tracking.uri holds a password, which would be stored with the run; set the environment variables "
@@ -61,6 +64,7 @@ class RunConfig:
         tracking: Where the run is logged.
         threads: CPU threads, or None for torch's choice.
         resolved: The whole configuration as plain values.
+        plugins: Modules that are imported first, since they register parts; files by their paths.
         follows: Dotted names of the settings that are whatever the seed is, such as `stream.split_seed`.
     """
 
@@ -70,6 +74,7 @@ class RunConfig:
     tracking: TrackingConfig
     threads: int | None
     resolved: dict[str, Any]
+    plugins: tuple[str, ...] = ()
     follows: tuple[str, ...] = ()
 
     @property
@@ -96,21 +101,25 @@ def compose(name: str, overrides: Sequence[str] = ()) -> RunConfig:
         ConfigError: A name, key or value is unknown or of the wrong type.
         UserError: A part refuses its settings.
     """
-    overrides = with_backbone_folders(overrides)
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
         return from_file(path, overrides)
+    overrides, given = without_plugins(overrides)
+    plugins = load_plugins(given)
+    overrides = with_backbone_folders(overrides)
+    refuse_renaming(overrides)
     if name in names_in("experiment"):
         first = f"+experiment={name}"
-    elif name in names_in("stream"):
+    elif name in _names("stream"):
         first = f"stream={name}"
     else:
-        known = sorted({*names_in("experiment"), *names_in("stream")})
+        known = sorted({*names_in("experiment"), *_names("stream")})
         raise ConfigError(
             f"There is no experiment or stream named {name!r}{suggestion(name, known)}; known: {', '.join(known)}; "
             "or give a YAML file."
         )
-    return parse(with_kept_backbone(_compose([first, *overrides]), backbone_options(overrides)))
+    resolved = _compose([first, *overrides]) | {PLUGINS: plugins}
+    return parse(with_kept_backbone(resolved, backbone_options(overrides)))
 
 
 def from_file(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -119,16 +128,21 @@ def from_file(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     Sections that the file leaves out keep their defaults. A relative `path` in the file starts from the file's folder,
     or from the current one where only that has it; one among the overrides starts from the current folder.
     """
-    overrides = with_backbone_folders(overrides)
+    overrides, others = without_plugins(overrides)
     given = {
         key: with_absolute_path(value, path.parent) for key, value in settings_in(path, "the name of a stream").items()
     }
+    # A run names its plugins by absolute paths: what lies in the folder of a stranger's run is never taken for one.
+    beside = None if (path.parent / _RUN).exists() else path.parent
+    given[PLUGINS] = load_plugins(given.get(PLUGINS), beside) if others is None else load_plugins(others)
+    overrides = with_backbone_folders(overrides)
+    refuse_renaming(overrides)
     for group in GROUPS:
         if group in given and not isinstance(given[group], dict):
             raise ConfigError(f"In {path}, {group} is {given[group]!r}, expected `{group}: {{name: ...}}`; correct it.")
     chosen = [item for item in overrides if is_group(item)]
     given = not_chosen(given, chosen)
-    named = [f"{key}={given[key]['name']}" for key in GROUPS[1:] if given.get(key, {}).get("name") in names_in(key)]
+    named = [f"{key}={given[key]['name']}" for key in GROUPS[1:] if given.get(key, {}).get("name") in _names(key)]
     base = _compose([*named, *chosen])
     # What has no file of that name has no defaults there either; those of the default section would be another's.
     own = [key for key in GROUPS if key in given and f"{key}={given[key].get('name')}" not in named]
@@ -145,53 +159,26 @@ def parse(resolved: Mapping[str, Any]) -> RunConfig:
         resolved: Plain values, or `${seed}` for what follows the seed.
     """
     follows = following(resolved)
-    seed = _number(resolved, "seed", 0, int)
-    resolved = with_values(resolved, follows, seed)
+    resolved = with_values(resolved, follows, resolved.get("seed", 0))
     resolved = {key: with_absolute_path(value) for key, value in resolved.items()}
-    known = [
-        "stream",
-        "backbone",
-        "tuning",
-        "method",
-        "readout",
-        "training",
-        "transfer",
-        "routing",
-        "growth",
-        "decoding",
-        "tracking",
-        "seed",
-        "answers",
-        "cache_mb",
-        "threads",
-    ]
+    own = [field.name for field in dataclasses.fields(LearnerSettings)]
+    known = [PLUGINS, "stream", "backbone", *own, "tracking", "threads"]
     for key in resolved:
         if key not in known:
             raise ConfigError(f"There is no setting {key!r}{suggestion(key, known)}; known: {', '.join(known)}.")
-    growth = _typed(GrowthConfig, resolved.get("growth"), "growth")
-    if not growth.active:
+    resolved = with_loaded(resolved)
+    settings = LearnerSettings(**{key: resolved[key] for key in own if key in resolved})
+    if not settings.growth.active:
         resolved.pop("growth", None)  # a run without growth is the run that it was before there was growth
-    settings = LearnerSettings(
-        method=dict(resolved["method"]),
-        tuning=dict(resolved["tuning"]),
-        readout=_typed(Readout, resolved.get("readout"), "readout"),
-        training=_typed(TrainingConfig, resolved.get("training"), "training"),
-        transfer=_typed(TransferConfig, resolved.get("transfer"), "transfer"),
-        routing=_typed(RoutingConfig, resolved.get("routing"), "routing"),
-        growth=growth,
-        decoding=_typed(Decoding, resolved.get("decoding"), "decoding"),
-        answers=coerced(resolved.get("answers", "head"), str, "answers"),
-        cache_mb=_number(resolved, "cache_mb", 2048, float),
-        seed=seed,
-    )
-    threads = resolved.get("threads")
+    threads = coerced(resolved.get("threads"), int | None, "threads")
     return RunConfig(
         stream=dict(resolved["stream"]),
         backbone=dict(resolved["backbone"]),
         learner=settings,
-        tracking=_typed(TrackingConfig, resolved.get("tracking"), "tracking"),
-        threads=None if threads is None else _number(resolved, "threads", 1, int, smallest=1),
-        resolved=dict(resolved),
+        tracking=typed(TrackingConfig, resolved.get("tracking"), "tracking"),
+        threads=None if threads is None else at_least(1, threads, "threads"),
+        resolved=resolved,
+        plugins=tuple(resolved.get(PLUGINS, ())),
         follows=tuple(follows),
     )
 
@@ -205,5 +192,6 @@ def _following_seed(settings: Any) -> dict[str, Any]:
     return with_values(looked_up(settings), following(as_written(settings)), FOLLOWS)
 
 
-def _number(resolved: Mapping[str, Any], key: str, default: float, kind: type, smallest: float = 0) -> Any:
-    return at_least(smallest, coerced(resolved.get(key, default), kind, key), key)
+def _names(group: str) -> list[str]:
+    """All names of a group: those of its YAML files, and those that are registered without one."""
+    return [*names_in(group), *unfiled(group)]

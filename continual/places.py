@@ -5,6 +5,8 @@ from typing import Any
 
 from continual.baselines import BASELINES
 from continual.errors import PoolError
+from continual.plugins import KEY as PLUGINS
+from continual.plugins import load_plugins
 from continual.pool.layout import HEADER_FILE
 from continual.pretraining import RECIPES
 from continual.students import STUDENTS
@@ -17,10 +19,16 @@ _MADE_BY = {STUDENT: "student that `continual distil`", PRETRAINED: "model that 
 
 
 def sort_of(path: Path) -> str | None:
-    """`RUN`, `POOL`, `HOLDER`, `STUDENT` or `PRETRAINED`; None for everything else, such as a model or nothing."""
+    """`RUN`, `POOL`, `HOLDER`, `STUDENT` or `PRETRAINED`; None for everything else, such as a model or nothing.
+
+    Raises:
+        ConfigError: A plugin that its config.yaml names cannot be imported.
+    """
     if (path / HEADER_FILE).is_file():
         return POOL
-    kind = str(_settings(path).get("kind"))
+    settings = _settings(path)
+    load_plugins(settings.get(PLUGINS))  # what the folder is may have a name of the user's own
+    kind = str(settings.get("kind"))
     if kind in STUDENTS or kind in RECIPES:
         return STUDENT if kind in STUDENTS else PRETRAINED
     if (path / _CONFIG).is_file() or (path / _STATE).is_file():
@@ -35,6 +43,7 @@ def pool_folder(path: Path) -> Path:
 
     Raises:
         PoolError: The folder is a model that was made here, or the run of a baseline, and has no prompts.
+        ConfigError: A plugin that the run names cannot be imported.
     """
     sort = sort_of(path)
     if sort in _MADE_BY:

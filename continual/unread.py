@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from continual.errors import ConfigError
 
-ALWAYS = ("experiment", "stream", "backbone", "method", "seed", "threads", "cache_mb", "tracking", "growth")
+ALWAYS = ("experiment", "stream", "backbone", "method", "seed", "threads", "cache_mb", "tracking", "growth", "plugins")
 """Sections that are nobody's own, that refuse what they do not know, or that decide no result."""
 
 BUDGET = ("training.epochs", "training.min_steps", "training.batch_size", "training.patience")

@@ -111,7 +111,7 @@ def _top(defaults: Mapping[str, Any]) -> list[Row]:
     hints = typing.get_type_hints(RunConfig) | typing.get_type_hints(LearnerSettings)
     return [
         Row(name, _words(hints[name]), defaults[name], helps[name])
-        for name in ("seed", "threads", "answers", "cache_mb")
+        for name in ("plugins", "seed", "threads", "answers", "cache_mb")
     ]
 
 

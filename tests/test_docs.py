@@ -2,16 +2,21 @@
 
 import csv
 import importlib.util
+import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
 
 import click
 import pytest
+from plugin_samples import forgotten
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")])
@@ -75,19 +80,110 @@ def test_readme_example_tells_a_text_of_its_tasks_from_a_stranger(tmp_path: Path
     assert stranger.endswith("False")
 
 
-def test_examples_of_extending_run(tmp_path: Path) -> None:
+def extending_files(folder: Path) -> list[str]:
+    """Writes the files of the page on extending, each under the name that it begins with; the modules among them."""
     modules = []
-    for code in code_blocks(EXTENDING, "python"):
-        name = re.match(r"# (\w+)\.py\n", code)
+    for language, code in _FENCE.findall(EXTENDING.read_text(encoding="utf-8")):
+        if language == "bash":
+            continue
+        name = re.match(r"# ([\w.]+\.(?:py|yaml|toml))\n", code)
         assert name, f"every example begins with the name of its file, but one with {code.splitlines()[0]!r}"
-        (tmp_path / f"{name[1]}.py").write_text(code, encoding="utf-8")
-        modules.append(name[1])
+        (folder / name[1]).write_text(code, encoding="utf-8")
+        modules += [name[1].removesuffix(".py")] if language == "python" else []
+    return modules
+
+
+def test_examples_of_extending_run(tmp_path: Path) -> None:
+    modules = extending_files(tmp_path)
     # One process for all, because importing torch takes longer than most of them.
     printed = python(tmp_path, "-c", "\n".join(f"print('== {name}')\nimport {name}" for name in modules))
     outputs = dict(part.split("\n", 1) for part in printed.split("== ")[1:])
     silent = [name for name in modules if name.startswith("use_") and not outputs[name].strip()]
     assert not silent
-    assert float(outputs["worst"]) == 0.7
+    assert float(outputs["use_worst"]) == 0.7
+
+
+def continual(folder: Path, *words: str, **environment: str) -> str:
+    """What a command prints, in a process of its own that finds no module in the folder by itself."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "continual", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def small(tiny_folder: Callable[[str], Path]) -> list[str]:
+    """Settings with which a run takes a second; the page need not show them."""
+    stream = ["stream.train=24", "stream.dev=12", "stream.test=12", "stream.order=[kitchen,office]"]
+    fast = ["training.epochs=1", "training.min_steps=0", "routing.keys=4", "tracking.enabled=false", "threads=1"]
+    return [f"backbone={tiny_folder('bert')}", "tuning.layer=1", *stream, *fast]
+
+
+def test_commands_of_extending_run(tmp_path: Path, small: list[str]) -> None:
+    """With a plugin in a file; what was learned with it is used from another folder."""
+    extending_files(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    run, predict, sweep = (shlex.split(line) for line in code_blocks(EXTENDING, "bash")[0].splitlines())
+    assert "mine, averaged, seed 0" in continual(tmp_path, *run[1:], *small).replace("quickstart", "mine")
+    predict[2] = "../runs/mine"
+    row = json.loads(continual(tmp_path / "elsewhere", *predict[1:], "--format", "json"))[0]
+    assert row["prompt"] in ("kitchen-v1", "office-v1")
+    sweep[sweep.index("seed=0,1")] = "seed=0"  # each cell is a process
+    printed = continual(tmp_path, *sweep[1:], *small)
+    assert (tmp_path / "runs" / "both" / "method=averaged" / "report.html").exists(), printed
+
+
+def test_a_package_with_entry_points_is_found_without_a_setting(tmp_path: Path, small: list[str]) -> None:
+    """As `pip install` would leave the package of the page."""
+    extending_files(tmp_path)
+    project = tomllib.loads((tmp_path / "pyproject.toml").read_text(encoding="utf-8"))
+    name, groups = project["project"]["name"], project["project"]["entry-points"]
+    about = tmp_path / "installed" / f"{name.replace('-', '_')}-{project['project']['version']}.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {project['project']['version']}\n")
+    parts = [
+        f"[{group}]\n" + "".join(f"{it} = {where}\n" for it, where in points.items())
+        for group, points in groups.items()
+    ]
+    (about / "entry_points.txt").write_text("\n".join(parts))
+    for module in project["tool"]["setuptools"]["py-modules"]:
+        shutil.copy(tmp_path / f"{module}.py", tmp_path / "installed")
+    found = {"PYTHONPATH": os.pathsep.join(filter(None, [str(tmp_path / "installed"), os.environ.get("PYTHONPATH")]))}
+    listed = json.loads(continual(tmp_path, "ls", "methods", "--format", "json", **found))
+    assert {"name": "averaged", "kind": "method", "help": f"of the package {name} 0.1.0", "paper": ""} in listed
+    settings = [*small[:1], *small[2:], "tuning=shifted", "tuning.layer=1"]
+    continual(tmp_path, "run", "quickstart", "method=averaged", *settings, "--name", "mine", **found)
+    summary = json.loads((tmp_path / "runs" / "mine" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["aware"]["extra"]["worst"] == min(summary["aware"]["matrix"][-1])
+    lines = [
+        f"{room} {label} the {label} message {number}"
+        for room in ("a", "b")
+        for number in range(12)
+        for label in ("ham", "spam")
+    ]
+    (tmp_path / "messages.txt").write_text("\n".join(lines), encoding="utf-8")
+    counts = json.loads(
+        continual(tmp_path, "validate", "chats.yaml", "plugins=[]", *small[:2], "--format", "json", **found)
+    )
+    assert [row["task"] for row in counts["tasks"]] == ["a", "b"]
+
+
+def test_every_group_of_entry_points_is_on_the_page() -> None:
+    text = EXTENDING.read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(continual\.\w+)` \| .* \| `([\w.]+)` \|$", text, re.MULTILINE))
+    for group, place in rows.items():
+        module, _, name = place.rpartition(".")
+        assert getattr(importlib.import_module(module), name).group == group
+    code = "\n".join(
+        path.read_text(encoding="utf-8") for path in [*ROOT.glob("continual/**/*.py"), *ROOT.glob("streams/*.py")]
+    )
+    used = set(re.findall(r'(?:Registry\([^)]*|metrics\()"(continual\.\w+)"', code))
+    assert used == set(rows)
 
 
 def test_sweeps_of_the_page_run(tmp_path: Path) -> None:
@@ -116,10 +212,11 @@ def commands() -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def with_small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the model `runs/small`, which an earlier command of a page has made."""
+    """A folder with the model `runs/small`, which an earlier command of a page has made, and with plugins."""
     folder = tmp_path_factory.mktemp("with-small")
     (folder / "runs" / "small").mkdir(parents=True)
     (folder / "runs" / "small" / "config.json").write_text('{"model_type": "bert"}', encoding="utf-8")
+    extending_files(folder)
     return folder
 
 
@@ -138,9 +235,10 @@ def test_commands_are_accepted(words: list[str], with_small: Path, monkeypatch: 
         chosen, rest = chosen.commands[rest[0]], rest[1:]
     context = chosen.make_context(name, rest)
     if name in ("run", "validate", "sweep") and not context.params["name"].endswith(".yaml"):
-        for cell in combinations(parse_axes(context.params["overrides"])):
-            words = [f"{key}={value}" for key, value in cell.items()]
-            check_read(compose(context.params["name"], words).learner.method["name"], words)
+        with forgotten(with_small):  # what the plugins of a page register
+            for cell in combinations(parse_axes(context.params["overrides"])):
+                words = [f"{key}={value}" for key, value in cell.items()]
+                check_read(compose(context.params["name"], words).learner.method["name"], words)
 
 
 def test_yaml_recipes_give_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from continual.cli.output import format_option, print_table, show
+from continual.cli.output import format_option, plugin_option, print_table, show
 
 
 @click.command()
@@ -16,6 +16,7 @@ from continual.cli.output import format_option, print_table, show
 @click.option("--width", default=0, show_default=True, help="Units to add to hidden states.")
 @click.option("--inner", default=0, show_default=True, help="Feed-forward units to add to each layer beside.")
 @click.option("--seed", default=0, show_default=True, help="Decides what is random.")
+@plugin_option
 @format_option
 def grow(source: str, out: Path, how: str, layers: int, width: int, inner: int, seed: int, form: str) -> None:
     """Grows a model and saves an ordinary Hugging Face folder OUT; of a run or pool, OUT/model and OUT/pool.

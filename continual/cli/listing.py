@@ -2,7 +2,7 @@
 
 import click
 
-from continual.cli.output import format_option, pick, print_table, show
+from continual.cli.output import format_option, pick, plugin_option, print_table, show
 
 
 @click.command()
@@ -23,10 +23,13 @@ from continual.cli.output import format_option, pick, print_table, show
         ]
     ),
 )
+@plugin_option
 @format_option
 def ls(kind: str, form: str) -> None:
     """Lists what is available: names to use in `continual run NAME key=value`, `pretrain` and `distil`."""
-    if kind in ("streams", "experiments", "pretrainings", "students"):
+    if kind == "streams":
+        entries = _configs(kind) + _unfiled_kinds()
+    elif kind in ("experiments", "pretrainings", "students"):
         entries = _configs(kind)
     elif kind == "methods":
         entries = _methods()
@@ -73,6 +76,14 @@ def _metrics() -> list[dict[str, str]]:
         {"name": entry["name"], "level": "transfer", "help": entry["help"]} for entry in _registered("transfer")
     ]
     return measured + transfer
+
+
+def _unfiled_kinds() -> list[dict[str, str]]:
+    """The kinds of streams that need no file to be named in a command."""
+    from continual.registered import unfiled
+    from streams.catalog import KINDS
+
+    return [{"name": name, "help": KINDS[name].help} for name in unfiled("stream")]
 
 
 def _configs(kind: str) -> list[dict[str, str]]:

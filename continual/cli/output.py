@@ -29,6 +29,21 @@ def runs_dir_option(help: str) -> Callable[[Any], Any]:
     )
 
 
+def plugin_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The option `--plugin`: modules of the user's own that are imported before the command looks names up."""
+
+    def load(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> None:
+        if given:
+            from continual.plugins import load_plugins
+
+            load_plugins(list(given))
+
+    help = "A module or Python file that registers parts of your own, for what no run names; may be repeated."
+    return click.option(
+        "--plugin", metavar="MODULE|FILE", multiple=True, expose_value=False, is_eager=True, callback=load, help=help
+    )(command)
+
+
 def carry_out(making: "Making") -> dict[str, Any]:
     """Makes a model, or finds it made, and gives its summary with its folder.
 

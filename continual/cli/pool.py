@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from continual.cli.output import format_option, pick, print_table, show
+from continual.cli.output import format_option, pick, plugin_option, print_table, show
 
 
 def open_pool(path: Path, read_only: bool = True) -> Any:
@@ -164,6 +164,7 @@ def use_prompt(path: Path, prompt: str, form: str) -> None:
     "--add", "added", metavar="PROMPT", multiple=True, help="A prompt that becomes a source; may be repeated."
 )
 @click.option("--remove", "removed", metavar="PROMPT", multiple=True, help="A source to take away; may be repeated.")
+@plugin_option
 @format_option
 def mix(path: Path, prompt: str, added: tuple[str, ...], removed: tuple[str, ...], form: str) -> None:
     """Stores a new version of PROMPT, a mixture that method=attempt has learned, with other sources.

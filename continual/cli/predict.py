@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from continual.cli.given import Given, read_given, say
-from continual.cli.output import format_option, print_table, show
+from continual.cli.output import format_option, plugin_option, print_table, show
 from continual.errors import LearningError, PoolError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     help="Where the backbone is now, or how it is opened, if not as the run or pool says; may be repeated.",
 )
 @click.option("--pair", "pairs", multiple=True, help="Second text, once for each text, for tasks on pairs.")
+@plugin_option
 @format_option
 def predict(
     path: Path,

@@ -14,8 +14,8 @@ from continual.following import read_stored
 KEYS = ("stream", "method", "backbone", "tuning")
 """What runs of one group always have in common, by the names of `Summary`."""
 
-UNDECISIVE = ("seed", "threads", "cache_mb", "tracking")
-"""Sections of a config that say which repetition a run is, and where and how fast it is computed."""
+UNDECISIVE = ("seed", "threads", "cache_mb", "tracking", "plugins")
+"""Sections of a config that say which repetition a run is, where and how fast it is computed, and where code lies."""
 
 _CONFIG = "config.yaml"
 _SPLIT = "stream.split_seed"

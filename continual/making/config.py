@@ -1,7 +1,7 @@
 """Composes the settings of a model that is to be made from YAML files and the command line, and checks them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,11 @@ from continual.config import TrackingConfig
 from continual.construction import coerced, typed
 from continual.errors import ConfigError
 from continual.making.recipe import Recipe
+from continual.plugins import KEY as PLUGINS
+from continual.plugins import load_plugins, with_loaded, without_plugins
 from continual.registry import Registry, suggestion
 
-_COMMON = ("name", "kind", "description", "threads", "tracking")
+_COMMON = (PLUGINS, "name", "kind", "description", "threads", "tracking")
 
 
 @dataclass(frozen=True)
@@ -87,15 +89,17 @@ def compose(family: Family, name: str, overrides: Sequence[str] = ()) -> RecipeC
         ConfigError: A name, key or value is unknown or of the wrong type.
     """
     path = Path(name)
+    overrides, given = without_plugins(overrides)
+    plugins = None if given is None else load_plugins(given)
     if path.suffix in (".yaml", ".yml"):
-        return parse(family, path.stem, _in_file(family, path, overrides))
+        return parse(family, path.stem, _in_file(family, path, overrides, plugins))
     known = names_in(family.folder)
     if name not in known:
         raise ConfigError(
             f"There is no {family.noun} named {name!r}{suggestion(name, known)}; known: {', '.join(known)}; or give a "
             "YAML file."
         )
-    return parse(family, name, _packaged(family, name, overrides))
+    return parse(family, name, {PLUGINS: plugins or [], **_packaged(family, name, overrides)})
 
 
 def _packaged(family: Family, name: str, overrides: Sequence[str], finish: Finish = looked_up) -> dict[str, Any]:
@@ -105,20 +109,27 @@ def _packaged(family: Family, name: str, overrides: Sequence[str], finish: Finis
     return compose_in(root, str(file), overrides, family.groups, finish)
 
 
-def _in_file(family: Family, path: Path, overrides: Sequence[str]) -> dict[str, Any]:
-    """The plain settings in a YAML file, over the defaults of its kind."""
+def _in_file(family: Family, path: Path, overrides: Sequence[str], plugins: list[str] | None) -> dict[str, Any]:
+    """The plain settings in a YAML file, over the defaults of its kind; other plugins than it names, if not None."""
     given = settings_in(path, f"a name from `continual ls {family.listing}`")
+    given[PLUGINS] = load_plugins(given.get(PLUGINS), path.parent) if plugins is None else plugins
     chosen = [item for item in overrides if is_group(item, configs_folder() / family.root, family.groups)]
     given = not_chosen(given, chosen)
-    base = _packaged(family, _nearest(family, path, given), chosen, as_written)
+    nearest = _nearest(family, path, given)
+    base = _bare() if nearest is None else _packaged(family, nearest, chosen, as_written)
     base = {key: value for key, value in base.items() if key not in ("name", "description")}  # of the other file
     # What names its kind is whole: the options of another kind would not be its own.
     own = [group for group in family.groups if isinstance(given.get(group), Mapping) and "kind" in given[group]]
     return laid_over(base, given, own, [item for item in overrides if item not in chosen])
 
 
-def _nearest(family: Family, path: Path, given: Mapping[str, Any]) -> str:
-    """The file in `configs` whose settings are a file's defaults: its namesake, or the first of its kind.
+def _bare() -> dict[str, Any]:
+    """The defaults of a kind of the user's own, of which there is no file: those that every kind has."""
+    return {"threads": None, "tracking": asdict(TrackingConfig())}
+
+
+def _nearest(family: Family, path: Path, given: Mapping[str, Any]) -> str | None:
+    """The file in `configs` whose settings are a file's defaults: its namesake, or the first of its kind, if any is.
 
     Raises:
         ConfigError: The file names no kind that there is.
@@ -131,12 +142,12 @@ def _nearest(family: Family, path: Path, given: Mapping[str, Any]) -> str:
     family.recipes.entry(kind)
     files = {name: configs_folder() / family.folder / f"{name}.yaml" for name in names_in(family.folder)}
     same = [name for name, file in files.items() if settings_in(file, "").get("kind") == kind]
-    return next((name for name in (given.get("name"), kind) if name in same), same[0])
+    return next((name for name in (given.get("name"), kind, *same[:1]) if name in same), None)
 
 
 def parse(family: Family, name: str, resolved: dict[str, Any]) -> RecipeConfig:
     """Checks plain settings and gives them types."""
-    resolved = family.tidy(resolved)
+    resolved = family.tidy(with_loaded(resolved))
     kind = coerced(resolved.get("kind", ""), str, "kind")
     recipe = family.recipes.load(kind)
     known = [*_COMMON, *recipe.sections]

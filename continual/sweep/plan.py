@@ -42,8 +42,8 @@ class Sweep:
         >>> outcomes = sweep.run(LocalBackend(jobs=2))
         >>> sweep.compare(reference="scratch").tests
 
-    A cell runs in an interpreter of its own, which knows what this program registers, and not what the calling script
-    adds to the registries.
+    A cell runs in an interpreter of its own, which knows what this program, installed packages and the setting
+    `plugins` register, and not what the calling script itself adds to the registries.
 
     Args:
         folder: The folder of a sweep that was planned before.

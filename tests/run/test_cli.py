@@ -244,7 +244,13 @@ def _damaged(learned: Path, tmp_path: Path) -> Path:
 
 BAD_SETTINGS = {
     "unknown experiment": (["run", "phme"], "did you mean 'pheme'"),
-    "unknown method": (["run", "{small}", "method.name=pnada"], "did you mean 'panda'"),
+    "unknown method": (["run", "{small}", "method=pnada"], "did you mean 'panda'"),
+    "another name": (
+        ["run", "quickstart", "method.name=spot"],
+        "of another method; choose it with its own by method=spot",
+    ),
+    "another kind": (["run", "{small}", "stream.kind=table"], "choose it with its own by stream=table"),
+    "another tuning": (["sweep", "quickstart", "tuning.name=late,input"], "choose it with its own by tuning=late"),
     "unknown method file": (["run", "quickstart", "method=scrach"], "did you mean 'scratch'"),
     "wrong key": (["run", "quickstart", "training.epoch=3"], "did you mean 'training.epochs'"),
     "wrong key of a method": (["run", "quickstart", "method.wieght=3"], "method.weight"),

@@ -63,7 +63,7 @@ def test_the_commands_around_runs_take_baselines(runs):
         (["validate", "quickstart", "method=scratch", "transfer.metric=on"], "does not read transfer.metric"),
         (["validate", "quickstart", "method=naive", "readout.terms=0"], "does not read readout.terms"),
         (["run", "quickstart", "method=replay", "routing.keys=4"], "does not read routing.keys"),
-        (["run", "quickstart", "method.name=naiv"], "did you mean 'naive'"),
+        (["run", "quickstart", "method=naiv"], "did you mean 'naive'"),
         (["run", "quickstart", "method=osff"], "did you mean 'osf'"),
     ],
 )
