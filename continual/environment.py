@@ -1,9 +1,27 @@
-"""What numbers may depend on beside settings and data: versions, and what the processor has computed."""
+"""What numbers may depend on beside settings and data: versions, threads, and what the processor has computed."""
 
+import contextlib
 import os
 import platform
+from collections.abc import Iterator
 
 from continual import __version__
+
+
+@contextlib.contextmanager
+def computing_with(threads: int | None) -> Iterator[None]:
+    """Meanwhile torch computes with so many threads; None leaves its choice."""
+    if threads is None:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def processor_seconds() -> float:

@@ -6,13 +6,14 @@ import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from continual.config import RunConfig, from_file
-from continual.environment import processor_seconds, versions
+from continual.environment import computing_with, processor_seconds, versions
 from continual.errors import Interrupted, RunError, StorageError
 from continual.files import read_json, storage_errors, write_json, write_text
 from continual.progress import Progress
@@ -22,6 +23,7 @@ from continual.team import current_team
 from continual.usable import require_usable
 
 if TYPE_CHECKING:
+    from continual.evaluation.summary import Summary
     from continual.participant import LearnedTask, Participant
     from continual.tracking.tracker import Tracker
     from streams import StreamManager, Task
@@ -45,21 +47,31 @@ class Run:
 
     Raises:
         RunError: The folder is not a run.
+
+    Example:
+        What `continual run quickstart method=scratch` does::
+
+            from continual import Run, compose
+
+            run = Run.create("runs/first", compose("quickstart", ["method=scratch"]))
+            run.execute()
+            print(run.summary().aware.average, run.summary().routed.average)
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: str | PathLike[str]) -> None:
+        self.folder = folder = Path(folder)
         if not (folder / CONFIG).is_file():
             raise RunError(f"{folder} is not a run: it has no {CONFIG}; give the folder of a run.")
         self.config = from_file(folder / CONFIG)
 
     @classmethod
-    def create(cls, folder: Path, config: RunConfig) -> "Run":
+    def create(cls, folder: str | PathLike[str], config: RunConfig) -> "Run":
         """Makes a new run folder.
 
         Raises:
             RunError: The folder holds something already.
         """
+        folder = Path(folder)
         try:
             with storage_errors(folder):
                 folder.parent.mkdir(parents=True, exist_ok=True)
@@ -87,6 +99,16 @@ class Run:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{self.folder / ABOUT} is missing or damaged; start a new run.") from error
 
+    def summary(self) -> "Summary":
+        """What `summary.json` says so far.
+
+        Raises:
+            RunError: There is none yet, or it is damaged.
+        """
+        from continual.evaluation.summary import load_summary
+
+        return load_summary(self.folder)
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Keeps other processes from working on this run.
@@ -113,31 +135,30 @@ class Run:
         if not begun:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def execute(self, progress: Progress) -> Results:
+    def execute(self, progress: Progress | None = None) -> Results:
         """Learns the stream from where it stands to its end.
+
+        Args:
+            progress: What shows it and may stop it; by default nothing is shown.
 
         Raises:
             Interrupted: The user asked to stop; `execute` goes on from there.
             UserError: Something in the data, the pool or on the disk has to be put right first.
         """
-        with self.locked():
-            return _Execution(self, progress).run()
+        with self.locked(), computing_with(self.config.threads):
+            return _Execution(self, progress or Progress()).run()
 
 
 class _Execution:
     """One session of work on a run."""
 
     def __init__(self, run: Run, progress: Progress) -> None:
-        import torch
-
         from continual.backbone.opening import open_backbone
         from continual.participant import open_participant
         from continual.tracking.tracker import open_tracker
         from streams import build_stream
 
         self.folder, self.config, self.progress = run.folder, run.config, progress
-        if self.config.threads:
-            torch.set_num_threads(self.config.threads)
         self.started, self.computed = time.monotonic(), processor_seconds()
         self.stream: StreamManager = build_stream(self.config.stream, self.config.seed)
         backbone = open_backbone(self.config.backbone)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from continual.environment import versions
+from continual.environment import computing_with, versions
 from continual.errors import ConfigError, RunError
 from continual.evaluation.groups import told_difference
 from continual.evaluation.typed import to_json
@@ -72,7 +72,8 @@ class Grid:
             with progress.running(self.measured.stream, cells, 0):
                 for seed, (own, pairs) in left.items():
                     if own or pairs:
-                        self._one_seed(self._trials(seed, progress), own, pairs, progress)
+                        with computing_with(self.plan.configs[seed].threads):
+                            self._one_seed(self._trials(seed, progress), own, pairs, progress)
             self.measured.finished = True
             self._save()
             write_text(self.folder / PAGE, render_grid(self.measured, self.findings(), self.folder.name))
@@ -91,14 +92,10 @@ class Grid:
                 progress.done(_pair_line(pair))
 
     def _trials(self, seed: int, progress: Progress) -> "Trials":
-        import torch
-
         from continual.backbone.opening import open_backbone
         from continual.grid.trials import Trials
 
         config = self.plan.configs[seed]
-        if config.threads:
-            torch.set_num_threads(config.threads)
         if self._encoder is None:
             self._encoder = open_backbone(config.backbone)
         self.measured.backbone = self._encoder.name

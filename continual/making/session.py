@@ -102,19 +102,17 @@ class Making(ABC):
         return True
 
     def _make(self, progress: Progress) -> None:
+        from continual.environment import computing_with
         from continual.making.recipe import Place
 
         started = time.monotonic()
         for leftover in self.root.glob(f".{self.folder.name}.*.tmp"):  # of a process that was killed at the very end
             shutil.rmtree(leftover, ignore_errors=True)
-        if self.config.threads:
-            import torch
-
-            torch.set_num_threads(self.config.threads)
         tracker = self._tracker()
         status: Status = "failed"
         try:
-            with progress.running(self.config.name, list(self.config.recipe.parts), 0):
+            parts = list(self.config.recipe.parts)
+            with progress.running(self.config.name, parts, 0), computing_with(self.config.threads):
                 watcher = progress.watcher(self.config.name, tracker)
                 made = self.config.recipe.make(Place(self.work, started, watcher, progress.say, progress.done))
             self._store(made, tracker)
