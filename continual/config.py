@@ -125,21 +125,14 @@ def compose(name: str, overrides: Sequence[str] = ()) -> RunConfig:
 def from_file(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     """The configuration in a YAML file, such as the `config.yaml` of a finished run, with overrides.
 
-    Sections that the file leaves out keep their defaults. A relative `path` in the file starts from the file's folder,
-    or from the current one where only that has it; one among the overrides starts from the current folder.
+    Sections that the file leaves out keep their defaults; a name may stand for a section, as in `method: spot`, or the
+    folder of a model for `backbone`. A relative `path` in the file starts from the file's folder, or from the current
+    one where only that has it; one among the overrides starts from the current folder.
     """
-    overrides, others = without_plugins(overrides)
-    given = {
-        key: with_absolute_path(value, path.parent) for key, value in settings_in(path, "the name of a stream").items()
-    }
-    # A run names its plugins by absolute paths: what lies in the folder of a stranger's run is never taken for one.
-    beside = None if (path.parent / _RUN).exists() else path.parent
-    given[PLUGINS] = load_plugins(given.get(PLUGINS), beside) if others is None else load_plugins(others)
-    overrides = with_backbone_folders(overrides)
+    overrides, plugins = without_plugins(overrides)
+    given = _given_in(path, plugins)
     refuse_renaming(overrides)
-    for group in GROUPS:
-        if group in given and not isinstance(given[group], dict):
-            raise ConfigError(f"In {path}, {group} is {given[group]!r}, expected `{group}: {{name: ...}}`; correct it.")
+    overrides = with_backbone_folders([*_named_alone(given, overrides, path.parent), *overrides])
     chosen = [item for item in overrides if is_group(item)]
     given = not_chosen(given, chosen)
     named = [f"{key}={given[key]['name']}" for key in GROUPS[1:] if given.get(key, {}).get("name") in _names(key)]
@@ -190,6 +183,26 @@ def _compose(overrides: Sequence[str]) -> dict[str, Any]:
 def _following_seed(settings: Any) -> dict[str, Any]:
     """Plain settings, all references looked up but those to the seed."""
     return with_values(looked_up(settings), following(as_written(settings)), FOLLOWS)
+
+
+def _given_in(path: Path, plugins: list[str] | None) -> dict[str, Any]:
+    """What a file says, its plugins imported, or others in their place if they are not None."""
+    settings = settings_in(path, "the name of a stream")
+    given = {key: with_absolute_path(value, path.parent) for key, value in settings.items()}
+    for group in GROUPS:
+        if group in given and not isinstance(given[group], dict | str):
+            raise ConfigError(f"In {path}, {group} is {given[group]!r}, expected `{group}: {{name: ...}}`; correct it.")
+    # A run names its plugins by absolute paths: what lies in the folder of a stranger's run is never taken for one.
+    beside = None if (path.parent / _RUN).exists() else path.parent
+    return given | {PLUGINS: load_plugins(given.get(PLUGINS), beside) if plugins is None else load_plugins(plugins)}
+
+
+def _named_alone(given: Mapping[str, Any], overrides: Sequence[str], folder: Path) -> list[str]:
+    """The sections of a file that are a name alone, as overrides, which stand back behind those that are given."""
+    named = {key: given[key] for key in GROUPS if isinstance(given.get(key), str)}
+    if "backbone" in named and (folder / named["backbone"] / "config.json").is_file():
+        named["backbone"] = str((folder / named["backbone"]).absolute())
+    return [f"{key}={it}" for key, it in named.items() if not any(word.startswith(f"{key}=") for word in overrides)]
 
 
 def _names(group: str) -> list[str]:

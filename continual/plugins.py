@@ -16,7 +16,7 @@ KEY = "plugins"
 _FILE = ".py"
 
 
-def without_plugins(overrides: Sequence[str]) -> tuple[list[str], Any]:
+def without_plugins(overrides: Sequence[str]) -> tuple[list[str], list[str] | None]:
     """The overrides but for `plugins=...`, and what the last of these says; None where there is none.
 
     Raises:

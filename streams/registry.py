@@ -165,6 +165,9 @@ class Registry(Mapping[str, EntryType], Generic[EntryType]):
         """The registered names in the order of registration."""
         return list(self)
 
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and super().__contains__(name)
+
     def __getitem__(self, name: str) -> EntryType:
         if name not in self._entries:
             self._look()

@@ -52,6 +52,8 @@ def test_entries_are_listed_in_order_without_being_imported(things):
     assert len(things) == 2
     assert things["thing"] is things.entry("thing")
     assert things.get("nothing") is None
+    with pytest.raises(ConfigError, match=r"no thing named \['thing'\]"):
+        things.load(["thing"])
 
 
 def test_a_name_is_taken_once(things):

@@ -5,6 +5,7 @@ import yaml
 from run_samples import write_config
 
 from continual.config import compose
+from continual.errors import ConfigError
 from continual.evaluation.groups import decisive
 from continual.run import Run
 from continual.sweep import Sweep
@@ -59,3 +60,32 @@ def test_a_file_that_says_the_seed_alone_decides_the_splits_of_a_named_stream(ti
     assert decisive(config.resolved)["stream.split_seed"] == 6
     own = compose(str(write_config(tmp_path / "small.yaml", tiny_folder("bert"))), ["seed=2"])
     assert "split_seed" not in own.stream  # `build_stream` takes the seed
+
+
+def test_a_name_alone_stands_for_a_section_of_a_file(tiny_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "settings").mkdir()
+    (tmp_path / "settings" / "model").symlink_to(tiny_folder("bert"))
+    path = tmp_path / "settings" / "short.yaml"
+    path.write_text("stream: simulated\nmethod: spot\ntuning: late\nbackbone: model\nseed: 3\n")
+    config = compose(str(path), ["tuning.length=4"])
+    assert (config.stream["kind"], config.learner.method, config.seed) == ("simulated", {"name": "spot"}, 3)
+    assert (config.learner.tuning["name"], config.learner.tuning["length"]) == ("late", 4)
+    assert (config.backbone["name"], config.backbone["path"]) == ("hub", str(tmp_path / "settings" / "model"))
+    other = compose(str(path), ["method=scratch", "backbone=minilm"])
+    assert (other.learner.method["name"], other.backbone["name"]) == ("scratch", "minilm")
+    assert compose(str(path)).resolved == Run.create(tmp_path / "run", compose(str(path))).config.resolved
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("method: spto", r"no method named 'spto' \(did you mean 'spot'\?\)"),
+        ("backbone: ./nowhere", r"backbone=\./nowhere has to be the folder of a saved model, but nothing is there"),
+        ("tuning: 3", r"tuning is 3, expected `tuning: \{name: \.\.\.\}`; correct it"),
+    ],
+)
+def test_what_names_nothing_is_refused(tmp_path, text, message):
+    (tmp_path / "wrong.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        compose(str(tmp_path / "wrong.yaml"))
