@@ -77,7 +77,8 @@ def hints_of(target: Any) -> dict[str, Any]:
     """
     hints: dict[str, Any] = {}
     for owner in _annotated(target):
-        names = vars(sys.modules[owner.__module__]) if isinstance(owner, type) else owner.__globals__
+        module = sys.modules.get(owner.__module__)  # None where a program made the class without one
+        names = getattr(module, "__dict__", {}) if isinstance(owner, type) else owner.__globals__
         for name, annotation in inspect.get_annotations(owner).items():
             hints[name] = _resolved(annotation, names)
     return hints

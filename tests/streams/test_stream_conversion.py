@@ -109,6 +109,9 @@ def test_types_are_found_wherever_they_are_written():
     assert hints_of(type("Child", (Derived,), {"__module__": __name__}))["names"] == list[str]
     assert hints_of(Plain)["size"] == int | None
     assert "anything" not in hints_of(Plain)
+    without_module = dataclasses.make_dataclass("Made", [("size", "int"), ("other", "Derived")])
+    without_module.__module__ = "nowhere_to_be_found"
+    assert hints_of(without_module) == {"size": int, "other": Any}
     assert hints_of(lambda size: size) == hints_of(len) == {}
 
 
