@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from continual.config import RunConfig, from_file
 from continual.environment import computing_with, processor_seconds, versions
 from continual.errors import Interrupted, RunError, StorageError
+from continual.evaluation.stream_metrics import STREAM_METRICS
 from continual.files import read_json, storage_errors, write_json, write_text
 from continual.progress import Progress
 from continual.results import Results
@@ -323,6 +324,7 @@ class _Execution:
         """The results so far, and the stream at the same place."""
         path = self.folder / STATE
         config = self.config
+        STREAM_METRICS.names()  # those of installed packages too: one that is broken is told before anything is learned
         if not path.exists():
             self.participant.check(0)
             return Results.begun(
