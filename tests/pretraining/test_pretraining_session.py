@@ -349,7 +349,9 @@ def test_bfloat16_learns_as_well(tmp_path):
 
 
 def test_a_training_that_diverges_says_so(tmp_path):
-    with pytest.raises(LearningError, match=r"loss of step \d+ is (nan|inf), expected a number; lower training.learning_rate"):
+    with pytest.raises(
+        LearningError, match=r"loss of step \d+ is (nan|inf), expected a number; lower training.learning_rate"
+    ):
         small(tmp_path, "training.learning_rate=1e30", "training.clip_norm=0").execute(Progress())
 
 
