@@ -35,4 +35,5 @@ def chosen(pool: PromptPool, prompt_id: str) -> PromptRecord:
     # What learning it has done to other prompts was done once.
     tensors, facts = without_revisions(prompt.tensors), without_revisions(prompt.provenance)
     version = pool.next_version(prompt.task)
-    return pool.add(next_to(prompt, version, tensors=tensors, provenance=facts | {CHOSEN: prompt_id}))
+    chosen_again = next_to(prompt, version, tensors=tensors, provenance=facts | {CHOSEN: prompt_id})
+    return pool.add(chosen_again, renumber=True)

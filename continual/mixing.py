@@ -56,7 +56,7 @@ def remixed(pool: PromptPool, prompt_id: str, add: Sequence[str] = (), remove: S
     added = [_lent(pool, name, tuning, stacks) for name in add]
     news = {name: torch.cat([value[kept], *(one[name][None] for one in added)]) for name, value in stacks.items()}
     facts = {"sources": [*(sources[place] for place in kept), *({"prompt": name, "score": None} for name in add)]}
-    return pool.add(_version(pool, prompt, part(SOURCES, news), facts))
+    return pool.add(_version(pool, prompt, part(SOURCES, news), facts), renumber=True)
 
 
 def _sources(prompt: Prompt) -> list[dict[str, Any]]:

@@ -136,7 +136,8 @@ class PooledParticipant:
             return record
         provenance = without_revisions(first.provenance) | {GROWN: first.id, INSTEAD_OF: record.id}
         tensors, version = without_revisions(first.tensors), pool.next_version(first.task)
-        return pool.add(next_to(first, version, tensors=tensors, provenance=provenance, created=first.created))
+        answering = next_to(first, version, tensors=tensors, provenance=provenance, created=first.created)
+        return pool.add(answering, renumber=True)
 
     def _own(self, task: "Task", position: int) -> PromptRecord | None:
         """The newest prompt that this run has learned for the task at a place of the stream."""

@@ -114,7 +114,8 @@ class Storing:
 
         These lie in the new prompt as well, so that `settle` can go on after a crash.
         """
-        record = self.pool.add(self._prompt(lesson, learned, ground, facts))
+        # Renumbered where another process has stored the same version meanwhile: what was learned is not lost.
+        record = self.pool.add(self._prompt(lesson, learned, ground, facts), renumber=True)
         self.settle(record)
         return record
 
@@ -131,7 +132,7 @@ class Storing:
                 for name, value in self.pool.get(record.id).tensors.items()
                 if name.startswith(start)
             }
-            self.pool.add(self._revised(old, news, record, item))
+            self.pool.add(self._revised(old, news, record, item), renumber=True)
 
     def _revised(self, old: Prompt, news: dict[str, Tensor], by: PromptRecord, item: Mapping[str, Any]) -> Prompt:
         others = {name: value for name, value in old.tensors.items() if not name.startswith((TRAINED, REVISION))}

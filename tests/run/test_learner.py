@@ -108,6 +108,15 @@ def test_threads_take_turns(learned, monkeypatch):
     assert [one.result() for one in asked] == expected * 20
 
 
+def test_what_was_learned_is_kept_where_another_process_took_its_number(tasks, tmp_path, tiny_encoder, monkeypatch):
+    learner = Learner(tmp_path / "pool", tiny_encoder("bert"), SETTINGS)
+    learner.learn(tasks[0])
+    number, late = PromptPool.next_version, iter([1])
+    monkeypatch.setattr(PromptPool, "next_version", lambda pool, task: next(late, None) or number(pool, task))
+    assert learner.learn(tasks[0]).id == "kitchen-v2"
+    assert learner.pool.get("kitchen-v2").provenance["renumbered_from"] == "kitchen-v1"
+
+
 def test_what_a_caller_notes_stands_apart_from_what_learning_notes(tasks, tmp_path, tiny_encoder):
     learner = Learner(tmp_path / "pool", tiny_encoder("bert"), SETTINGS)
     facts = learner.learn(tasks[0], seed=99, sources="mine").provenance
