@@ -14,12 +14,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.common import save
-from continual.backbone import BACKBONES
 from continual.backbone.encoder import Encoder
 from continual.backbone.frozen import embedding_of, freeze
+from continual.backbone.opening import open_backbone
 from continual.backbone.readout import Readout
 from continual.config import compose
-from continual.construction import construct_named
 from continual.discriminant import Cloud, Discriminant
 from continual.pool.keys import keys_of, nearest_key
 from continual.settings import RoutingConfig
@@ -55,7 +54,7 @@ def main() -> None:
 def read(stream: str, caps: Sequence[str], seed: int) -> Profiles:
     """The profiles of a stream's texts."""
     config = compose(stream, [*caps, f"seed={seed}"])
-    encoder = construct_named(BACKBONES, config.backbone, "backbone")
+    encoder = open_backbone(config.backbone)
     tasks = build_stream(config.stream, config.seed)
     return [(_profiles(encoder, task, "train"), _profiles(encoder, task, "dev")) for task in tasks]
 

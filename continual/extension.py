@@ -78,15 +78,14 @@ def _is_finished(folder: Path) -> bool:
 
 def _check_new_tasks(folder: Path, config: RunConfig, stream: "StreamManager", results: Results, before: int) -> None:
     """What is refused while learning is refused here, while the run is still what it was."""
-    from continual.backbone import BACKBONES
-    from continual.construction import construct_named
+    from continual.backbone.opening import open_backbone
     from continual.participant import check_length, check_task, is_baseline
 
     kept = len(results.kept)
     if kept and is_baseline(config.learner.method["name"]):
         _check_baseline(folder, config.learner.method, results.learned, kept, before)
     check_length(config.learner, len(stream))
-    backbone = construct_named(BACKBONES, config.backbone, "backbone")
+    backbone = open_backbone(config.backbone)
     for name in stream.names[kept:]:
         task = stream.task(name)
         results.accept(task)

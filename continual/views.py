@@ -34,7 +34,7 @@ class Views:
     entry: int
     readout: Readout
     cache: FrozenCache
-    cache_mb: int
+    cache_mb: float
 
     def of(self, texts: EncodedTexts, keep: bool = True, readout: Readout | None = None) -> FrozenView:
         """The view of texts; kept in the cache where they will be used again."""

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -41,6 +41,7 @@ from continual.settings import LearnerSettings
 from continual.training.checkpoint import Checkpoints
 from continual.training.watch import Watcher
 from continual.transfer.signature import Prober
+from continual.views import texts_of
 
 if TYPE_CHECKING:
     from streams import Task
@@ -250,7 +251,5 @@ def _position(generation: Generation) -> int:
 
 
 def _split(encoder: Encoder, task: "Task", name: str) -> Split:
-    split: Any = task.split(name)
-    pairs = list(split["text_pair"]) if "text_pair" in split.column_names else None
-    labels = torch.tensor(list(split["label"]), dtype=torch.long)
-    return Split(encoder.tokenize(list(split["text"]), pairs), labels)
+    split = task.split(name)
+    return Split(texts_of(split, encoder), torch.tensor(list(split["label"]), dtype=torch.long))
