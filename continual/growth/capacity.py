@@ -242,6 +242,8 @@ def _reason(grow: bool, gain: float, reach: float, fitted: float, texts: int, co
         return f"Noise could explain it: {found}."
     if fitted > _FITTED:
         return f"Data or labels are the limit: the probe learns its texts (probability {fitted:.2f}), and {found}."
+    if gain == reach == 0:
+        return f"More capacity changes no answer: {found}."
     if gain + reach < config.margin:
         return f"The prompt has capacity enough: {found}."
     return f"Undecided, and nothing is done: {found}; more dev texts would tell."

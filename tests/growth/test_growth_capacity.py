@@ -80,7 +80,10 @@ def test_a_probe_that_fits_and_does_not_gain_points_at_data_or_labels():
     grow, reason, _ = judge(Outcomes(same, same, same), 0.99, CONFIG, 0)
     assert not grow
     assert reason.startswith("Data or labels are the limit: the probe learns its texts (probability 0.99)")
-    assert judge(Outcomes(same, same, same), 0.6, CONFIG, 0)[1].startswith("The prompt has capacity enough")
+    assert judge(Outcomes(same, same, same), 0.6, CONFIG, 0)[1].startswith("More capacity changes no answer: ")
+    other = same.clone()
+    other[0] = ~other[0]
+    assert judge(Outcomes(same, other, same), 0.6, CONFIG, 0)[1].startswith("The prompt has capacity enough")
 
 
 def test_what_could_be_a_gain_or_none_is_undecided():
