@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import glob
 import json
 import os
 import secrets
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from continual.errors import StorageError
+from continual.errors import StorageError, UserError
 
 REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
@@ -121,6 +122,36 @@ def new_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
     if not free:
         raise FileExistsError(errno.EEXIST, "exists already", str(path))
+
+
+def remove_unfinished(path: Path) -> None:
+    """Removes what killed processes have left of `new_folder(path)`. Call only where nobody else makes it."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def held_alone(lock: Path, about: Path, refusal: UserError) -> Iterator[None]:
+    """Holds the lock file `lock` for the body of the `with`; it stays afterwards, for who waits for it has it open.
+
+    Args:
+        lock: The file; its folder is made where there is none.
+        about: What the disk's refusals are told of.
+        refusal: What is raised where another process holds the lock.
+    """
+    from filelock import FileLock, Timeout
+
+    held = FileLock(lock)
+    with storage_errors(about):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            held.acquire(timeout=0)
+        except Timeout:  # an OSError, which must not be taken for one of the disk
+            raise refusal from None
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def write_text(path: Path, text: str) -> None:

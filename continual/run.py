@@ -10,13 +10,11 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
 from continual.config import RunConfig, from_file
 from continual.environment import computing_with, processor_seconds, versions
 from continual.errors import Interrupted, RunError, StorageError
 from continual.evaluation.stream_metrics import STREAM_METRICS
-from continual.files import read_json, storage_errors, write_json, write_text
+from continual.files import held_alone, read_json, storage_errors, write_json, write_text
 from continual.progress import Progress
 from continual.results import Results
 from continual.run_state import SCHEMA, STATE, place_in, read_state, refuse_other_data, test_digest
@@ -117,17 +115,11 @@ class Run:
         Raises:
             RunError: Another process does.
         """
-        lock = FileLock(self.folder / _LOCK)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise RunError(
-                f"The run {self.folder} is being worked on by another process; wait for it, or stop it first."
-            ) from None
-        try:
+        refusal = RunError(
+            f"The run {self.folder} is being worked on by another process; wait for it, or stop it first."
+        )
+        with held_alone(self.folder / _LOCK, self.folder, refusal):
             yield
-        finally:
-            lock.release()
 
     def discard_unbegun(self) -> None:
         """Removes the folder again where nothing was learned, so that a corrected command may use its name."""

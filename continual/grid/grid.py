@@ -6,13 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
 from continual.environment import computing_with, versions
 from continual.errors import ConfigError, RunError
 from continual.evaluation.groups import told_difference
 from continual.evaluation.typed import to_json
-from continual.files import storage_errors, write_json, write_text
+from continual.files import held_alone, write_json, write_text
 from continual.grid.findings import Findings, findings
 from continual.grid.plan import Plan
 from continual.grid.records import Measured, Own, Pair, load_measured
@@ -145,19 +143,11 @@ class Grid:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        with storage_errors(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / _LOCK)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise RunError(
-                f"The grid {self.folder} is being worked on by another process; wait for it, or stop it first."
-            ) from None
-        try:
+        refusal = RunError(
+            f"The grid {self.folder} is being worked on by another process; wait for it, or stop it first."
+        )
+        with held_alone(self.folder / _LOCK, self.folder, refusal):
             yield
-        finally:
-            lock.release()
 
 
 _Pairs = list[tuple[str, str]]

@@ -1,21 +1,18 @@
 """Growing a model, or the pool of a run, outside a stream: what `continual grow` does."""
 
 import contextlib
-import glob
-import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from filelock import FileLock, Timeout
 from torch import nn
 
 from continual.backbone.kept import keep_opening, kept_opening, opening
 from continual.backbone.saving import save_backbone, save_model
 from continual.errors import BackboneError, PoolError
-from continual.files import new_folder, read_json, storage_errors
+from continual.files import held_alone, new_folder, read_json, remove_unfinished
 from continual.growth.change import Difference, difference
 from continual.growth.expansion import Expansion
 from continual.growth.generations import MODEL, POOL
@@ -116,22 +113,14 @@ def _new(out: Path, error: Refusal) -> Iterator[Path]:
     Raises:
         BackboneError, PoolError: `out` exists, or is being made.
     """
-    with storage_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(out.parent / f".{out.name}.lock")  # it stays, as those of other locks: who waits has it open
+    refusal = error(f"{out} is being made by another process; wait for it, or give another folder.")
+    with held_alone(out.parent / f".{out.name}.lock", out, refusal):
+        remove_unfinished(out)
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise error(f"{out} is being made by another process; wait for it, or give another folder.") from None
-    try:
-        for leftover in out.parent.glob(f".{glob.escape(out.name)}.*.tmp"):
-            shutil.rmtree(leftover, ignore_errors=True)
-        with new_folder(out) as temporary:
-            yield temporary
-    except FileExistsError:
-        raise error(_TAKEN.format(out)) from None
-    finally:
-        lock.release()
+            with new_folder(out) as temporary:
+                yield temporary
+        except FileExistsError:
+            raise error(_TAKEN.format(out)) from None
 
 
 def _facts(old: nn.Module, new: nn.Module, expansion: Expansion, amount: Amount, seed: int) -> dict[str, Any]:

@@ -10,10 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from filelock import FileLock, Timeout
-
 from continual.errors import Interrupted, RunError
-from continual.files import new_folder, read_json, storage_errors, write_json, write_text
+from continual.files import held_alone, new_folder, read_json, remove_unfinished, write_json, write_text
 from continual.making.config import RecipeConfig
 from continual.progress import Progress
 
@@ -106,8 +104,7 @@ class Making(ABC):
         from continual.making.recipe import Place
 
         started = time.monotonic()
-        for leftover in self.root.glob(f".{self.folder.name}.*.tmp"):  # of a process that was killed at the very end
-            shutil.rmtree(leftover, ignore_errors=True)
+        remove_unfinished(self.folder)  # of a process that was killed at the very end
         tracker = self._tracker()
         status: Status = "failed"
         try:
@@ -173,19 +170,9 @@ class Making(ABC):
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        with storage_errors(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.root / f".{self.folder.name}.lock")
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                raise RunError(
-                    f"{self.folder.name} is being made by another process; wait for it, or stop it first."
-                ) from None
-        try:
+        refusal = RunError(f"{self.folder.name} is being made by another process; wait for it, or stop it first.")
+        with held_alone(self.root / f".{self.folder.name}.lock", self.root, refusal):
             yield
-        finally:
-            lock.release()
 
 
 def by_place(scores: list[dict[str, Any]], *place: str) -> dict[str, float]:
