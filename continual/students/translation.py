@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from continual.backbone.generation import Decoding
-from continual.backbone.likelihood import IGNORED, token_log_probs
+from continual.backbone.likelihood import IGNORED
 from continual.backbone.parallel import Parallel
 from continual.backbone.text_to_text import TextToText, unfreeze
 from continual.backbone.texts import by_length
@@ -77,10 +78,13 @@ class Batch:
         """The target tokens that are real, one after the other, [positions]."""
         return self.targets[self.targets != IGNORED]
 
+    def logits(self, model: TextToText) -> Tensor:
+        """What a model says at each of them, given the source and the tokens before: [positions, vocabulary]."""
+        return model.token_logits(model.embed(self.ids, self.mask), self.mask, self.targets).float()
+
     def log_probs(self, model: TextToText) -> Tensor:
-        """What a model expects at each of them, given the source and the tokens before: [positions, vocabulary]."""
-        logits = model.logits(model.embed(self.ids, self.mask), self.mask, self.targets)
-        return torch.log_softmax(logits[self.targets != IGNORED].float(), dim=-1)
+        """The same as logarithms of probabilities, [positions, vocabulary]."""
+        return torch.log_softmax(self.logits(model), dim=-1)
 
 
 @torch.inference_mode()
@@ -89,8 +93,7 @@ def held_out_loss(model: TextToText, pairs: Parallel) -> float:
     nats, tokens = 0.0, 0
     for rows in by_length(lengths(pairs), _BATCH):
         batch = Batch.of(pairs, rows, model)
-        logits = model.logits(model.embed(batch.ids, batch.mask), batch.mask, batch.targets)
-        nats -= float(token_log_probs(logits.float(), batch.targets).sum())
+        nats += float(cross_entropy(batch.logits(model), batch.said, reduction="sum"))
         tokens += len(batch.said)
     return nats / tokens
 
