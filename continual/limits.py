@@ -1,6 +1,8 @@
-"""Options that have to be at least, or above, some number."""
+"""Options that have to be at least, or above, some number, and those that were set otherwise than by default."""
 
-from typing import TypeVar
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, TypeVar
 
 from continual.errors import ConfigError
 
@@ -28,3 +30,10 @@ def above(limit: float, value: Number, setting: str) -> Number:
     if not value > limit:
         raise ConfigError(f"{setting} is {value}, expected a number above {limit}.")
     return value
+
+
+def set_otherwise(config: Any, names: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    """Those of some fields of a dataclass that do not hold their default, with the default."""
+    for field in dataclasses.fields(config):
+        if field.name in names and getattr(config, field.name) != field.default:
+            yield field.name, field.default

@@ -166,10 +166,11 @@ def _pretrained(
     name: str, settings: Sequence[str], max_length: int | None, max_target: int | None, prefix: str
 ) -> "Seq2Seq":
     from continual.backbone.seq2seq import Seq2Seq
-    from continual.pretraining.config import compose
     from continual.pretraining.session import pretrained
+    from continual.pretraining.translation.record import learned_length
 
-    folder, learned = pretrained(name, settings), compose(name, settings).resolved["model"]["max_length"]
+    folder = pretrained(name, settings)
+    learned = learned_length(folder)
     model, tokenizer = load(folder, "AutoModelForSeq2SeqLM", lambda config: {})
     backbone = Seq2Seq(model, tokenizer, name, max_length or learned, max_target or learned, prefix)
     # By its folder it opens where the text is not at hand that it was made from, which is part of what it is found by.

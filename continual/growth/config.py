@@ -6,7 +6,7 @@ from typing import Any
 from continual.construction import coerce_fields
 from continual.errors import ConfigError
 from continual.growth.sizes import Amount
-from continual.limits import above, at_least
+from continual.limits import above, at_least, set_otherwise
 
 WHEN = ("never", "schedule", "capacity")
 
@@ -80,12 +80,10 @@ class GrowthConfig:
             raise ConfigError(
                 f"growth.at belongs to growth.when=schedule, which is {self.when}; set that, or leave growth.at out."
             )
-        for name in ("noise", "recovery"):
-            default = type(self).__dataclass_fields__[name].default
-            if self.how == "exact" and getattr(self, name) != default:
-                raise ConfigError(
-                    f"growth.{name} belongs to growth.how=elle, which is exact; set that, or leave growth.{name} out."
-                )
+        for name, _ in set_otherwise(self, ("noise", "recovery") if self.how == "exact" else ()):
+            raise ConfigError(
+                f"growth.{name} belongs to growth.how=elle, which is exact; set that, or leave growth.{name} out."
+            )
 
     def _check_numbers(self) -> None:
         for name in ("most", "memory", "batch_size", "probe_rank", "probe_epochs"):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from continual.errors import ConfigError
-from continual.limits import above, at_least
+from continual.limits import above, at_least, set_otherwise
 from continual.pretraining.lifelong import OBJECTIVES
 from continual.pretraining.optimisation import PRECISIONS, SCHEDULES, OptimisationConfig, setting
 from continual.registry import suggestion
@@ -94,13 +94,10 @@ class StrategyConfig:
 
     def _check_no_growth(self) -> None:
         """Refuses what an expansion would read where there is none."""
-        for name in ("added_layers", "added_width", "added_inner", "recovery"):
-            default = type(self).__dataclass_fields__[name].default
-            if getattr(self, name) != default:
-                raise ConfigError(
-                    f"strategy.{name} belongs to an expansion; set strategy.expansion=NAME or "
-                    f"strategy.{name}={default}."
-                )
+        for name, default in set_otherwise(self, ("added_layers", "added_width", "added_inner", "recovery")):
+            raise ConfigError(
+                f"strategy.{name} belongs to an expansion; set strategy.expansion=NAME or strategy.{name}={default}."
+            )
 
     def objective_for(self, kind: str) -> str:
         """The name of the objective for a model of this kind.

@@ -1,4 +1,4 @@
-"""What a folder's record says of the languages that a pretrained model was made for."""
+"""What the folder of a pretrained model says of the text that it was made from."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,8 +6,16 @@ from typing import Any
 
 from continual.errors import ConfigError
 from continual.files import read_json
+from continual.making.session import CONFIG
 from continual.pretraining.session import Pretraining
 from continual.pretraining.translation.config import Direction
+
+
+def learned_length(folder: Path) -> int:
+    """The most tokens that a side of a pair had which the model in a folder has learned from."""
+    import yaml
+
+    return yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))["model"]["max_length"]
 
 
 def made_for(opening: Mapping[str, Any] | None) -> Direction | None:
